@@ -1,0 +1,1 @@
+"""Starship Rewards: sells digital vouchers to companies over an HTTP API."""

@@ -1,0 +1,1 @@
+"""Products, denominations and reference data."""

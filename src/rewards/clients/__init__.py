@@ -1,0 +1,1 @@
+"""Companies that buy: credentials, tokens, signing, allow-list, limits."""

@@ -1,0 +1,1 @@
+"""Pure values and rules that every slice shares; standard library only."""

@@ -1,0 +1,1 @@
+"""Composition roots: the API process, the worker, the command line."""

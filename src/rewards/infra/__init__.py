@@ -1,0 +1,1 @@
+"""Machines without business: settings, database, jobs, cryptography, HTTP edge, logs."""

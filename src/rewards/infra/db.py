@@ -1,0 +1,117 @@
+"""The database: one pool, one way to run a transaction, bounded retries of what was undone."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from rewards.core.errors import Unavailable
+from rewards.infra.settings import Settings
+
+Result = TypeVar("Result")
+Record: TypeAlias = asyncpg.Record
+
+ATTEMPT_MAX = 3
+ACQUIRE_TIMEOUT_S = 2.0
+# Serialization failure, deadlock: the transaction was undone and may simply run again.
+RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    FileNotFoundError,
+    TimeoutError,
+)
+
+
+class Tx(asyncpg.Connection):
+    """A connection inside a transaction; what every `sql.py` function takes."""
+
+    def get_reset_query(self) -> str:
+        # The default costs a round trip at every release. We never SET, LISTEN or take session
+        # locks on pooled connections (tests/test_tidy.py looks), so there is nothing to reset.
+        return ""
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+    )
+
+
+class Database:
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, dsn: str, settings: Settings, *, size: int | None = None) -> "Database":
+        """Open the pool. Raises what asyncpg raises when nobody answers."""
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size or settings.pool_size,
+            connection_class=Tx,
+            init=_prepare,
+            command_timeout=settings.statement_timeout_s,
+            timeout=ACQUIRE_TIMEOUT_S,
+            max_inactive_connection_lifetime=300,
+            server_settings={
+                "application_name": "rewards",
+                "timezone": "UTC",
+                "lock_timeout": str(int(settings.lock_timeout_s * 1000)),
+                "idle_in_transaction_session_timeout": "10000",
+                "jit": "off",
+            },
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Tx]:
+        """A connection outside any transaction: reads of one statement."""
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except AWAY as away:
+            raise Unavailable from away
+        try:
+            yield connection  # type: ignore[misc]
+        except AWAY as away:
+            raise Unavailable from away
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """One unit of work: commits when the block ends, rolls back when it raises."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
+        """Run `work` in a transaction, again if PostgreSQL undid it, at most ATTEMPT_MAX times."""
+        for attempt in range(ATTEMPT_MAX):
+            try:
+                async with self.transaction() as tx:
+                    return await work(tx)
+            except RETRYABLE:
+                if attempt == ATTEMPT_MAX - 1:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
+        raise AssertionError("unreachable")
+
+
+def rows_affected(status: Any) -> int:
+    """The count at the end of a command tag such as `UPDATE 3`."""
+    return int(str(status).rsplit(" ", 1)[-1])

@@ -1,0 +1,217 @@
+"""The HTTP edge every slice shares: error bodies, request ids, strict JSON, paging headers."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from rewards.core import ids
+from rewards.core.errors import InvalidBody, InvalidField, NotFound, Refusal
+from rewards.core.page import PAGE_MAX, Page, PageAsk
+
+log = structlog.get_logger()
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+BODY_BYTES_MAX = 256 * 1024
+REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+JSON = "application/json"
+# Decimals leave as JSON numbers with exactly the digits they carry: 127.50 stays 127.50.
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class ErrorBody(msgspec.Struct, omit_defaults=True):
+    """What every refusal looks like (spec.md D4)."""
+
+    error: str
+    message: str
+    code: str
+    request_id: str
+    details: dict[str, Any] | None = None
+
+
+def encode(
+    body: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
+    """A JSON answer; Decimals become numbers."""
+    return Response(
+        ENCODER.encode(body), status_code=status, media_type=JSON, headers=dict(headers or {})
+    )
+
+
+def request_id(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    return str(connection.scope.get("rewards_request_id", ""))
+
+
+class RequestIds:
+    """ASGI layer, outermost: echoes a sane X-Request-Id, or makes one, on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
+        text = given.decode("latin-1")
+        name = text if REQUEST_ID_PATTERN.fullmatch(text) else ids.request_id()
+        scope["rewards_request_id"] = name  # type: ignore[typeddict-unknown-key]
+        header = (b"x-request-id", name.encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def refuse(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
+    body = ErrorBody(
+        refusal.error,
+        refusal.message,
+        refusal.code,
+        request_id(request),
+        dict(refusal.details) if refusal.details else None,
+    )
+    return encode(body, refusal.status, refusal.headers)
+
+
+FRAMEWORK_ERRORS: Mapping[int, tuple[str, str, str]] = {
+    400: ("BadRequest", "Invalid request body format", "INVALID_BODY"),
+    404: ("NotFound", "Not found", "NOT_FOUND"),
+    405: ("MethodNotAllowed", "Method not allowed", "METHOD_NOT_ALLOWED"),
+    413: ("PayloadTooLarge", "Request body is too large", "BODY_TOO_LARGE"),
+}
+
+
+def refuse_framework(request: Request[Any, Any, Any], problem: HTTPException) -> Response[bytes]:
+    """What the framework itself refuses (routing, sizes), in the contract's form."""
+    error, message, code = FRAMEWORK_ERRORS.get(problem.status_code, FRAMEWORK_ERRORS[400])
+    status = problem.status_code if problem.status_code in FRAMEWORK_ERRORS else 400
+    if problem.status_code >= 500:
+        return fail(request, problem)
+    body = ErrorBody(error, message, code, request_id(request))
+    return encode(body, status, {k: str(v) for k, v in (problem.headers or {}).items()})
+
+
+def fail(request: Request[Any, Any, Any], problem: Exception) -> Response[bytes]:
+    """A bug or an outage: 500 with nothing of the cause in it; the cause goes to the log."""
+    # Only the type and place are logged: a message may quote the value that broke it.
+    log.error(
+        "request_failed",
+        request_id=request_id(request),
+        path=request.url.path,
+        problem=type(problem).__name__,
+        exc_info=problem,
+    )
+    creating = request.method == "POST" and request.url.path == "/api/v1/orders"
+    message = "Failed to create order" if creating else "Internal server error"
+    return encode(ErrorBody("InternalServerError", message, "INTERNAL", request_id(request)), 500)
+
+
+EXCEPTION_HANDLERS: dict[Any, Any] = {
+    Refusal: refuse,
+    HTTPException: refuse_framework,
+    Exception: fail,
+}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Numbers are not interpreted here, only syntax and duplicate keys are looked at.
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=str, parse_int=str, parse_constant=_refuse_constant
+)
+
+
+def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:
+    """The body as its struct. Refuses bad UTF-8 or JSON, twin keys, wrong types, unknown fields."""
+    try:
+        _STRICT.decode(raw.decode("utf-8"))
+        return decoder.decode(raw)
+    except (ValueError, RecursionError, msgspec.MsgspecError) as bad:
+        raise InvalidBody from bad
+
+
+def page_ask(number: str | None, size: str | None, *, default: int, maximum: int) -> PageAsk:
+    """`page` and `limit` as sent. Refuses what is not a positive whole number within bounds."""
+    return PageAsk(
+        whole("Page", number, default=1, maximum=PAGE_MAX),
+        whole("Limit", size, default=default, maximum=maximum),
+    )
+
+
+def whole(field: str, text: str | None, *, default: int, maximum: int) -> int:
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
+        raise InvalidField(field, "number")
+    value = int(text)
+    if value < 1:
+        raise InvalidField(field, "min")
+    if value > maximum:
+        raise InvalidField(field, "max")
+    return value
+
+
+ID_MAX = 2**53 - 1
+
+
+def path_id(text: str, missing: type[Refusal] = NotFound) -> int:
+    """An id from the path; whatever is no id answers as an unknown one does."""
+    if not re.fullmatch(r"[0-9]{1,16}", text, re.ASCII) or not 1 <= int(text) <= ID_MAX:
+        raise missing
+    return int(text)
+
+
+def page_answer(
+    request: Request[Any, Any, Any], page: Page[Any], body: Sequence[object]
+) -> Response[bytes]:
+    """A bare array with the paging headers of spec.md §2."""
+    number, size = page.ask.number, page.ask.size
+    has_more = number < page.pages
+    headers = {
+        "X-Page": str(number),
+        "X-Per-Page": str(size),
+        "X-Total-Count": str(page.total),
+        "X-Total-Pages": str(page.pages),
+        "X-Page-Size": str(len(body)),
+        "X-Has-More": str(has_more).lower(),
+    }
+    links = []
+    if has_more:
+        links.append((number + 1, "next"))
+    if number > 1:
+        links.append((number - 1, "prev"))
+    if page.pages:
+        links += [(1, "first"), (page.pages, "last")]
+    if links:
+        headers["Link"] = ", ".join(
+            f'<{_same_query(request, page=target)}>; rel="{rel}"' for target, rel in links
+        )
+    return encode(body, headers=headers)
+
+
+def _same_query(request: Request[Any, Any, Any], **changed: object) -> str:
+    pairs = [(k, v) for k, v in request.query_params.multi_items() if k not in changed]
+    pairs += [(k, str(v)) for k, v in changed.items()]
+    return f"{request.scope['path']}?{urlencode(pairs)}"

@@ -1,0 +1,62 @@
+"""Every setting, its default, and why. Environment variables begin with REWARDS_."""
+
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="REWARDS_", frozen=True, extra="ignore")
+
+    # Where the embedded database, the master key and sandbox.json live.
+    home: Path = Path("var")
+    # Any PostgreSQL 15+; empty starts the embedded one under `home`.
+    database_url: SecretStr = SecretStr("")
+    # A role that owns the schema, for migrations; empty uses database_url.
+    owner_database_url: SecretStr = SecretStr("")
+    # Shared rate limits for several API processes; empty counts in memory.
+    redis_url: SecretStr = SecretStr("")
+
+    # 32 random bytes, base64. The file is made (0600) when neither is given and `home` is new.
+    master_key: SecretStr = SecretStr("")
+    master_key_file: Path | None = None
+
+    # Where end users and clients reach us; claim links begin with it.
+    public_url: str = "http://127.0.0.1:8000"
+    # test or live: part of every API key, so that one is never mistaken for the other.
+    environment: str = "live"
+    # Ids of a deployment start at cell * 10**12, so that cells can be told apart later.
+    cell: int = 0
+    # Addresses of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[str, ...] = ()
+
+    # Tiers (D1).
+    request_quantity_max: int = 10
+    filled_quantity_max: int = 50
+    # Open bulk units of one client above which a bulk order is cancelled at its first retry.
+    bulk_units_max: int = 10_000
+
+    # Pricing (D11): used where neither a client nor a vendor discount is set.
+    default_discount_percent: Decimal = Decimal(2)
+
+    # The seeds' name, on purpose a negative: true (the default) means nothing retries by itself.
+    disable_auto_order_retry: bool = True
+    # The sandbox vendor mints realtime products' codes on a miss; only `rewards sandbox` sets it.
+    sandbox: bool = False
+
+    # Order desk.
+    desk_batch_max: int = 64
+    desk_batches_in_flight: int = 2
+    desk_queue_max: int = 2_000
+
+    pool_size: int = 8
+    statement_timeout_s: float = 10.0
+    lock_timeout_s: float = 3.0
+
+
+@lru_cache
+def from_environment() -> Settings:
+    return Settings()

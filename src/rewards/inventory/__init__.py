@@ -1,0 +1,1 @@
+"""Voucher units: sealing, import, pool, pump, allocation."""

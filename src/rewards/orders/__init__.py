@@ -1,0 +1,1 @@
+"""The order life cycle: placing, filling, refunds, queries."""

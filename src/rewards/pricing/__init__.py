@@ -1,0 +1,1 @@
+"""FX, discounts, fees and tax: one function from face value to price."""

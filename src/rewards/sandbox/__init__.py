@@ -1,0 +1,1 @@
+"""Demo data for trying everything on one machine."""

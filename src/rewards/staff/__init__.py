@@ -1,0 +1,1 @@
+"""The people who run it: roles, approvals, admin API."""

@@ -1,0 +1,1 @@
+"""Events a client is told of."""
