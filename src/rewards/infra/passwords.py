@@ -1,0 +1,63 @@
+"""Slow password digests, made and checked off the event loop by a few threads at most."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from rewards.core.errors import Unavailable
+
+Result = TypeVar("Result")
+
+# OWASP's floor for argon2id is 19 MiB and two passes; memory at work is THREADS_MAX times this.
+MEMORY_KIB = 19 * 1024
+PASSES = 2
+THREADS_MAX = 2
+# More waiting than this and a login flood would only make everybody wait longer.
+WAITING_MAX = 64
+PASSWORD_BYTES_MAX = 512
+
+
+class Passwords:
+    """One a process. `digest` and `matches` cost about 20 ms of one thread each."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
+        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="passwords")
+        self._waiting = 0
+        # Checked against when there is no such user, so that both answers take as long.
+        self._nobody = self._hasher.hash("nobody")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def digest(self, password: str) -> str:
+        """The argon2id digest to store. Raises Unavailable when too many wait."""
+        return await self._run(self._hasher.hash, password)
+
+    async def matches(self, digest: str | None, password: str) -> bool:
+        """Whether `password` made `digest`; None (no such user) is as slow, and False.
+
+        Raises Unavailable when too many wait.
+        """
+        fits = await self._run(self._verify, digest or self._nobody, password)
+        return fits and digest is not None
+
+    def _verify(self, digest: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(digest, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[..., Result], *values: str) -> Result:
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, work, *values)
+        finally:
+            self._waiting -= 1
