@@ -1,0 +1,56 @@
+"""The statements of the audit trail: it is only ever added to."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+from rewards.audit.model import AuditFact
+from rewards.infra.db import Tx
+
+# Decimals stay the numbers they are, with their digits.
+_FACTS = msgspec.json.Encoder(decimal_format="number")
+
+RECORD = """
+INSERT INTO audit_entries (
+    at, actor_kind, actor_id, client_id, action, subject_kind, subject_id, facts, reason,
+    request_id, address
+)
+SELECT $1, actor_kind, actor_id, client_id, action, subject_kind, subject_id, facts::jsonb, reason,
+    request_id, address
+FROM unnest(
+    $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+    $9::text[], $10::text[], $11::text[]
+) AS a (
+    actor_kind, actor_id, client_id, action, subject_kind, subject_id, facts, reason,
+    request_id, address
+)
+"""
+
+
+async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
+    await tx.execute(
+        RECORD,
+        at,
+        [fact.actor.kind for fact in facts],
+        [fact.actor.id for fact in facts],
+        [fact.client_id for fact in facts],
+        [fact.action for fact in facts],
+        [fact.subject_kind for fact in facts],
+        [fact.subject_id for fact in facts],
+        [_FACTS.encode(fact.facts).decode() for fact in facts],
+        [fact.reason for fact in facts],
+        [fact.actor.request_id for fact in facts],
+        [fact.actor.address for fact in facts],
+    )
+
+
+# Each answers the rows that should not be; `rewards doctor` runs them.
+CHECKS: Mapping[str, str] = MappingProxyType(
+    {
+        "audit_entries_name_their_actor": """
+            SELECT id, actor_kind, action FROM audit_entries
+            WHERE (actor_id IS NULL) <> (actor_kind = 'SYSTEM')""",
+    }
+)
