@@ -1,0 +1,18 @@
+"""What others may do with webhooks: write events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rewards.infra.db import Tx
+from rewards.webhooks import sql
+from rewards.webhooks.model import Event
+
+
+async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
+    """Write the events, in order, in one statement, in the transaction that caused them.
+
+    Sent at least once after commit; the per-client sequence is sealed after commit too, because
+    the order of commits is not the order of inserts (spec.md §7).
+    """
+    if events:
+        await sql.emit(tx, events, at)

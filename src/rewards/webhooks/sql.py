@@ -1,0 +1,42 @@
+"""The statements of the outbox: events are written with what caused them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+from rewards.infra.db import Tx
+from rewards.webhooks.model import Event
+
+# Decimals stay the numbers they are, with their digits.
+_DATA = msgspec.json.Encoder(decimal_format="number")
+
+EMIT = """
+INSERT INTO events (client_id, type, order_id, data, created_at)
+SELECT client_id, type, order_id, data::jsonb, $1
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[])
+    AS a (client_id, type, order_id, data)
+"""
+
+
+async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
+    await tx.execute(
+        EMIT,
+        at,
+        [event.client_id for event in events],
+        [event.type for event in events],
+        [event.order_id for event in events],
+        [_DATA.encode(event.data).decode() for event in events],
+    )
+
+
+# Each answers the rows that should not be; `rewards doctor` runs them.
+CHECKS: Mapping[str, str] = MappingProxyType(
+    {
+        "events_of_orders_name_their_order": """
+            SELECT id, type, order_id FROM events
+            WHERE (type LIKE 'order.%') <> (order_id IS NOT NULL)
+                OR data ->> 'order_id' IS DISTINCT FROM order_id::text""",
+    }
+)
