@@ -22,6 +22,7 @@ CREATE TABLE wallets (
 CREATE INDEX wallets_client_idx ON wallets (client_id);
 
 -- The other side of every movement. It holds no running balance, so it is no hot row.
+-- The id is made from kind and currency (wallets/model.py), so that a posting needs no look-up.
 CREATE TABLE system_accounts (
     id bigint PRIMARY KEY CONSTRAINT system_accounts_id_check CHECK (id < 0),
     kind text NOT NULL CONSTRAINT system_accounts_kind_check CHECK (kind IN ('SALES', 'FUNDING', 'ADJUSTMENTS')),
@@ -37,6 +38,8 @@ CREATE TABLE ledger_transfers (
         CONSTRAINT ledger_transfers_kind_check CHECK (kind IN ('ORDER', 'REFUND', 'TOPUP', 'ADJUSTMENT')),
     client_id bigint NOT NULL,
     wallet_id bigint NOT NULL,
+    -- As the wallet sees it: negative takes. An order that costs nothing has a transfer of 0.
+    amount_minor bigint NOT NULL,
     order_id bigint,
     reference text,
     note text,
@@ -44,7 +47,10 @@ CREATE TABLE ledger_transfers (
     source_currency text,
     forex_rate numeric(24, 12),
     conversion_fee_minor bigint,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    CONSTRAINT ledger_transfers_sign_check CHECK (
+        CASE kind WHEN 'ORDER' THEN amount_minor <= 0 WHEN 'ADJUSTMENT' THEN amount_minor <> 0 ELSE amount_minor > 0 END),
+    CONSTRAINT ledger_transfers_order_check CHECK ((order_id IS NOT NULL) = (kind IN ('ORDER', 'REFUND')))
 );
 CREATE INDEX ledger_transfers_client_idx ON ledger_transfers (client_id, id DESC);
 CREATE INDEX ledger_transfers_order_idx ON ledger_transfers (order_id) WHERE order_id IS NOT NULL;
@@ -58,7 +64,7 @@ CREATE TABLE ledger_entries (
     transfer_id bigint NOT NULL,
     account_id bigint NOT NULL,
     currency text NOT NULL,
-    amount_minor bigint NOT NULL CONSTRAINT ledger_entries_amount_check CHECK (amount_minor <> 0),
+    amount_minor bigint NOT NULL,
     -- Of the wallet after this entry; NULL on system accounts.
     balance_minor bigint,
     version bigint,
