@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from rewards.core import ids
 from rewards.core.errors import InvalidBody, InvalidField, NotFound, Refusal
 from rewards.core.page import PAGE_MAX, Page, PageAsk
+from rewards.infra.log import REQUEST_ID
 
 log = structlog.get_logger()
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -65,6 +66,7 @@ class RequestIds:
         text = given.decode("latin-1")
         name = text if REQUEST_ID_PATTERN.fullmatch(text) else ids.request_id()
         scope["rewards_request_id"] = name  # type: ignore[typeddict-unknown-key]
+        REQUEST_ID.set(name)
         header = (b"x-request-id", name.encode())
 
         async def send_with_id(message: Message) -> None:
