@@ -2,7 +2,10 @@
 
 import itertools
 import os
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -10,9 +13,14 @@ import pytest
 
 from rewards.infra.db import Database
 from rewards.infra.migrate import migrate
+from rewards.infra.postgres import Server, ensure_server, stop_server
 from rewards.infra.settings import Settings
+from tests import processes
 
 _serial = itertools.count(1)
+HOME_PREFIX = "rewards-test-"
+# For tests that do not pull the plug: no disk is waited for.
+HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 def with_database(dsn: str, name: str) -> str:
@@ -24,21 +32,83 @@ def settings() -> Settings:
     return Settings()
 
 
-@pytest.fixture(scope="session")
-def server_dsn() -> str:
-    """A superuser's DSN on the server that this session may make databases on."""
-    return os.environ["REWARDS_TEST_DATABASE_URL"]
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_stays() -> Iterator[None]:
+    yield
+    processes.end_all()
 
 
 @pytest.fixture(scope="session")
-async def template(server_dsn: str) -> str:
+async def server_dsn() -> AsyncIterator[str]:
+    """A superuser's DSN on the server that this session may make databases on.
+
+    REWARDS_TEST_DATABASE_URL names one; otherwise the session starts its own and removes it.
+    """
+    given = os.environ.get("REWARDS_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    await _sweep()
+    home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
+    server = await ensure_server(home, settings=HASTY)
+    yield with_database(server.owner_dsn, "postgres")
+    await stop_server(home)
+    shutil.rmtree(home)
+
+
+async def _sweep() -> None:
+    """Stop and remove the servers of sessions that were killed."""
+    for home in Path(tempfile.gettempdir()).glob(f"{HOME_PREFIX}*-*"):
+        session = int(home.name.removeprefix(HOME_PREFIX).partition("-")[0])
+        if home.stat().st_uid == os.geteuid() and not _runs(session):
+            await stop_server(home)
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+StartServer = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def own_server() -> AsyncIterator[StartServer]:
+    """`await own_server()`: an embedded server of this test's own, which it may kill.
+
+    Durable as in production, unless `settings` says otherwise; `home` to start one again.
+    """
+    homes: set[Path] = set()
+
+    async def start(
+        home: Path | None = None, *, settings: Mapping[str, str] | None = None
+    ) -> Server:
+        home = home or Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
+        homes.add(home)
+        return await ensure_server(home, settings=settings)
+
+    yield start
+    for home in homes:
+        await stop_server(home)
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+async def template(server_dsn: str) -> AsyncIterator[str]:
     name = f"rewards_template_{os.getpid()}"
     admin = await asyncpg.connect(server_dsn)
     await admin.execute(f'DROP DATABASE IF EXISTS "{name}"')
     await admin.execute(f'CREATE DATABASE "{name}"')
-    await admin.close()
     await migrate(with_database(server_dsn, name))
-    return name
+    yield name
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
 
 
 @pytest.fixture

