@@ -18,6 +18,8 @@ def main() -> int:
         print(f"no PostgreSQL in {programs}: install it first, or set PG15=/path/to/its/bin")
         return 2
     home = Path(tempfile.mkdtemp(prefix="rewards-other-postgres-"))
+    # Before 16, PostgreSQL's programs must be able to walk to their data.
+    home.chmod(0o711)
     try:
         server = asyncio.run(ensure_server(home, programs=programs, settings=HASTY))
         print(f"PostgreSQL {server.version}", flush=True)
