@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import asyncpg
 import pytest
-from tests.counting import statements
 
 from rewards.audit import service
 from rewards.audit.model import AuditFact
 from rewards.audit.sql import CHECKS
 from rewards.core.actor import SYSTEM, Actor, ActorKind
+from tests.counting import statements
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CLIENT = Actor(ActorKind.CLIENT, 7, "req_1", "127.0.0.1")

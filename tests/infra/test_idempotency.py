@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.counting import statements
 
 from rewards.core.errors import InvalidBody, InvalidField
 from rewards.infra import idempotency
 from rewards.infra.idempotency import KeyAsk, KeyRecord, StoredAnswer
+from tests.counting import statements
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PRINT = idempotency.fingerprint(b"{}")

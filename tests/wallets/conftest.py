@@ -1,9 +1,9 @@
 """A ledger to try things on."""
 
 import pytest
-from tests.wallets.ledgers import CURRENCIES, Given
 
 from rewards.infra.db import Database
+from tests.wallets.ledgers import CURRENCIES, Given
 
 
 @pytest.fixture

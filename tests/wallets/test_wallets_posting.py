@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from tests.counting import statements
-from tests.wallets.ledgers import AT
 
 from rewards.wallets import service
 from rewards.wallets.model import NewWallet, Posting, TransferKind
+from tests.counting import statements
+from tests.wallets.ledgers import AT
 
 ORDER, TOPUP, REFUND = TransferKind.ORDER, TransferKind.TOPUP, TransferKind.REFUND
 

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import asyncpg
 import pytest
-from tests.counting import statements
 
 from rewards.webhooks import service
 from rewards.webhooks.model import Event, EventType
 from rewards.webhooks.sql import CHECKS
+from tests.counting import statements
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DELIVERED = Event(1, EventType.ORDER_DELIVERED, 5, {"order_id": 5, "status": "DELIVERED"})
