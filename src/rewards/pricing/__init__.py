@@ -1,1 +1,1 @@
-"""FX, discounts, fees and tax: one function from face value to price."""
+"""What an order costs: FX rates, discounts, fees and tax, by one function."""
