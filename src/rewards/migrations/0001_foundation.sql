@@ -17,6 +17,8 @@ CREATE TABLE data_keys (
     purpose text NOT NULL,
     wrapped bytea NOT NULL,
     wrapped_by text NOT NULL,
+    -- How many values it has sealed, as processes report it from time to time.
+    seals bigint NOT NULL DEFAULT 0 CONSTRAINT data_keys_seals_check CHECK (seals >= 0),
     created_at timestamptz NOT NULL DEFAULT now(),
     retired_at timestamptz
 );
