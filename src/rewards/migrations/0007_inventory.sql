@@ -5,6 +5,7 @@ CREATE TABLE batches (
     source text NOT NULL CONSTRAINT batches_source_check CHECK (source IN ('FILE', 'VENDOR', 'SANDBOX')),
     name text NOT NULL,
     status text NOT NULL DEFAULT 'OPEN' CONSTRAINT batches_status_check CHECK (status IN ('OPEN', 'BLOCKED', 'RECALLED')),
+    status_at timestamptz NOT NULL,
     state text NOT NULL DEFAULT 'IMPORTING' CONSTRAINT batches_state_check CHECK (state IN ('IMPORTING', 'DONE', 'FAILED')),
     rows_read integer NOT NULL DEFAULT 0,
     loaded integer NOT NULL DEFAULT 0,
@@ -13,8 +14,11 @@ CREATE TABLE batches (
     error text,
     staff_id bigint,
     created_at timestamptz NOT NULL,
+    -- Moved by every chunk; an import that stopped moving is dead.
+    touched_at timestamptz NOT NULL,
     finished_at timestamptz
 );
+CREATE INDEX batches_importing_idx ON batches (touched_at) WHERE state = 'IMPORTING';
 
 -- Rows of a file that did not become units, and why. Never holds a code.
 CREATE TABLE batch_rejects (
@@ -60,3 +64,15 @@ CREATE TABLE shelf (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX shelf_pool_idx ON shelf (product_id, denomination_minor, currency, expires_at, unit_id) WHERE loaded;
 CREATE INDEX shelf_waiting_idx ON shelf (product_id, denomination_minor, currency, expires_at, unit_id) WHERE NOT loaded;
+
+-- Every BLOCKED unit has a row here, and no other unit has: counted and explained without a scan of
+-- units, whose state no index may cover.
+CREATE TABLE blocked_units (
+    unit_id bigint PRIMARY KEY,
+    product_id bigint NOT NULL,
+    denomination_minor bigint NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL CONSTRAINT blocked_units_reason_check CHECK (reason IN ('STAFF', 'BATCH', 'EXPIRED', 'SHORT_LIFE', 'SUSPECT')),
+    blocked_at timestamptz NOT NULL
+);
+CREATE INDEX blocked_units_shelf_idx ON blocked_units (product_id, denomination_minor, currency);
