@@ -27,7 +27,7 @@ async def test_facts_are_written_in_order_in_one_statement(db):
             await service.record(tx, facts, AT)
             await service.record(tx, [], AT)
         rows = await tx.fetch("SELECT *, facts::text AS text FROM audit_entries ORDER BY id")
-        assert await tx.fetch(CHECKS["audit_entries_name_their_actor"]) == []
+        assert await tx.fetch(CHECKS["audit_entry_names_its_actor"]) == []
     assert len(sent) == 1
     first, second = rows
     assert (first["actor_kind"], first["actor_id"]) == ("CLIENT", 7)
@@ -56,4 +56,4 @@ async def test_the_trail_is_never_rewritten(db, statement):
 async def test_the_check_finds_a_client_without_a_name(db):
     async with db.transaction() as tx:
         await service.record(tx, [AuditFact(Actor(ActorKind.STAFF), 7, "x", "order", 1)], AT)
-        assert len(await tx.fetch(CHECKS["audit_entries_name_their_actor"])) == 1
+        assert len(await tx.fetch(CHECKS["audit_entry_names_its_actor"])) == 1

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from rewards.infra.db import Database
 from rewards.wallets import service
 from rewards.wallets.model import NewWallet, Posting, TransferKind, Wallet
+from rewards.wallets.sql_checks import CHECKS
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CURRENCIES = (("USD", 2), ("JPY", 0), ("KWD", 3), ("EUR", 2))
@@ -48,3 +49,9 @@ class Given:
             return tuple(
                 [await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
             )
+
+    async def breaches(self) -> dict[str, list[object]]:
+        """What `rewards doctor` would say of the ledger: nothing, if all is well."""
+        async with self.db.connection() as connection:
+            found = {name: await connection.fetch(check) for name, check in CHECKS.items()}
+        return {name: rows for name, rows in found.items() if rows}

@@ -52,7 +52,7 @@ async def test_events_are_never_rewritten(db):
 
 
 async def test_the_check_finds_an_order_event_without_its_order(db):
-    check = CHECKS["events_of_orders_name_their_order"]
+    check = CHECKS["event_of_an_order_names_it"]
     async with db.transaction() as tx:
         await service.emit(tx, [DELIVERED, CREDITED], AT)
         assert await tx.fetch(check) == []

@@ -46,11 +46,11 @@ async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
     )
 
 
-# Each answers the rows that should not be; `rewards doctor` runs them.
+# Each answers the rows that break a rule, their id first; `rewards doctor` runs them.
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
-        "audit_entries_name_their_actor": """
-            SELECT id, actor_kind, action FROM audit_entries
+        "audit_entry_names_its_actor": """
+            SELECT id AS subject, actor_kind, action FROM audit_entries
             WHERE (actor_id IS NULL) <> (actor_kind = 'SYSTEM')""",
     }
 )

@@ -95,6 +95,8 @@ class WalletNotEmpty(Conflict):
 
 
 class WalletStatusRefused(Conflict):
+    """Such as from CLOSED to FROZEN."""
+
     code = "WALLET_STATUS_REFUSED"
     default_message = "Wallet cannot change to this status"
 
@@ -213,12 +215,81 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A correction by staff; `amount_minor` of either sign, never 0."""
+    """A correction; `amount_minor` of either sign, never 0. A reference is booked once, too."""
 
     wallet_id: int
     amount_minor: int
     reference: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    wallet_id: int
+    status: WalletStatus
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsChange:
+    """Both limits as they shall be; `low_balance_minor` None: no low-balance event."""
+
+    wallet_id: int
+    credit_limit_minor: int
+    low_balance_minor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """An earlier transfer under a reference."""
+
+    amount_minor: int
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One line of a wallet's statement: a transfer and the balance it left."""
+
+    id: int
+    kind: TransferKind
+    client_id: int
+    wallet_id: int
+    currency: str
+    amount_minor: int
+    balance_minor: int
+    order_id: int | None
+    reference: str | None
+    note: str | None
+    source_currency: str | None
+    forex_rate: Decimal | None
+    conversion_fee_minor: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WalletFilter:
+    """What is None does not matter."""
+
+    client_id: int | None = None
+    currency: str | None = None
+    type: WalletType | None = None
+    status: WalletStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFilter:
+    """What is None does not matter. From `since` on, and before `until`."""
+
+    client_id: int | None = None
+    wallet_id: int | None = None
+    kind: TransferKind | None = None
+    # True: what put money in; False: what took it out, an order of 0 among them.
+    credit: bool | None = None
+    order_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    # Older than this line: where the last page ended.
+    before_id: int | None = None
 
 
 def sign_fits(kind: TransferKind, amount_minor: int) -> bool:

@@ -1,11 +1,37 @@
-"""What others may do with wallets: lock them and book movements on them."""
+"""What others may do with wallets: lock, book, open, freeze, and read."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from rewards.core.errors import Refusal
+from rewards.core.page import Page, PageAsk
 from rewards.infra.db import Tx
 from rewards.wallets import sql
-from rewards.wallets.model import NewWallet, Posted, Posting, Wallet, chain
+from rewards.wallets.decisions import (
+    decide_bookings,
+    with_limits,
+    with_status,
+)
+from rewards.wallets.events import credited_event, low_balance_event
+from rewards.wallets.events import low_balance_events as low_balance_events
+from rewards.wallets.model import (
+    Adjustment,
+    LimitsChange,
+    NewWallet,
+    Posted,
+    Posting,
+    StatusChange,
+    TopUp,
+    Transaction,
+    TransactionFilter,
+    TransactionNotFound,
+    TransferKind,
+    Wallet,
+    WalletFilter,
+    WalletNotFound,
+    chain,
+)
+from rewards.webhooks import service as webhooks
 
 
 async def lock(tx: Tx, client_ids: Sequence[int]) -> list[Wallet]:
@@ -54,3 +80,129 @@ async def open_wallets(tx: Tx, news: Sequence[NewWallet], at: datetime) -> list[
     """Open wallets with balance 0, in order. The currencies must exist; our accounts are made."""
     await sql.open_accounts(tx, [new.currency for new in news])
     return await sql.open_wallets(tx, news, at)
+
+
+async def top_up(tx: Tx, asks: Sequence[TopUp], at: datetime) -> list[Posted | Refusal]:
+    """Book money that came in, in order; tell each client (`wallet.credited`).
+
+    A reference is booked once for each wallet: asked again with the same amount it answers the
+    first posting and changes nothing; with another amount 409 DUPLICATE_REFERENCE. Refused: amount
+    not above 0, unknown wallet (404), WALLET_FROZEN and WALLET_CLOSED (409). The caller writes the
+    audit facts: it knows who acts, and why (spec.md §6).
+    """
+    return await _book(tx, TransferKind.TOPUP, asks, at)
+
+
+async def adjust(tx: Tx, asks: Sequence[Adjustment], at: datetime) -> list[Posted | Refusal]:
+    """Book corrections of either sign, in order; refused and repeated as `top_up` does.
+
+    Never below the floor: 400 INSUFFICIENT_FUNDS. One in the client's favour is told as
+    `wallet.credited`, one that takes the balance below its threshold as `wallet.low_balance`.
+    """
+    return await _book(tx, TransferKind.ADJUSTMENT, asks, at)
+
+
+async def _book(
+    tx: Tx, kind: TransferKind, asks: Sequence[TopUp | Adjustment], at: datetime
+) -> list[Posted | Refusal]:
+    wallet_ids = sorted({ask.wallet_id for ask in asks})
+    wallets = {wallet.id: wallet for wallet in await sql.lock(tx, wallet_ids)}
+    # Read after the lock: whoever booked the same reference a moment ago held it.
+    names = {(ask.wallet_id, ask.reference) for ask in asks if ask.reference is not None}
+    earlier = await sql.find_booked(tx, kind, sorted(names)) if names else {}
+    postings, answers = decide_bookings(wallets, kind, asks, earlier)
+    posted = await post(tx, wallets, postings, at)
+    events = [
+        credited_event(wallets[posting.wallet_id], posting, done)
+        for posting, done in zip(postings, posted, strict=True)
+        if posting.amount_minor > 0
+    ]
+    await webhooks.emit(tx, events + low_balance_events(wallets, postings, posted), at)
+    return [posted[answer] if isinstance(answer, int) else answer for answer in answers]
+
+
+async def set_status(tx: Tx, asks: Sequence[StatusChange]) -> list[Wallet | Refusal]:
+    """Freeze, close or reopen wallets; answers the wallets as they are now, in order.
+
+    One ask for each wallet. Refused: unknown wallet (404), CLOSED to FROZEN (409
+    WALLET_STATUS_REFUSED), closing one whose balance is not zero (409 WALLET_NOT_EMPTY). Taking
+    the status a wallet has already changes nothing. The caller writes the audit facts.
+    """
+    assert len({ask.wallet_id for ask in asks}) == len(asks), "one change for each wallet"
+    wallets = {wallet.id: wallet for wallet in await sql.lock(tx, [ask.wallet_id for ask in asks])}
+    answers = [with_status(wallets.get(ask.wallet_id), ask.status) for ask in asks]
+    moves = [
+        (wallets[answer.id], answer.status)
+        for answer in answers
+        if isinstance(answer, Wallet) and answer.status is not wallets[answer.id].status
+    ]
+    if moves:
+        await sql.set_status(tx, moves)
+    return answers
+
+
+async def set_limits(tx: Tx, asks: Sequence[LimitsChange], at: datetime) -> list[Wallet | Refusal]:
+    """Set credit limits and low-balance thresholds; answers the wallets as they are now, in order.
+
+    One ask for each wallet. A threshold raised above the balance is told at once
+    (`wallet.low_balance`). Refused: unknown wallet (404), credit for a PREPAID wallet, a limit
+    below what is already used (409 CREDIT_IN_USE). The caller writes the audit facts.
+    """
+    assert len({ask.wallet_id for ask in asks}) == len(asks), "one change for each wallet"
+    wallets = {wallet.id: wallet for wallet in await sql.lock(tx, [ask.wallet_id for ask in asks])}
+    answers = [with_limits(wallets.get(ask.wallet_id), ask, at) for ask in asks]
+    changed = [answer for answer in answers if isinstance(answer, Wallet)]
+    if changed:
+        await sql.set_limits(tx, changed)
+    newly_low = [
+        low_balance_event(wallet, wallet.balance_minor)
+        for wallet in changed
+        if wallet.low_since is not None and wallets[wallet.id].low_since is None
+    ]
+    await webhooks.emit(tx, newly_low, at)
+    return answers
+
+
+async def list_wallets(tx: Tx, wanted: WalletFilter, ask: PageAsk) -> Page[Wallet]:
+    """Wallets that fit, newest first."""
+    wallets, total = await sql.list_wallets(tx, wanted, ask)
+    return Page(wallets, ask, total)
+
+
+async def list_for_client(tx: Tx, client_id: int) -> list[Wallet]:
+    """Every wallet of one client, whatever its status, in order of id; nothing is locked."""
+    return await sql.read_of_clients(tx, [client_id])
+
+
+async def get(
+    tx: Tx, wallet_ids: Sequence[int], *, client_id: int | None = None
+) -> list[Wallet | Refusal]:
+    """Read wallets without a lock, in order. With `client_id` another's is as unknown (D13)."""
+    found = {wallet.id: wallet for wallet in await sql.read(tx, wallet_ids)}
+    wallets = [found.get(wallet_id) for wallet_id in wallet_ids]
+    return [
+        wallet if wallet and client_id in (None, wallet.client_id) else WalletNotFound()
+        for wallet in wallets
+    ]
+
+
+async def transactions(tx: Tx, wanted: TransactionFilter, ask: PageAsk) -> Page[Transaction]:
+    """Ledger lines that fit, newest first, each with the balance it left.
+
+    With `wanted.before_id` the page number must be 1: the caller walks by id instead.
+    """
+    assert wanted.before_id is None or ask.number == 1, "a page or a cursor, not both"
+    lines = await sql.transactions(tx, wanted, ask)
+    return Page(lines, ask, await sql.count_transactions(tx, wanted))
+
+
+async def get_transactions(
+    tx: Tx, transfer_ids: Sequence[int], *, client_id: int | None = None
+) -> list[Transaction | Refusal]:
+    """Ledger lines by id, in order. With `client_id` another's is as unknown (D13)."""
+    found = {line.id: line for line in await sql.read_transactions(tx, transfer_ids)}
+    lines = [found.get(transfer_id) for transfer_id in transfer_ids]
+    return [
+        line if line and client_id in (None, line.client_id) else TransactionNotFound()
+        for line in lines
+    ]

@@ -1,33 +1,41 @@
 """Every statement that locks, moves or opens wallets, and the checks of the ledger."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from rewards.infra.db import Record, Tx
+from rewards.core.page import PageAsk
+from rewards.infra.db import Record, Tx, rows_affected
 from rewards.wallets.model import (
     OTHER_SIDE,
+    Booked,
     Link,
     Move,
     NewWallet,
+    Posted,
     Posting,
     SystemAccount,
+    Transaction,
+    TransactionFilter,
     TransferKind,
     Wallet,
+    WalletFilter,
     WalletStatus,
     WalletType,
     system_account_id,
 )
 
+COLUMNS = """id, client_id, currency, type, status, balance_minor, version, credit_limit_minor,
+    low_balance_minor, low_since"""
+
 # NO KEY: nothing here changes the key, and a foreign key check elsewhere need not wait.
-LOCK_OF_CLIENTS = """
-SELECT id, client_id, currency, type, status, balance_minor, version, credit_limit_minor,
-    low_balance_minor, low_since
+LOCK_OF_CLIENTS = f"""
+SELECT {COLUMNS}
 FROM wallets WHERE client_id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 
-LOCK = """
-SELECT id, client_id, currency, type, status, balance_minor, version, credit_limit_minor,
-    low_balance_minor, low_since
+LOCK = f"""
+SELECT {COLUMNS}
 FROM wallets WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -143,7 +151,7 @@ INSERT INTO system_accounts (id, kind, currency)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
 """
 
-OPEN = """
+OPEN = f"""
 INSERT INTO wallets (
     id, client_id, currency, type, credit_limit_minor, low_balance_minor, low_since, created_at
 )
@@ -155,8 +163,7 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6
         id, client_id, currency, type, credit_limit_minor, low_balance_minor, turn
     )
 ORDER BY turn
-RETURNING id, client_id, currency, type, status, balance_minor, version, credit_limit_minor,
-    low_balance_minor, low_since
+RETURNING {COLUMNS}
 """
 
 
@@ -196,8 +203,171 @@ JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
 """
 
 
-async def find_booked(tx: Tx, kind: TransferKind, named: Sequence[tuple[int, str]]) -> list[Record]:
+async def find_booked(
+    tx: Tx, kind: TransferKind, names: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], Booked]:
     """Earlier transfers of this kind under these (wallet, reference)."""
-    return await tx.fetch(
-        FIND_BOOKED, kind, [wallet_id for wallet_id, _ in named], [text for _, text in named]
+    rows = await tx.fetch(
+        FIND_BOOKED, kind, [wallet_id for wallet_id, _ in names], [text for _, text in names]
     )
+    return {(row[0], row[1]): Booked(row[2], Posted(row[3], row[4], row[5])) for row in rows}
+
+
+SET_STATUS = """
+UPDATE wallets AS w SET status = a.target
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS a (wallet_id, source, target)
+WHERE w.id = a.wallet_id AND w.status = a.source
+"""
+
+
+async def set_status(tx: Tx, moves: Sequence[tuple[Wallet, WalletStatus]]) -> None:
+    """From the status each wallet was locked with to the one asked."""
+    status = await tx.execute(
+        SET_STATUS,
+        [wallet.id for wallet, _ in moves],
+        [wallet.status for wallet, _ in moves],
+        [target for _, target in moves],
+    )
+    assert rows_affected(status) == len(moves), "a wallet changed since it was locked"
+
+
+SET_LIMITS = """
+UPDATE wallets AS w
+SET credit_limit_minor = a.credit_limit_minor, low_balance_minor = a.low_balance_minor,
+    low_since = a.low_since
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[])
+    AS a (wallet_id, credit_limit_minor, low_balance_minor, low_since)
+WHERE w.id = a.wallet_id
+"""
+
+
+async def set_limits(tx: Tx, wallets: Sequence[Wallet]) -> None:
+    """Write the limits these wallets carry; they were locked by this transaction."""
+    await tx.execute(
+        SET_LIMITS,
+        [wallet.id for wallet in wallets],
+        [wallet.credit_limit_minor for wallet in wallets],
+        [wallet.low_balance_minor for wallet in wallets],
+        [wallet.low_since for wallet in wallets],
+    )
+
+
+READ = f"SELECT {COLUMNS} FROM wallets WHERE id = ANY($1::bigint[]) ORDER BY id"
+READ_OF_CLIENTS = f"SELECT {COLUMNS} FROM wallets WHERE client_id = ANY($1::bigint[]) ORDER BY id"
+
+
+async def read(tx: Tx, wallet_ids: Sequence[int]) -> list[Wallet]:
+    return [wallet_of(row) for row in await tx.fetch(READ, wallet_ids)]
+
+
+async def read_of_clients(tx: Tx, client_ids: Sequence[int]) -> list[Wallet]:
+    return [wallet_of(row) for row in await tx.fetch(READ_OF_CLIENTS, client_ids)]
+
+
+# Only fixed text is joined here; `$` marks where a value's number goes.
+WALLET_TESTS = {
+    "client_id": "client_id = $",
+    "currency": "currency = $",
+    "type": "type = $",
+    "status": "status = $",
+}
+TRANSACTION_TESTS = {
+    "client_id": "t.client_id = $",
+    "wallet_id": "t.wallet_id = $",
+    "since": "t.created_at >= $",
+    "until": "t.created_at < $",
+    "before_id": "t.id < $",
+    # Said twice, because each kind has an index of its own on the order.
+    "order_id": "(t.order_id = $ AND t.kind = 'ORDER' OR t.order_id = $ AND t.kind = 'REFUND')",
+}
+# Written out, so that the small index on all that is no order can serve.
+KIND_TESTS = {kind: f"t.kind = '{kind}'" for kind in TransferKind}
+CREDIT_TESTS = {True: "t.kind <> 'ORDER' AND t.amount_minor > 0", False: "t.amount_minor <= 0"}
+
+
+def _where(tests: Mapping[str, str], wanted: object) -> tuple[list[str], list[object]]:
+    """The tests for whatever the filter names, and their values."""
+    parts: list[str] = []
+    values: list[object] = []
+    for name, test in tests.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            values.append(value)
+            parts.append(test.replace("$", f"${len(values)}"))
+    return parts or ["true"], values
+
+
+def _cut(values: Sequence[object]) -> str:
+    """The end of a list statement: size and offset follow the other values."""
+    return f"LIMIT ${len(values) + 1}::bigint OFFSET ${len(values) + 2}::bigint"
+
+
+async def list_wallets(tx: Tx, wanted: WalletFilter, ask: PageAsk) -> tuple[list[Wallet], int]:
+    parts, values = _where(WALLET_TESTS, wanted)
+    where = " AND ".join(parts)
+    rows = await tx.fetch(
+        f"SELECT {COLUMNS} FROM wallets WHERE {where} ORDER BY id DESC {_cut(values)}",
+        *values,
+        ask.size,
+        ask.offset,
+    )
+    total = await tx.fetchval(f"SELECT count(*) FROM wallets WHERE {where}", *values)
+    return [wallet_of(row) for row in rows], total
+
+
+LINE = """
+SELECT t.id, t.kind, t.client_id, t.wallet_id, e.currency, t.amount_minor, e.balance_minor,
+    t.order_id, t.reference, t.note, t.source_currency, t.forex_rate, t.conversion_fee_minor,
+    t.created_at
+"""
+# The page is cut before the entries are looked up.
+TRANSACTIONS = f"""{LINE}
+FROM (
+    SELECT * FROM ledger_transfers AS t WHERE {{where}} ORDER BY id DESC {{cut}}
+) AS t
+JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
+ORDER BY t.id DESC
+"""
+READ_TRANSACTIONS = f"""{LINE}
+FROM ledger_transfers AS t
+JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
+WHERE t.id = ANY($1::bigint[])
+"""
+COUNT_TRANSACTIONS = "SELECT count(*) FROM ledger_transfers AS t WHERE {where}"
+# A wallet's version counts its entries (invariant I3), so that a whole statement need not be.
+SUM_VERSIONS = """
+SELECT coalesce(sum(version), 0)::bigint FROM wallets
+WHERE ($1::bigint IS NULL OR client_id = $1) AND ($2::bigint IS NULL OR id = $2)
+"""
+
+
+def line_of(row: Record) -> Transaction:
+    return Transaction(row[0], TransferKind(row[1]), *row[2:])
+
+
+def _where_lines(wanted: TransactionFilter) -> tuple[str, list[object]]:
+    parts, values = _where(TRANSACTION_TESTS, wanted)
+    if wanted.kind is not None:
+        parts.append(KIND_TESTS[wanted.kind])
+    if wanted.credit is not None:
+        parts.append(CREDIT_TESTS[wanted.credit])
+    return " AND ".join(parts), values
+
+
+async def transactions(tx: Tx, wanted: TransactionFilter, ask: PageAsk) -> list[Transaction]:
+    where, values = _where_lines(wanted)
+    statement = TRANSACTIONS.format(where=where, cut=_cut(values))
+    return [line_of(row) for row in await tx.fetch(statement, *values, ask.size, ask.offset)]
+
+
+async def count_transactions(tx: Tx, wanted: TransactionFilter) -> int:
+    """How many lines fit, on all pages."""
+    wanted = replace(wanted, before_id=None)
+    if wanted == TransactionFilter(wanted.client_id, wanted.wallet_id):
+        return int(await tx.fetchval(SUM_VERSIONS, wanted.client_id, wanted.wallet_id))
+    where, values = _where_lines(wanted)
+    return int(await tx.fetchval(COUNT_TRANSACTIONS.format(where=where), *values))
+
+
+async def read_transactions(tx: Tx, transfer_ids: Sequence[int]) -> list[Transaction]:
+    return [line_of(row) for row in await tx.fetch(READ_TRANSACTIONS, transfer_ids)]

@@ -31,11 +31,11 @@ async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
     )
 
 
-# Each answers the rows that should not be; `rewards doctor` runs them.
+# Each answers the rows that break a rule, their id first; `rewards doctor` runs them.
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
-        "events_of_orders_name_their_order": """
-            SELECT id, type, order_id FROM events
+        "event_of_an_order_names_it": """
+            SELECT id AS subject, type, order_id FROM events
             WHERE (type LIKE 'order.%') <> (order_id IS NOT NULL)
                 OR data ->> 'order_id' IS DISTINCT FROM order_id::text""",
     }
