@@ -1,5 +1,6 @@
 """One server a session, one template database, a fresh copy of it for each test that asks."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 from rewards.infra.db import Database
 from rewards.infra.migrate import migrate
-from rewards.infra.postgres import Server, ensure_server, stop_server
+from rewards.infra.postgres import PostgresProblem, Server, ensure_server, stop_server
 from rewards.infra.settings import Settings
 from tests import processes
 
@@ -49,11 +50,18 @@ async def server_dsn() -> AsyncIterator[str]:
         yield given
         return
     await _sweep()
-    home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
+    home = new_home()
     server = await ensure_server(home, settings=HASTY)
     yield with_database(server.owner_dsn, "postgres")
     await stop_server(home)
     shutil.rmtree(home)
+
+
+def new_home() -> Path:
+    """A folder under /tmp that is swept away even when the session is killed."""
+    home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
+    home.chmod(0o711)
+    return home
 
 
 async def _sweep() -> None:
@@ -61,7 +69,8 @@ async def _sweep() -> None:
     for home in Path(tempfile.gettempdir()).glob(f"{HOME_PREFIX}*-*"):
         session = int(home.name.removeprefix(HOME_PREFIX).partition("-")[0])
         if home.stat().st_uid == os.geteuid() and not _runs(session):
-            await stop_server(home)
+            with contextlib.suppress(PostgresProblem):
+                await stop_server(home)
             shutil.rmtree(home, ignore_errors=True)
 
 
@@ -89,7 +98,7 @@ async def own_server() -> AsyncIterator[StartServer]:
     async def start(
         home: Path | None = None, *, settings: Mapping[str, str] | None = None
     ) -> Server:
-        home = home or Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
+        home = home or new_home()
         homes.add(home)
         return await ensure_server(home, settings=settings)
 

@@ -19,6 +19,9 @@ STOP_TIMEOUT_S = 10.0
 POLL_S = 0.02
 OUTPUT_SHOWN_CHARS = 4000
 
+TREE = Path(__file__).parents[1]
+# Python programs run from the tree that is tested, whatever is installed.
+ENVIRONMENT = {"PYTHONPATH": f"{TREE / 'src'}:{TREE}", "PYTHONUNBUFFERED": "1"}
 # Becomes the command under the same process id, and dies with the test session even when that is
 # killed (PR_SET_PDEATHSIG, Linux only).
 TIED = """
@@ -32,6 +35,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 _running: set["Process"] = set()
+_logs: list[Path] = []
 
 
 @dataclass(eq=False, slots=True)
@@ -104,11 +108,12 @@ async def start(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={**os.environ, **ENVIRONMENT, **(env or {})},
             start_new_session=True,
         )
     process = Process(command, Path(log), popen)
     _running.add(process)
+    _logs.append(process.log)
     deadline = time.monotonic() + timeout_s
     while port is not None and not await _answers(port):
         exited, late = process.returncode is not None, time.monotonic() > deadline
@@ -144,4 +149,5 @@ def end_all() -> None:
     """Kill what still runs; also called by conftest at the end of the session."""
     for process in list(_running):
         process.end()
-        process.log.unlink(missing_ok=True)
+    for log in _logs:
+        log.unlink(missing_ok=True)

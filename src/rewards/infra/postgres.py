@@ -1,7 +1,9 @@
 """The embedded PostgreSQL server: started from nothing under a home folder, joined, and stopped."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -74,12 +76,13 @@ async def ensure_server(
 def _start(
     home: Path, programs: Path | None, settings: Mapping[str, str]
 ) -> tuple[Path, Mapping[str, str]]:
-    at = files.place(home)
-    with process.only_starter(at):
-        passwords = files.passwords(at)
-        run = files.socket_folder(at)
-        process.start(at, programs or files.bin_folder(at), run, settings)
-    return run, passwords
+    with _plainly(home):
+        at = files.place(home)
+        with process.only_starter(at):
+            passwords = files.passwords(at)
+            run = files.socket_folder(at)
+            process.start(at, programs or files.bin_folder(at), run, settings)
+        return run, passwords
 
 
 async def stop_server(home: Path) -> None:
@@ -90,16 +93,27 @@ async def stop_server(home: Path) -> None:
 def _stop(home: Path) -> None:
     if not home.is_dir():
         return
-    at = files.place(home)
-    with process.only_starter(at):
-        run = files.socket_folder(at)
-        process.stop(at, run)
-        files.forget_sockets(run)
+    with _plainly(home):
+        at = files.place(home)
+        with process.only_starter(at):
+            run = files.socket_folder(at)
+            process.stop(at, run)
+            files.forget_sockets(run)
+
+
+@contextlib.contextmanager
+def _plainly(home: Path) -> Iterator[None]:
+    """Whatever the system refuses on the way becomes a PostgresProblem too."""
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError) as refused:
+        raise PostgresProblem(f"cannot work in {home}: {refused}") from refused
 
 
 def binaries(home: Path) -> Path:
     """The folder with psql, pg_dump and pgbench that belong to `home`'s server."""
-    return files.bin_folder(files.place(home))
+    with _plainly(home):
+        return files.bin_folder(files.place(home))
 
 
 def _dsn(role: str, password: str, run: Path) -> str:

@@ -296,7 +296,7 @@ def passwords(at: Place) -> Mapping[str, str]:
         held: dict[str, str] = json.loads(file.read_text())
         return {role: held[role] for role in (OWNER_ROLE, APP_ROLE)}
     except FileNotFoundError:
-        if at.data.exists():
+        if (at.data / "PG_VERSION").exists():
             raise PostgresProblem(
                 f"{file} is missing, and with it the passwords of the data in {at.data}:"
                 " put it back from a backup"

