@@ -14,6 +14,8 @@ Answer = TypeVar("Answer")
 
 # How long one batch may go on being served member by member before the rest is told to come back.
 ALONE_BUDGET_S = 5.0
+# What a batch that is cancelled at closing has left to roll back.
+CANCEL_WAIT_S = 1.0
 
 
 class _Seat(Generic[Ask, Answer]):
@@ -117,7 +119,7 @@ class Desk(Generic[Ask, Answer]):
         for batch in self._batches:
             batch.cancel()
         if self._batches:
-            await asyncio.wait(self._batches, timeout=grace_s)
+            await asyncio.wait(self._batches, timeout=CANCEL_WAIT_S)
 
     def _begin(self) -> None:
         """Send out as many batches as there are free places and askers."""
