@@ -21,9 +21,7 @@ Fault = Callable[[Sequence[int]], BaseException | None]
 class Work:
     """Doubles numbers; records its batches; can be held, and made to fail by a rule."""
 
-    def __init__(
-        self, fault: Callable[[Sequence[int]], BaseException | None] | None = None
-    ) -> None:
+    def __init__(self, fault: Fault | None = None) -> None:
         self.batches: list[list[int]] = []
         self.done: list[int] = []
         self.running = 0
@@ -57,8 +55,7 @@ async def test_a_lone_ask_is_served_at_once_without_a_timer() -> None:
     desk = Desk(work, name="t")
     asked = asyncio.ensure_future(desk.submit(21))
     await turns(10)
-    assert asked.done()
-    assert asked.result() == 42
+    assert asked.done() and asked.result() == 42
     assert work.batches == [[21]]
 
 
