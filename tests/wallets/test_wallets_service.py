@@ -84,6 +84,7 @@ async def test_top_ups_of_a_batch_are_answered_in_order(db, given):
         Posted(ids[4], 8, 2),
         Posted(ids[5], 9, 3),
     ]
+    assert [place for place, answer in enumerate(answers) if getattr(answer, "repeated", 0)] == [5]
     assert answers[1].message == "Wallet not found"
     assert [str(answers[place]) for place in (3, 4, 8)] == [
         "Invalid Amount: gt",
@@ -105,6 +106,7 @@ async def test_a_reference_is_booked_once_however_often_it_is_asked(db, given):
 
     answers = await asyncio.gather(*(ask(100) for _ in range(24)))
     assert len(set(answers)) == 1
+    assert [answer.repeated for answer in answers].count(False) == 1
     assert answers[0].balance_minor == 100
     before = await given.ledger()
     assert told([await ask(101)]) == ["DUPLICATE_REFERENCE"]

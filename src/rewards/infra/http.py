@@ -213,6 +213,21 @@ def page_answer(
     return encode(body, headers=headers)
 
 
+def cursor_answer(
+    request: Request[Any, Any, Any], body: Sequence[object], size: int, following: str | None
+) -> Response[bytes]:
+    """A bare array of a deep page: no totals, but where the next one starts."""
+    headers = {
+        "X-Per-Page": str(size),
+        "X-Page-Size": str(len(body)),
+        "X-Has-More": str(following is not None).lower(),
+    }
+    if following:
+        headers["X-Next-Cursor"] = following
+        headers["Link"] = f'<{_same_query(request, cursor=following)}>; rel="next"'
+    return encode(body, headers=headers)
+
+
 def _same_query(request: Request[Any, Any, Any], **changed: object) -> str:
     pairs = [(k, v) for k, v in request.query_params.multi_items() if k not in changed]
     pairs += [(k, str(v)) for k, v in changed.items()]

@@ -86,6 +86,21 @@ def decide_bookings(
     return postings, answers
 
 
+def answer_bookings(
+    decided: Sequence[int | Posted | Refusal], posted: Sequence[Posted]
+) -> list[Posted | Refusal]:
+    """The decisions with what was posted in its places; the second ask of a place repeats it."""
+    answers: list[Posted | Refusal] = []
+    moved: set[int] = set()
+    for decision in decided:
+        if not isinstance(decision, int):
+            answers.append(decision)
+        else:
+            answers.append(replace(posted[decision], repeated=decision in moved))
+            moved.add(decision)
+    return answers
+
+
 def with_status(wallet: Wallet | None, status: WalletStatus) -> Wallet | Refusal:
     """The wallet with this status, or why not. Taking the one it has is no change, and allowed."""
     if wallet is None:

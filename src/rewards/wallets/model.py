@@ -1,7 +1,7 @@
 """Wallets, postings and the arithmetic of the ledger; pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -164,12 +164,14 @@ class Posted:
     """A booked movement: its transfer, and the wallet after it.
 
     `crossed`: this one took the balance below the low-balance threshold; tell the client once.
+    `repeated`: its reference was booked before; this is that posting, and nothing moved now.
     """
 
     transfer_id: int
     balance_minor: int
     version: int
     crossed: bool = False
+    repeated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,10 @@ class NewWallet:
 
 @dataclass(frozen=True, slots=True)
 class TopUp:
-    """Money that came in; `amount_minor` > 0. A reference is booked once for each wallet."""
+    """Money that came in; `amount_minor` > 0. A reference is booked once for each wallet.
+
+    The client reads `reference` and `note` on its statement.
+    """
 
     wallet_id: int
     amount_minor: int
@@ -274,6 +279,7 @@ class WalletFilter:
     currency: str | None = None
     type: WalletType | None = None
     status: WalletStatus | None = None
+    active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

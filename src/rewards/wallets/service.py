@@ -8,6 +8,7 @@ from rewards.core.page import Page, PageAsk
 from rewards.infra.db import Tx
 from rewards.wallets import sql
 from rewards.wallets.decisions import (
+    answer_bookings,
     decide_bookings,
     with_limits,
     with_status,
@@ -86,9 +87,9 @@ async def top_up(tx: Tx, asks: Sequence[TopUp], at: datetime) -> list[Posted | R
     """Book money that came in, in order; tell each client (`wallet.credited`).
 
     A reference is booked once for each wallet: asked again with the same amount it answers the
-    first posting and changes nothing; with another amount 409 DUPLICATE_REFERENCE. Refused: amount
-    not above 0, unknown wallet (404), WALLET_FROZEN and WALLET_CLOSED (409). The caller writes the
-    audit facts: it knows who acts, and why (spec.md §6).
+    first posting (`repeated`) and changes nothing; with another amount 409 DUPLICATE_REFERENCE.
+    Refused: amount not above 0, unknown wallet (404), WALLET_FROZEN and WALLET_CLOSED (409). The
+    caller writes the audit facts: it knows who acts, and why (spec.md §6).
     """
     return await _book(tx, TransferKind.TOPUP, asks, at)
 
@@ -110,7 +111,7 @@ async def _book(
     # Read after the lock: whoever booked the same reference a moment ago held it.
     names = {(ask.wallet_id, ask.reference) for ask in asks if ask.reference is not None}
     earlier = await sql.find_booked(tx, kind, sorted(names)) if names else {}
-    postings, answers = decide_bookings(wallets, kind, asks, earlier)
+    postings, decided = decide_bookings(wallets, kind, asks, earlier)
     posted = await post(tx, wallets, postings, at)
     events = [
         credited_event(wallets[posting.wallet_id], posting, done)
@@ -118,7 +119,7 @@ async def _book(
         if posting.amount_minor > 0
     ]
     await webhooks.emit(tx, events + low_balance_events(wallets, postings, posted), at)
-    return [posted[answer] if isinstance(answer, int) else answer for answer in answers]
+    return answer_bookings(decided, posted)
 
 
 async def set_status(tx: Tx, asks: Sequence[StatusChange]) -> list[Wallet | Refusal]:
@@ -187,13 +188,15 @@ async def get(
 
 
 async def transactions(tx: Tx, wanted: TransactionFilter, ask: PageAsk) -> Page[Transaction]:
-    """Ledger lines that fit, newest first, each with the balance it left.
-
-    With `wanted.before_id` the page number must be 1: the caller walks by id instead.
-    """
-    assert wanted.before_id is None or ask.number == 1, "a page or a cursor, not both"
-    lines = await sql.transactions(tx, wanted, ask)
+    """Ledger lines that fit, newest first, each with the balance it left; with the total."""
+    assert wanted.before_id is None, "a page or a cursor, not both"
+    lines = await sql.transactions(tx, wanted, ask.size, ask.offset)
     return Page(lines, ask, await sql.count_transactions(tx, wanted))
+
+
+async def transactions_after(tx: Tx, wanted: TransactionFilter, limit: int) -> list[Transaction]:
+    """At most `limit` ledger lines that fit and are older than `wanted.before_id`, newest first."""
+    return await sql.transactions(tx, wanted, limit, 0)
 
 
 async def get_transactions(

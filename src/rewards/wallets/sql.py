@@ -1,7 +1,6 @@
 """Every statement that locks, moves or opens wallets, and the checks of the ledger."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from rewards.core.page import PageAsk
@@ -210,7 +209,10 @@ async def find_booked(
     rows = await tx.fetch(
         FIND_BOOKED, kind, [wallet_id for wallet_id, _ in names], [text for _, text in names]
     )
-    return {(row[0], row[1]): Booked(row[2], Posted(row[3], row[4], row[5])) for row in rows}
+    return {
+        (row[0], row[1]): Booked(row[2], Posted(row[3], row[4], row[5], repeated=True))
+        for row in rows
+    }
 
 
 SET_STATUS = """
@@ -270,6 +272,7 @@ WALLET_TESTS = {
     "currency": "currency = $",
     "type": "type = $",
     "status": "status = $",
+    "active": "(status = 'ACTIVE') = $",
 }
 TRANSACTION_TESTS = {
     "client_id": "t.client_id = $",
@@ -354,15 +357,16 @@ def _where_lines(wanted: TransactionFilter) -> tuple[str, list[object]]:
     return " AND ".join(parts), values
 
 
-async def transactions(tx: Tx, wanted: TransactionFilter, ask: PageAsk) -> list[Transaction]:
+async def transactions(
+    tx: Tx, wanted: TransactionFilter, limit: int, offset: int
+) -> list[Transaction]:
     where, values = _where_lines(wanted)
     statement = TRANSACTIONS.format(where=where, cut=_cut(values))
-    return [line_of(row) for row in await tx.fetch(statement, *values, ask.size, ask.offset)]
+    return [line_of(row) for row in await tx.fetch(statement, *values, limit, offset)]
 
 
 async def count_transactions(tx: Tx, wanted: TransactionFilter) -> int:
     """How many lines fit, on all pages."""
-    wanted = replace(wanted, before_id=None)
     if wanted == TransactionFilter(wanted.client_id, wanted.wallet_id):
         return int(await tx.fetchval(SUM_VERSIONS, wanted.client_id, wanted.wallet_id))
     where, values = _where_lines(wanted)

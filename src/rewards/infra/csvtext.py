@@ -1,0 +1,47 @@
+"""CSV for people's spreadsheets: a header, one line each, and nothing that runs when opened."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from litestar import Request
+
+CSV = "text/csv; charset=utf-8"
+# What a spreadsheet may take for the start of a formula, the full-width forms among them.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def wants_csv(request: Request[Any, Any, Any]) -> bool:
+    """True where the Accept header prefers text/csv to application/json."""
+    return request.accept.best_match(["application/json", "text/csv"]) == "text/csv"
+
+
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """UTF-8, CRLF, quoted where needed (RFC 4180).
+
+    Numbers are written as they are, None as nothing, times as ISO 8601 in UTC. Text that could be
+    read as a formula gets an apostrophe in front.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    text = str(value)
+    return "'" + text if text.startswith(FORMULA_STARTS) else text
