@@ -69,6 +69,9 @@ class Database:
                 "lock_timeout": str(int(settings.lock_timeout_s * 1000)),
                 "idle_in_transaction_session_timeout": "10000",
                 "jit": "off",
+                # What we touch is in memory: look it up by index. The default reads small tables
+                # whole, which made a lone posting 25 % slower.
+                "random_page_cost": "1.1",
             },
         )
         return cls(pool)
