@@ -26,6 +26,8 @@ AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # What the driver says when the server's farewell has arrived but the socket's end has not.
+    asyncpg.InternalClientError,
     ConnectionError,
     FileNotFoundError,
     TimeoutError,
