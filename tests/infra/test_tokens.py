@@ -81,5 +81,32 @@ def test_tricks_are_refused(signer: Signer, token: str) -> None:
         signer.read(token, NOW)
 
 
+def test_a_token_has_one_spelling(signer: Signer) -> None:
+    token = signer.issue(7, 3, NOW, LIFE)
+    assert signer.read(token, NOW).subject_id == 7
+    for at, digit in enumerate(token):
+        other = token[:at] + ("A" if digit != "A" else "B") + token[at + 1 :]
+        for spoiled in (other, token[:at] + "\n" + token[at:], token[:at] + token[at + 1 :]):
+            with pytest.raises(Unauthorized):
+                signer.read(spoiled, NOW)
+    for more in ("=", "\n", " ", "."):
+        with pytest.raises(Unauthorized):
+            signer.read(token + more, NOW)
+
+
+def test_a_token_carries_further_numbers(signer: Signer) -> None:
+    assert signer.read(signer.issue(7, 3, NOW, LIFE, {"cid": 5}), NOW).extra == {"cid": 5}
+
+
+def test_the_header_must_be_ours_to_the_letter(signer: Signer) -> None:
+    header = jwt.get_unverified_header(signer.issue(7, 3, NOW, LIFE))
+    assert header.keys() == {"alg", "kid", "typ"}
+    assert KEY.decode() not in header["kid"]
+    for changed in ({"kid": "x"}, {"typ": "at+jwt"}, {"jwk": {}}, {"x5u": "http://127.0.0.1"}):
+        token = jwt.encode(claims(), KEY, algorithm="HS256", headers={**header, **changed})
+        with pytest.raises(Unauthorized):
+            signer.read(token, NOW)
+
+
 def test_a_signer_never_shows_its_key(signer: Signer) -> None:
     assert "kkk" not in repr(signer)
