@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -52,8 +52,17 @@ def request_id(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     return str(connection.scope.get("rewards_request_id", ""))
 
 
+def answer_with(connection: ASGIConnection[Any, Any, Any, Any], headers: Mapping[str, str]) -> None:
+    """Put these headers on whatever answer this request will get, an error included."""
+    promised = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    cast("dict[str, Any]", connection.scope).setdefault("rewards_headers", []).extend(promised)
+
+
 class RequestIds:
-    """ASGI layer, outermost: echoes a sane X-Request-Id, or makes one, on every answer."""
+    """ASGI layer, outermost: puts X-Request-Id, echoed or made, on every answer.
+
+    It also adds what `answer_with` promised meanwhile.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,7 +80,8 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], header]
+                promised = cast("dict[str, Any]", scope).get("rewards_headers", ())
+                message["headers"] = [*message["headers"], header, *promised]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -1,0 +1,33 @@
+"""Serves an ASGI application on a loopback port, inside the test's own loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+START_TIMEOUT_S = 5.0
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """`async with served(app) as url:`; the server is gone when the block ends."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, log_config=None, lifespan="off", access_log=False, proxy_headers=False
+            )
+        )
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not server.started:
+                await asyncio.sleep(0.005)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            await running
