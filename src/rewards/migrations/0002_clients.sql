@@ -43,15 +43,24 @@ CREATE TABLE credentials (
 );
 CREATE INDEX credentials_client_idx ON credentials (client_id);
 
+-- One row for each refresh token ever shown, so that a used one is recognised when it comes back.
 CREATE TABLE refresh_tokens (
     digest bytea PRIMARY KEY,
+    -- All that descend from one login by rotation. One revoked row revokes the family, also rows
+    -- that another transaction is adding right now.
     family uuid NOT NULL,
     client_id bigint NOT NULL REFERENCES clients,
     login_id bigint NOT NULL REFERENCES client_logins,
+    -- The client's when it was issued: a token that a logout did not see is dead all the same.
+    epoch integer NOT NULL,
+    -- Where the login or refresh came from; an address that was here before is no stranger.
+    address inet,
     issued_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     used_at timestamptz,
     revoked_at timestamptz
 );
 CREATE INDEX refresh_tokens_family_idx ON refresh_tokens (family);
-CREATE INDEX refresh_tokens_client_idx ON refresh_tokens (client_id);
+CREATE INDEX refresh_tokens_client_idx ON refresh_tokens (client_id) WHERE revoked_at IS NULL;
+CREATE INDEX refresh_tokens_login_idx ON refresh_tokens (login_id, address);
+CREATE INDEX refresh_tokens_expires_idx ON refresh_tokens (expires_at);

@@ -1,0 +1,137 @@
+"""Lets a request in, or does not: what every route for clients stands behind (spec.md §2, D3).
+
+A caller shows either `Authorization: Bearer …` or `X-API-Key` with `X-API-Secret`, never both. A
+credential that requires it also needs `X-Signature` (see clients/signing.py). Whatever is wrong
+(a bad secret, a foreign address, a suspended client), the answer is the same 401.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import HTTPScope
+
+from rewards.clients.directory import Directory
+from rewards.clients.model import Principal
+from rewards.clients.signing import signed
+from rewards.core.clock import Clock
+from rewards.core.errors import Forbidden, Unauthorized
+from rewards.infra.address import Proxies, within
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+Guard: TypeAlias = Callable[..., Awaitable[None]]
+
+BEARER = "Bearer "
+# What is read of a request's headers, each at most once.
+SHOWN = frozenset({b"authorization", b"x-api-key", b"x-api-secret", b"x-signature"})
+
+# For the OpenAPI document: the schemes, and what a route for clients accepts.
+SECURITY_COMPONENTS = Components(
+    security_schemes={
+        "bearer": SecurityScheme(
+            type="http",
+            scheme="bearer",
+            bearer_format="JWT",
+            description="Access token from POST /auth/login.",
+        ),
+        "apiKey": SecurityScheme(
+            type="apiKey",
+            name="X-API-Key",
+            security_scheme_in="header",
+            description="API key, always together with X-API-Secret.",
+        ),
+        "apiSecret": SecurityScheme(
+            type="apiKey",
+            name="X-API-Secret",
+            security_scheme_in="header",
+            description="Secret of the API key; shown once, when the credential is issued.",
+        ),
+    }
+)
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": [], "apiSecret": []}]
+BEARER_ONLY: list[dict[str, list[str]]] = [{"bearer": []}]
+
+
+class Gate:
+    """One a process, at `app.state.gate`: authenticates requests with the directory."""
+
+    def __init__(self, directory: Directory, proxies: Proxies, clock: Clock) -> None:
+        self._directory = directory
+        self._proxies = proxies
+        self._clock = clock
+
+    async def admit(self, request: Connection) -> Principal:
+        """Who sends this request. Raises Unauthorized, or Unavailable as the directory does."""
+        shown: dict[bytes, str] = {}
+        for name, value in request.scope["headers"]:
+            if name in SHOWN:
+                if name in shown:
+                    # Two proxies may disagree about which one counts.
+                    raise Unauthorized
+                shown[name] = value.decode("latin-1")
+        bearer = shown.get(b"authorization")
+        api_key, api_secret = shown.get(b"x-api-key"), shown.get(b"x-api-secret")
+        if bearer is not None:
+            if api_key is not None or api_secret is not None:
+                raise Unauthorized
+            principal = await self._by_token(bearer)
+        elif api_key is not None and api_secret is not None:
+            held = await self._directory.credential_by_key(api_key, api_secret)
+            principal = held.principal
+            if held.signing_key is not None:
+                await self._check_signature(
+                    request, shown.get(b"x-signature", ""), held.signing_key
+                )
+        else:
+            raise Unauthorized
+        if principal.networks and not within(
+            self._proxies.address(request.scope), principal.networks
+        ):
+            raise Unauthorized
+        return principal
+
+    async def _by_token(self, bearer: str) -> Principal:
+        # RFC 9110: the scheme's name is told apart in any case.
+        if bearer[: len(BEARER)].lower() != BEARER.lower():
+            raise Unauthorized
+        return await self._directory.principal_by_token(bearer[len(BEARER) :])
+
+    async def _check_signature(self, request: Connection, header: str, key: bytes) -> None:
+        scope = cast("HTTPScope", request.scope)
+        good = signed(
+            header,
+            key,
+            method=scope["method"],
+            path=scope["raw_path"],
+            query=scope["query_string"],
+            body=await cast("Request[Any, Any, Any]", request).body(),
+            now_s=self._clock.now().timestamp(),
+        )
+        if not good:
+            raise Unauthorized
+
+
+def requires(scope: str | None) -> Guard:
+    """A route's guard: lets in who is authenticated and has `scope` (None: any client).
+
+    Give it as `guards=[requires("orders:read")]`, or as `before_request=requires("orders:write")`
+    where 6 µs count: Litestar copies the route handler for each guard it calls. Refuses with
+    Unauthorized (401) before the body is looked at, and Forbidden (403) for a missing scope.
+    Afterwards `principal_of(request)` says who it is. Needs a `Gate` at `app.state.gate`.
+    """
+
+    async def guard(connection: Connection, _handler: object = None) -> None:
+        principal = await connection.scope["litestar_app"].state.gate.admit(connection)
+        if scope is not None and scope not in principal.scopes:
+            raise Forbidden
+        cast("dict[str, Any]", connection.scope)["rewards_principal"] = principal
+
+    return guard
+
+
+def principal_of(connection: Connection) -> Principal:
+    """Who sends this request, on a route that `requires` guards."""
+    principal: Principal = cast("dict[str, Any]", connection.scope)["rewards_principal"]
+    return principal

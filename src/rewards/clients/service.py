@@ -1,0 +1,205 @@
+"""Clients, their logins and credentials: what staff and the command line may do to them.
+
+Every change is announced, so that each process obeys it within a second. Audit rows are the
+caller's to write, in the same transaction.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from rewards.clients import sql
+from rewards.clients.model import (
+    CHANGES_TOPIC,
+    Client,
+    ClientChange,
+    ClientLogin,
+    ClientNotFound,
+    Credential,
+    CredentialChange,
+    CredentialNotFound,
+    IssuedCredential,
+    NewClient,
+    NewCredential,
+    UsernameTaken,
+    check_client,
+    check_scopes,
+    new_api_key,
+    new_signing_secret,
+)
+from rewards.clients.passwords import check_password, check_username, normal_username
+from rewards.core import ids
+from rewards.core.page import Page, PageAsk
+from rewards.infra.changes import announce
+from rewards.infra.crypto import Vault
+from rewards.infra.db import Tx
+from rewards.infra.passwords import Passwords
+from rewards.infra.settings import Settings
+
+# Where a signing secret is sealed: table and field, with the credential's id.
+SIGNING_SECRET_PLACE = "credentials.signing_secret"  # noqa: S105
+
+
+async def create(tx: Tx, new: Sequence[NewClient], at: datetime) -> list[Client]:
+    """Add clients, ACTIVE; one for each ask, in order.
+
+    Raises InvalidField for a name, limit, quantity, fee or network that no client may have.
+    """
+    for each in new:
+        check_client(
+            name=each.name,
+            limits=each.limits,
+            max_quantity=each.max_quantity,
+            conversion_fee_percent=each.conversion_fee_percent,
+            allowed_ips=each.allowed_ips,
+        )
+    clients = await sql.insert_clients(tx, new, at)
+    await announce(tx, CHANGES_TOPIC, [client.id for client in clients])
+    return clients
+
+
+async def change(tx: Tx, client_id: int, wanted: ClientChange) -> Client:
+    """Change what is not None in `wanted`; return the client as it is then.
+
+    A suspended client is answered 401 like a stranger, on every route, within a second. Raises
+    ClientNotFound, and InvalidField as `create` does.
+    """
+    check_client(
+        name=wanted.name,
+        limits=wanted.limits,
+        max_quantity=wanted.max_quantity,
+        conversion_fee_percent=wanted.conversion_fee_percent,
+        allowed_ips=wanted.allowed_ips,
+    )
+    client = await sql.update_client(tx, client_id, wanted)
+    if client is None:
+        raise ClientNotFound
+    await announce(tx, CHANGES_TOPIC, [client_id])
+    return client
+
+
+async def read(tx: Tx, client_ids: Sequence[int]) -> list[Client | None]:
+    """The client of each id, in order; None where there is none."""
+    found = await sql.read_clients(tx, client_ids)
+    return [found.get(client_id) for client_id in client_ids]
+
+
+async def list_clients(tx: Tx, ask: PageAsk, *, name: str | None = None) -> Page[Client]:
+    """Clients by id; with `name`, those whose name contains it in any case."""
+    clients, total = await sql.list_clients(tx, ask, name)
+    return Page(clients, ask, total)
+
+
+async def add_login(
+    tx: Tx, passwords: Passwords, client_id: int, username: str, password: str, at: datetime
+) -> ClientLogin:
+    """A username and password for `POST /auth/login`; the username in lower case.
+
+    Raises InvalidField for either (see clients/passwords.py), UsernameTaken, ClientNotFound.
+    """
+    username = normal_username(username)
+    check_username(username)
+    check_password(password, username)
+    if not await sql.read_clients(tx, [client_id]):
+        raise ClientNotFound
+    digest = await passwords.digest(password)
+    login = await sql.insert_login(
+        tx, client_id=client_id, username=username, password_hash=digest, at=at
+    )
+    if login is None:
+        raise UsernameTaken
+    await announce(tx, CHANGES_TOPIC, [client_id])
+    return login
+
+
+async def issue_credentials(
+    tx: Tx, vault: Vault, settings: Settings, asks: Sequence[NewCredential], at: datetime
+) -> list[IssuedCredential]:
+    """An API key, its secret and a signing secret for each ask, in order.
+
+    This is the only time the secrets can be read: the first is stored as a digest, the second
+    sealed. Raises ClientNotFound, or InvalidField for scopes that do not exist.
+    """
+    for ask in asks:
+        check_scopes(ask.scopes)
+    client_ids = {ask.client_id for ask in asks}
+    if len(await sql.read_clients(tx, sorted(client_ids))) != len(client_ids):
+        raise ClientNotFound
+    issued, rows = [], []
+    credential_ids = await sql.next_credential_ids(tx, len(asks))
+    for credential_id, ask in zip(credential_ids, asks, strict=True):
+        api_key = new_api_key(settings.environment, settings.cell)
+        api_secret = ids.secret_token()
+        shown, key = new_signing_secret()
+        issued.append(
+            IssuedCredential(
+                credential_id,
+                ask.client_id,
+                api_key,
+                api_secret,
+                shown,
+                ask.scopes,
+                ask.signing_required,
+            )
+        )
+        rows.append(
+            sql.CredentialRow(
+                credential_id,
+                ask.client_id,
+                api_key,
+                secret_digest(api_secret),
+                vault.seal(SIGNING_SECRET_PLACE, credential_id, key),
+                ask.signing_required,
+                ask.scopes,
+            )
+        )
+    await sql.insert_credentials(tx, rows, at)
+    await announce(tx, CHANGES_TOPIC, sorted(client_ids))
+    return issued
+
+
+def secret_digest(api_secret: str) -> bytes:
+    """What is stored of an API secret. It has 256 random bits, so no slow digest is needed."""
+    return hashlib.sha256(api_secret.encode()).digest()
+
+
+async def change_credential(tx: Tx, credential_id: int, wanted: CredentialChange) -> Credential:
+    """Change scopes or whether requests must be signed.
+
+    Raises CredentialNotFound, also for a revoked one.
+    """
+    if wanted.scopes is not None:
+        check_scopes(wanted.scopes)
+    credential = await sql.update_credential(tx, credential_id, wanted)
+    return await _announced(tx, credential)
+
+
+async def rotate_signing_secret(tx: Tx, vault: Vault, credential_id: int) -> str:
+    """A new `whsec_…`, shown once; the old one signs nothing from within a second on."""
+    shown, key = new_signing_secret()
+    sealed = vault.seal(SIGNING_SECRET_PLACE, credential_id, key)
+    credential = await sql.update_credential(
+        tx, credential_id, CredentialChange(), signing_secret_sealed=sealed
+    )
+    await _announced(tx, credential)
+    return shown
+
+
+async def revoke_credential(tx: Tx, credential_id: int, at: datetime) -> Credential:
+    """End a credential for good, everywhere within a second; twice is as good as once."""
+    return await _announced(tx, await sql.revoke_credential(tx, credential_id, at))
+
+
+async def credentials_of(tx: Tx, client_ids: Sequence[int]) -> list[list[Credential]]:
+    """Each client's credentials by id, revoked ones too; without anything secret."""
+    found: dict[int, list[Credential]] = {client_id: [] for client_id in client_ids}
+    for credential in await sql.read_credentials(tx, client_ids):
+        found[credential.client_id].append(credential)
+    return [found[client_id] for client_id in client_ids]
+
+
+async def _announced(tx: Tx, credential: Credential | None) -> Credential:
+    if credential is None:
+        raise CredentialNotFound
+    await announce(tx, CHANGES_TOPIC, [credential.client_id])
+    return credential
