@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypedDict
 
-from rewards.core.errors import InvalidField, NotFound, Refusal
+from rewards.core.errors import Conflict, InvalidField, NotFound, Refusal
+
+# Announced with product ids, or EVERYTHING when reference data changed.
+CHANGES_TOPIC = "catalog"
+EVERYTHING = 0
 
 VOUCHER_FIELDS = (
     "card_number",
@@ -24,6 +28,11 @@ class ProductNotFound(NotFound):
 
     code = "PRODUCT_NOT_FOUND"
     default_message = "Product not found"
+
+
+class ProductIdTaken(Conflict):
+    code = "PRODUCT_ID_TAKEN"
+    default_message = "Product id is already in use"
 
 
 class DenominationNotAvailable(Refusal):
@@ -147,11 +156,9 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """A product with its current wording, all its denominations and who sees it."""
+class ProductFacts:
+    """What staff decide about a product."""
 
-    id: int
-    revision_id: int
     name: str
     description: str = ""
     terms: str = ""
@@ -160,10 +167,9 @@ class Product:
     subcategory_id: int | None = None
     country: str
     currency: str
-    # Decimals of the currency.
-    exponent: int
     type: ProductType = ProductType.VOUCHER
     delivery_type: DeliveryType
+    # Of VOUCHER_FIELDS: what each unit has.
     voucher_fields: tuple[str, ...]
     classification: Classification = Classification.CLOSED_LOOP
     # None: codes go out as they are. Set: the end user gets a claim link of ours.
@@ -185,6 +191,71 @@ class Product:
     tax_percent: Decimal = Decimal(0)
     vendor_discount_percent: Decimal | None = None
     visible_by_default: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProduct(ProductFacts):
+    # None takes the next free one.
+    id: int | None = None
+    denominations: tuple[Denomination, ...]
+
+
+class ProductFields(TypedDict, total=False):
+    """What of a product may change. Its currency may not: stock and prices are counted in it."""
+
+    name: str
+    description: str
+    terms: str
+    redemption: str
+    category_id: int
+    subcategory_id: int | None
+    country: str
+    type: ProductType
+    delivery_type: DeliveryType
+    voucher_fields: tuple[str, ...]
+    classification: Classification
+    link_type: LinkType | None
+    active: bool
+    image_url: str
+    validity: str
+    realtime: bool
+    allow_auto_vendor_fulfill: bool
+    max_quantity: int | None
+    request_quantity_max: int | None
+    filled_quantity_max: int | None
+    pool_target: int
+    minimum_life_days: int
+    handling_fee_minor: int
+    tax_percent: Decimal
+    vendor_discount_percent: Decimal | None
+    visible_by_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """The fields named are set, all others stay."""
+
+    product_id: int
+    fields: ProductFields
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Whether one client sees one product; None goes back to the product's default."""
+
+    client_id: int
+    product_id: int
+    visible: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product(ProductFacts):
+    """A product with its current wording, all its denominations and who sees it."""
+
+    id: int
+    revision_id: int
+    # Decimals of the currency.
+    exponent: int
     # Clients for whom visible_by_default is turned round.
     visibility_exceptions: frozenset[int] = frozenset()
     denominations: tuple[Denomination, ...] = ()
