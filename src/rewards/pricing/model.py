@@ -8,6 +8,10 @@ from typing import NamedTuple
 from rewards.core.errors import Refusal
 from rewards.core.money import AMOUNT_MINOR_MAX, round_half_up
 
+# Announced with product ids, or EVERYTHING when rates changed.
+CHANGES_TOPIC = "prices"
+EVERYTHING = 0
+
 HUNDRED = 100
 
 

@@ -1,0 +1,168 @@
+"""Prices in memory: rates and discounts, and the one function that turns them into a charge.
+
+Audit rows of a change are the caller's to write, in the same transaction.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import asyncpg
+
+from rewards.catalog.model import Product, ProductNotFound
+from rewards.clients.model import ClientNotFound
+from rewards.core.currency import exponent_of
+from rewards.core.errors import InvalidField, Refusal
+from rewards.core.money import plain
+from rewards.infra.changes import ChangeFeed, announce
+from rewards.infra.db import Database, Tx
+from rewards.infra.settings import Settings
+from rewards.pricing import sql
+from rewards.pricing.model import (
+    CHANGES_TOPIC,
+    EVERYTHING,
+    AmountTooLarge,
+    Charge,
+    ClientDiscount,
+    NewRate,
+    NoFxRate,
+    PriceTerms,
+    charge,
+    fits,
+)
+from rewards.pricing.model import PricedClient as PricedClient
+from rewards.pricing.rates import Rates
+from rewards.pricing.rules import check_discount, check_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One state of all prices; never changed, only replaced as a whole."""
+
+    rates: Rates
+    # By product, then by client.
+    discounts: Mapping[int, Mapping[int, Decimal]]
+
+
+class Prices:
+    """Quotes without an await. The quote of a product's charges and an order are this one call."""
+
+    def __init__(self, db: Database, feed: ChangeFeed, settings: Settings) -> None:
+        """No rate and no discount until `load`."""
+        self._db = db
+        self._feed = feed
+        self._default_percent = plain(settings.default_discount_percent)
+        self._snapshot = Snapshot(Rates({}), {})
+        # One load at a time, so that an older one never replaces a newer one.
+        self._loading = asyncio.Lock()
+        feed.subscribe(CHANGES_TOPIC, self.refresh)
+
+    async def load(self) -> None:
+        """Read everything; the feed keeps it fresh. Raises Unavailable without a database."""
+        # The feed must have looked once before we do, or a change in between would be missed.
+        await self._feed.ensure_fresh()
+        await self.refresh([EVERYTHING])
+
+    async def refresh(self, product_ids: Sequence[int]) -> None:
+        """Read the discounts of these products again; with EVERYTHING among them, all there is."""
+        async with self._loading, self._db.connection() as connection:
+            if EVERYTHING in product_ids:
+                rates = Rates(await sql.read_rates(connection))
+                self._snapshot = Snapshot(rates, await sql.read_discounts(connection))
+            else:
+                found = await sql.read_discounts(connection, product_ids)
+                fresh = {key: found.get(key, {}) for key in product_ids}
+                discounts = {**self._snapshot.discounts, **fresh}
+                self._snapshot = replace(self._snapshot, discounts=discounts)
+
+    def discount_percent(self, product: Product, client_id: int) -> Decimal:
+        """The client's own, else the vendor's, else the default (D11)."""
+        return _discount(self._snapshot, product, client_id, self._default_percent)
+
+    def rate(self, source: str, target: str) -> Decimal | None:
+        """Units of target for one unit of source; None where nobody has set one, 1 within one."""
+        if source == target:
+            return Decimal(1)
+        return self._snapshot.rates.between(source, target)
+
+    def quote(
+        self,
+        product: Product,
+        denomination_minor: int,
+        quantity: int,
+        wallet_currency: str,
+        client: PricedClient,
+    ) -> Charge | Refusal:
+        """What `quantity` vouchers cost this client from a wallet of this currency (D11).
+
+        `denomination_minor` is in the product's currency; that the product sells it, and that the
+        client may buy so many, is the caller's to check. Refuses with NoFxRate and AmountTooLarge.
+        """
+        snapshot = self._snapshot
+        rate = None
+        if wallet_currency != product.currency:
+            rate = snapshot.rates.between(product.currency, wallet_currency)
+            if rate is None:
+                return NoFxRate(product.currency, wallet_currency)
+        terms = PriceTerms(
+            product.currency,
+            product.exponent,
+            wallet_currency,
+            product.exponent if rate is None else exponent_of(wallet_currency),
+            _discount(snapshot, product, client.client_id, self._default_percent),
+            product.handling_fee_minor,
+            product.tax_percent,
+            client.conversion_fee_percent,
+            rate,
+        )
+        quoted = charge(denomination_minor, quantity, terms)
+        return quoted if fits(quoted) else AmountTooLarge()
+
+
+def _discount(
+    snapshot: Snapshot, product: Product, client_id: int, default_percent: Decimal
+) -> Decimal:
+    agreed = snapshot.discounts.get(product.id)
+    if agreed is not None and (own := agreed.get(client_id)) is not None:
+        return own
+    vendors = product.vendor_discount_percent
+    return default_percent if vendors is None else vendors
+
+
+async def set_rates(tx: Tx, rates: Sequence[NewRate]) -> None:
+    """Put rates in force, each in one direction; of a pair named twice the later one holds.
+
+    Raises InvalidField for an unknown currency (`exists`), a currency with itself (`pair`), and a
+    rate that is not positive or does not fit 12 digits before and after the point.
+    """
+    for each in rates:
+        check_rate(each)
+    try:
+        await sql.insert_rates(tx, rates)
+    except asyncpg.ForeignKeyViolationError as missing:
+        label = "Source" if missing.constraint_name == "fx_rates_source_fk" else "Target"
+        raise InvalidField(label, "exists") from missing
+    if rates:
+        await announce(tx, CHANGES_TOPIC, [EVERYTHING])
+
+
+async def set_discounts(tx: Tx, wanted: Sequence[ClientDiscount]) -> None:
+    """Agree on a discount for each client and product, or (None) take it away.
+
+    Raises InvalidField for a percentage outside 0 to 100 or finer than 4 decimals, ClientNotFound
+    and ProductNotFound.
+    """
+    pairs = {(each.client_id, each.product_id) for each in wanted}
+    assert len(pairs) == len(wanted), "each client and product once"
+    for each in wanted:
+        check_discount(each)
+    try:
+        await sql.write_discounts(tx, wanted)
+    except asyncpg.ForeignKeyViolationError as missing:
+        if missing.constraint_name == "client_discounts_client_fk":
+            raise ClientNotFound from missing
+        if missing.constraint_name == "client_discounts_product_fk":
+            raise ProductNotFound from missing
+        raise
+    await announce(tx, CHANGES_TOPIC, [each.product_id for each in wanted])
