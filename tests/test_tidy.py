@@ -48,6 +48,7 @@ DOC = '"""Says what lives here."""\n'
 # Each rule: a file that breaks it, and one beside it that does not.
 BROKEN = [
     ("sizes", "orders/model.py", DOC + "\n" * 400, DOC + "\n" * 399),
+    ("sizes", "../tests/x.py", DOC + "\n" * 500, DOC + "\n" * 499),
     (
         "sizes",
         "orders/model.py",
