@@ -2,15 +2,53 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from rewards.catalog.model import ShelfKey
+from rewards.catalog.model import DeliveryType, Denomination, Product, ShelfKey
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.inventory import service
 from rewards.inventory.model import NewUnit, UnitState
+from rewards.inventory.sql_checks import CHECKS
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SHELF = ShelfKey(6, 2500, "USD")
+
+
+class StandingClock:
+    def __init__(self, now: datetime = NOW) -> None:
+        self.moment = now
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+def product(product_id: int = 6, **changes: Any) -> Product:
+    """A product like those of the catalogue: 25.00 and 50.00 to 100.00, code and PIN."""
+    known: dict[str, Any] = {
+        "id": product_id,
+        "revision_id": 1,
+        "name": "Test",
+        "category_id": 1,
+        "country": "US",
+        "currency": "USD",
+        "exponent": 2,
+        "delivery_type": DeliveryType.CODE_WITH_PIN,
+        "voucher_fields": ("code", "pin"),
+        "denominations": (Denomination(2500, 2500), Denomination(5000, 10000)),
+        "created_at": NOW,
+    }
+    return Product(**(known | changes))
+
+
+class Shop:
+    """A catalogue of a few products."""
+
+    def __init__(self, *products: Product) -> None:
+        self.products = {one.id: one for one in products or (product(),)}
+
+    def product(self, product_id: int) -> Product | None:
+        return self.products.get(product_id)
 
 
 class Stock:
@@ -65,6 +103,12 @@ class Stock:
         async with self.db.connection() as connection:
             units = await service.read_units(connection, unit_ids)
         return [unit.state if unit else "-" for unit in units]
+
+    async def breaches(self) -> dict[str, int]:
+        """Every invariant of the slice that does not hold, and how often."""
+        async with self.db.connection() as connection:
+            found = {name: len(await connection.fetch(check)) for name, check in CHECKS.items()}
+        return {name: count for name, count in found.items() if count}
 
     async def dump(self) -> list[object]:
         """Everything the slice stores, to see that nothing changed."""

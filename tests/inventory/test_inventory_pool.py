@@ -19,9 +19,18 @@ from rewards.inventory import service, sql
 from rewards.inventory.model import BlockReason, Need, Taken
 from rewards.inventory.service import PoolHints
 from tests.counting import statements
-from tests.inventory.stock_builder import NOW, SHELF, Stock
+from tests.inventory.stock_builder import NOW, SHELF, StandingClock, Stock
 
 OTHER = ShelfKey(7, 1000, "EUR")
+
+
+async def test_the_reader_answers_without_a_transaction(stock: Stock) -> None:
+    await stock.add([stock.new(days=d) for d in (-1, 1, 2)])
+    reader = service.PoolReader(stock.db, StandingClock())
+    assert await reader.depth([OTHER, SHELF]) == [0, 2]
+    assert await reader.product_depth([6, 7]) == {6: 1, 7: 0}
+    assert await reader.depth([]) == []
+    assert await reader.product_depth([]) == {}
 
 
 class Undone(Exception):

@@ -24,6 +24,7 @@ from rewards.infra.settings import Settings
 
 log = structlog.get_logger()
 
+CHANGES_TOPIC = "data_keys"
 PURPOSES = ("units", "secrets", "macs")
 FORMAT = b"\x01"
 HEADER_BYTES = 5
@@ -46,7 +47,7 @@ ON CONFLICT (purpose) WHERE retired_at IS NULL DO NOTHING
 RETURNING id
 """
 RETIRE_KEY = "UPDATE data_keys SET retired_at = now() WHERE purpose = $1 AND retired_at IS NULL"
-TELL_OTHERS = "INSERT INTO changes (topic, subject_id) VALUES ('data_keys', $1)"
+TELL_OTHERS = "INSERT INTO changes (topic, subject_id) VALUES ($1, $2)"
 REWRAP_KEY = """
 UPDATE data_keys SET wrapped = $3, wrapped_by = $4 WHERE id = $1 AND wrapped_by = $2 RETURNING id
 """
@@ -197,8 +198,11 @@ class Vault:
         if any(value[:HEADER_BYTES] not in self._keys for value in sealed):
             await self.refresh()
 
-    async def refresh(self) -> None:
-        """Read the data keys again and store how often this process has sealed since last time."""
+    async def refresh(self, _changed: Sequence[int] = ()) -> None:
+        """Read the data keys again and store how often this process has sealed since last time.
+
+        It may follow CHANGES_TOPIC of the change feed, so that a rotation is known in a moment.
+        """
         async with self._refreshing:
             await self._save_counts()
             async with self._db.connection() as connection:
@@ -230,7 +234,7 @@ class Vault:
             await tx.execute(RETIRE_KEY, purpose)
             added = await tx.fetchval(ADD_KEY, purpose, wrapped, self._current.name)
             if added is not None:
-                await tx.execute(TELL_OTHERS, added)
+                await tx.execute(TELL_OTHERS, CHANGES_TOPIC, added)
 
         await self._db.run(work)
         await self.refresh()

@@ -1,13 +1,29 @@
 """Units, shelves and needs as values, and the pure decisions about them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from rewards.catalog.model import ShelfKey
+from rewards.catalog.model import Product
+from rewards.catalog.model import ShelfKey as ShelfKey  # it is a word of this slice too
 from rewards.core.errors import Conflict, NotFound, Refusal
+
+VOUCHER_FIELDS = (
+    "card_number",
+    "pin_code",
+    "code",
+    "pin",
+    "claim_url",
+    "voucher_reference_number",
+)
+
+
+class Products(Protocol):
+    """What the inventory asks the catalogue."""
+
+    def product(self, product_id: int) -> Product | None: ...
 
 
 class UnitState(StrEnum):
@@ -27,6 +43,28 @@ class BlockReason(StrEnum):
     SUSPECT = "SUSPECT"
 
 
+class BatchSource(StrEnum):
+    FILE = "FILE"
+    VENDOR = "VENDOR"
+    SANDBOX = "SANDBOX"
+
+
+class BatchState(StrEnum):
+    """How far the units of a batch have come in."""
+
+    IMPORTING = "IMPORTING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+class BatchStatus(StrEnum):
+    """Whether the units of a batch may be sold."""
+
+    OPEN = "OPEN"
+    BLOCKED = "BLOCKED"
+    RECALLED = "RECALLED"
+
+
 class DuplicateUnit(Refusal):
     """The same code of the same product is in the inventory already, or twice in one call."""
 
@@ -36,15 +74,26 @@ class DuplicateUnit(Refusal):
     default_message = "Duplicate voucher unit"
 
 
+class FileRefused(Refusal):
+    """The file as a whole cannot be imported; the message never quotes it."""
+
+    code = "INVALID_FILE"
+
+
+class RowProblem(Exception):
+    """Why a row of a file is no unit, in fixed words that quote nothing of it."""
+
+
 class BatchNotFound(NotFound):
     code = "BATCH_NOT_FOUND"
     default_message = "Batch not found"
 
 
-class BatchState(Conflict):
+class BatchClosed(Conflict):
     """The batch is not in a state that allows this."""
 
     code = "BATCH_STATE"
+    default_message = "The batch is not in a state that allows this"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +144,35 @@ class NewUnit:
     cost_currency: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Where units came from, and what became of the rows of its file."""
+
+    batch_id: int
+    source: BatchSource
+    name: str
+    status: BatchStatus
+    state: BatchState
+    rows_read: int
+    loaded: int
+    duplicate: int
+    invalid: int
+    error: str | None
+    staff_id: int | None
+    created_at: datetime
+    touched_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that did not become a unit: DUPLICATE or INVALID, and why."""
+
+    row_number: int
+    outcome: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class ShelfDepth:
     """One line of the staff's stock report; `next_expiry_at` is of the loaded units."""
@@ -105,6 +183,37 @@ class ShelfDepth:
     blocked: int
     target: int | None
     next_expiry_at: datetime | None
+
+
+@dataclass(slots=True)
+class ShelfPumped:
+    """What one pump did to one shelf. `depth` and `waiting` are as it left it."""
+
+    shelf: ShelfKey
+    target: int
+    loaded: int = 0
+    expired: int = 0
+    short_lived: int = 0
+    held_back: int = 0  # of a blocked or recalled batch
+    depth: int = 0
+    waiting: int = 0
+    busy: bool = False  # another pump had it
+
+
+@dataclass(frozen=True, slots=True)
+class PumpReport:
+    at: datetime
+    shelves: list[ShelfPumped]
+
+    @property
+    def arrived(self) -> list[ShelfKey]:
+        """Shelves that got stock."""
+        return [done.shelf for done in self.shelves if done.loaded]
+
+    def facts(self) -> dict[str, object]:
+        """The report as JSON takes it."""
+        shelves = [{**asdict(done), "shelf": done.shelf._asdict()} for done in self.shelves]
+        return {"at": self.at.isoformat(), "shelves": shelves}
 
 
 def asked(needs: Iterable[Need]) -> dict[ShelfKey, int]:

@@ -1,13 +1,30 @@
 """What other slices may call on the inventory; each function is documented where it is written."""
 
+from rewards.inventory.batches import (
+    batch_units,
+    block_batch,
+    list_batches,
+    open_batch,
+    reseal,
+    unblock_batch,
+)
 from rewards.inventory.hints import PoolHints
+from rewards.inventory.intake import (
+    fail_dead_imports,
+    open_import,
+    read_batch,
+    read_rejects,
+    run_import,
+)
 from rewards.inventory.pool import PoolReader, allocate, depth, product_depth
+from rewards.inventory.pump import depth_report, pump
 from rewards.inventory.units import (
     add_units,
     block,
     complete,
     deliver,
     fingerprint,
+    mint,
     open_units,
     read_units,
     release,
@@ -20,15 +37,29 @@ __all__ = [
     "PoolReader",
     "add_units",
     "allocate",
+    "batch_units",
     "block",
+    "block_batch",
     "complete",
     "deliver",
     "depth",
+    "depth_report",
+    "fail_dead_imports",
     "fingerprint",
+    "list_batches",
+    "mint",
+    "open_batch",
+    "open_import",
     "open_units",
     "product_depth",
+    "pump",
+    "read_batch",
+    "read_rejects",
     "read_units",
     "release",
+    "reseal",
     "revoke",
+    "run_import",
     "unblock",
+    "unblock_batch",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rewards.catalog.model import ShelfKey
-from rewards.infra.db import Record, Tx
+from rewards.infra.db import Record, Tx, rows_affected
 from rewards.inventory.model import BlockReason, Picked, StoredUnit, UnitState
 
 # No unit id is larger, so (moment, LAST_UNIT) lies after every unit that expires by that moment.
@@ -305,3 +305,28 @@ RETURNING unit_id
 
 async def release_units(tx: Tx, unit_ids: Sequence[int]) -> set[int]:
     return {unit_id for (unit_id,) in await tx.fetch(RELEASE_UNITS, unit_ids)}
+
+
+# Walks the primary key; what is under the active key already is passed over.
+STALE_UNITS = """
+SELECT id, sealed FROM units
+WHERE id > $1::bigint AND substring(sealed FOR $3::integer) <> $2::bytea
+ORDER BY id LIMIT $4::integer
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+# No index covers the column, so this is a HOT update.
+RESEAL_UNITS = """
+UPDATE units SET sealed = new.fresh
+FROM unnest($1::bigint[], $2::bytea[]) AS new (id, fresh)
+WHERE units.id = new.id AND units.id = ANY($1::bigint[])
+"""
+
+
+async def stale_units(tx: Tx, after_id: int, header: bytes, limit: int) -> list[tuple[int, bytes]]:
+    rows = await tx.fetch(STALE_UNITS, after_id, header, len(header), limit)
+    return [(row["id"], row["sealed"]) for row in rows]
+
+
+async def reseal_units(tx: Tx, fresh: Sequence[tuple[int, bytes]]) -> int:
+    ids, sealed = zip(*fresh, strict=True)
+    return rows_affected(await tx.execute(RESEAL_UNITS, ids, sealed))

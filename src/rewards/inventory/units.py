@@ -50,6 +50,27 @@ async def add_units(
     """
     assert state in ADD_STATES
     assert not loaded or state is UnitState.AVAILABLE
+    added = await _add(tx, vault, batch_id, units, state, now, loaded=loaded)
+    return [one if isinstance(one, DuplicateUnit) else one.unit_id for one in added]
+
+
+async def mint(
+    tx: Tx, vault: Vault, batch_id: int, units: Sequence[NewUnit], now: datetime
+) -> list[Taken | DuplicateUnit]:
+    """`add_units` straight into the caller's orders: DELIVERED, never on a shelf."""
+    return await _add(tx, vault, batch_id, units, UnitState.DELIVERED, now)
+
+
+async def _add(
+    tx: Tx,
+    vault: Vault,
+    batch_id: int,
+    units: Sequence[NewUnit],
+    state: UnitState,
+    now: datetime,
+    *,
+    loaded: bool = False,
+) -> list[Taken | DuplicateUnit]:
     fresh: dict[tuple[int, bytes], int] = {}
     for index, unit in enumerate(units):
         product_id = unit.shelf.product_id
@@ -58,16 +79,16 @@ async def add_units(
         return []
     unit_ids = await sql.next_unit_ids(tx, len(fresh))
     rows = []
-    id_at: dict[int, int] = {}
+    at: dict[int, Taken] = {}
     for unit_id, ((_, mac), index) in zip(unit_ids, fresh.items(), strict=True):
         unit = units[index]
-        id_at[index] = unit_id
         sealed = vault.seal(PLACE, unit_id, _ENCODER.encode(unit.fields))
+        at[index] = Taken(unit_id, unit.expires_at, sealed)
         cost = (unit.cost_minor, unit.cost_currency)
         rows.append((unit_id, unit.shelf, unit.expires_at, *cost, sealed, mac))
     stored = await sql.add_units(tx, rows, batch_id=batch_id, state=state, loaded=loaded, now=now)
-    ids = (id_at.get(index) for index in range(len(units)))
-    return [unit_id if unit_id in stored else DuplicateUnit() for unit_id in ids]
+    added = (at.get(index) for index in range(len(units)))
+    return [one if one and one.unit_id in stored else DuplicateUnit() for one in added]
 
 
 def fingerprint(vault: Vault, product_id: int, fields: Mapping[str, str]) -> bytes:

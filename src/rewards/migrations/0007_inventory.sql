@@ -36,7 +36,8 @@ CREATE TABLE units (
     product_id bigint NOT NULL,
     denomination_minor bigint NOT NULL CONSTRAINT units_denomination_check CHECK (denomination_minor > 0),
     currency text NOT NULL,
-    batch_id bigint NOT NULL REFERENCES batches,
+    -- No foreign key: every insert would lock the batch's row; `rewards doctor` checks it.
+    batch_id bigint NOT NULL,
     state text NOT NULL DEFAULT 'AVAILABLE' CONSTRAINT units_state_check
         CHECK (state IN ('AVAILABLE', 'ALLOCATED', 'DELIVERED', 'COMPLETED', 'BLOCKED', 'REVOKED')),
     -- 'infinity' where the brand sets no end.
@@ -50,7 +51,7 @@ CREATE TABLE units (
     created_at timestamptz NOT NULL,
     CONSTRAINT units_fingerprint_key UNIQUE (product_id, fingerprint)
 ) WITH (fillfactor = 85);
-CREATE INDEX units_batch_idx ON units (batch_id);
+CREATE INDEX units_batch_idx ON units (batch_id, id);
 
 -- Every AVAILABLE unit has a row here, and no other unit has. `loaded`: a pump has validated it, it
 -- is in the pool and may be sold. A sale deletes the row; whoever deletes it owns the unit.
