@@ -9,14 +9,16 @@ from typing import Any
 
 from litestar import Request
 
-CSV = "text/csv; charset=utf-8"
+from rewards.infra.http import JSON
+
+CSV = "text/csv"
 # What a spreadsheet may take for the start of a formula, the full-width forms among them.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def wants_csv(request: Request[Any, Any, Any]) -> bool:
     """True where the Accept header prefers text/csv to application/json."""
-    return request.accept.best_match(["application/json", "text/csv"]) == "text/csv"
+    return request.accept.best_match([JSON, CSV]) == CSV
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
