@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rewards.core.clock import SystemClock
-from rewards.entry.worker import RETENTION, Context, retention, work
+from rewards.entry.equipment import RETENTION, Context, retention
+from rewards.entry.worker import work
 from rewards.infra import jobs
 from rewards.infra.db import Database
 from rewards.infra.jobs import JobAsk

@@ -78,7 +78,7 @@ async def test_top_ups_of_a_batch_are_answered_in_order(db, given):
         "INVALID_FIELD",
         "INVALID_FIELD",
         Posted(ids[1], 7, 1),
-        "DUPLICATE_REFERENCE",
+        "REFERENCE_REUSED",
         Posted(ids[3], 12, 2),
         "INVALID_FIELD",
         Posted(ids[4], 8, 2),
@@ -109,7 +109,7 @@ async def test_a_reference_is_booked_once_however_often_it_is_asked(db, given):
     assert [answer.repeated for answer in answers].count(False) == 1
     assert answers[0].balance_minor == 100
     before = await given.ledger()
-    assert told([await ask(101)]) == ["DUPLICATE_REFERENCE"]
+    assert told([await ask(101)]) == ["REFERENCE_REUSED"]
     assert await ask(100) == answers[0]
     assert await given.ledger() == before
     assert len(await events_of(db)) == 1

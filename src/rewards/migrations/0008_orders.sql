@@ -18,6 +18,7 @@ CREATE TABLE orders (
     -- What was bought, in the product's currency.
     product_id bigint NOT NULL,
     product_revision_id bigint NOT NULL,
+    product_name text NOT NULL,
     product_currency text NOT NULL,
     denomination_minor bigint NOT NULL,
     quantity integer NOT NULL CONSTRAINT orders_quantity_check CHECK (quantity > 0),
@@ -27,13 +28,15 @@ CREATE TABLE orders (
     mobile jsonb,
     metadata jsonb,
     claim_password_hash text,
-    -- Progress. items_created: rows in order_items; fulfilled: of them delivered; cancelled: of the quantity.
+    -- Progress. items_created: rows in order_items; fulfilled: items ever delivered; cancelled: of the
+    -- quantity, before delivery; revoked: after it. Money goes back for cancelled + revoked.
     status text NOT NULL CONSTRAINT orders_status_check
         CHECK (status IN ('PLACED', 'PENDING', 'DELIVERED', 'PARTIALLY_DELIVERED', 'CANCELLED', 'FAILED')),
     sub_status text NOT NULL,
     items_created integer NOT NULL,
     fulfilled integer NOT NULL,
     cancelled integer NOT NULL DEFAULT 0,
+    revoked integer NOT NULL DEFAULT 0,
     refunded_minor bigint NOT NULL DEFAULT 0,
     refund_owed_minor bigint NOT NULL DEFAULT 0 CONSTRAINT orders_refund_owed_check CHECK (refund_owed_minor >= 0),
     placed_at timestamptz NOT NULL,
@@ -42,9 +45,14 @@ CREATE TABLE orders (
     cancelled_at timestamptz,
     CONSTRAINT orders_ref_key UNIQUE (client_id, ref),
     CONSTRAINT orders_refund_check CHECK (refunded_minor >= 0 AND refunded_minor + refund_owed_minor <= amount_minor),
-    CONSTRAINT orders_items_check CHECK (items_created IN (0, quantity) AND fulfilled BETWEEN 0 AND quantity AND cancelled BETWEEN 0 AND quantity)
+    CONSTRAINT orders_items_check CHECK (
+        items_created IN (0, quantity) AND fulfilled >= 0 AND cancelled >= 0
+        AND fulfilled + cancelled <= quantity AND revoked BETWEEN 0 AND fulfilled
+    )
 ) WITH (fillfactor = 85);
-CREATE INDEX orders_client_idx ON orders (client_id, id DESC);
+CREATE INDEX orders_client_idx ON orders (client_id, placed_at DESC, id DESC);
+-- Rare statuses of a client; an order served at once never enters it.
+CREATE INDEX orders_client_status_idx ON orders (client_id, status, placed_at DESC, id DESC) WHERE status <> 'DELIVERED';
 -- What still waits for somebody; small, and the worker's and the operator's way in.
 CREATE INDEX orders_open_idx ON orders (sub_status, id) WHERE status IN ('PLACED', 'PENDING', 'PARTIALLY_DELIVERED');
 CREATE INDEX orders_deliver_by_idx ON orders (deliver_by) WHERE deliver_by IS NOT NULL AND status IN ('PLACED', 'PENDING', 'PARTIALLY_DELIVERED');
@@ -80,3 +88,17 @@ CREATE TABLE order_transitions (
 );
 CREATE TRIGGER order_transitions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON order_transitions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewrite();
+
+-- How many orders, worth how much, stand where: kept in the transaction of each transition, so that
+-- a list knows its total and a summary its sums without counting a million rows.
+CREATE TABLE order_tallies (
+    client_id bigint NOT NULL,
+    day date NOT NULL,
+    product_id bigint NOT NULL,
+    currency text NOT NULL,
+    status text NOT NULL,
+    sub_status text NOT NULL,
+    orders bigint NOT NULL,
+    amount_minor bigint NOT NULL,
+    CONSTRAINT order_tallies_pk PRIMARY KEY (client_id, day, product_id, currency, status, sub_status)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);

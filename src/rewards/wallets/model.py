@@ -111,7 +111,7 @@ class CreditInUse(Conflict):
 class LedgerReferenceReused(Conflict):
     """The reference of a top-up or adjustment was booked before, with another amount."""
 
-    code = "DUPLICATE_REFERENCE"
+    code = "REFERENCE_REUSED"
     default_message = "Duplicate reference code"
 
 

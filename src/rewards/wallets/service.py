@@ -87,7 +87,7 @@ async def top_up(tx: Tx, asks: Sequence[TopUp], at: datetime) -> list[Posted | R
     """Book money that came in, in order; tell each client (`wallet.credited`).
 
     A reference is booked once for each wallet: asked again with the same amount it answers the
-    first posting (`repeated`) and changes nothing; with another amount 409 DUPLICATE_REFERENCE.
+    first posting (`repeated`) and changes nothing; with another amount 409 REFERENCE_REUSED.
     Refused: amount not above 0, unknown wallet (404), WALLET_FROZEN and WALLET_CLOSED (409). The
     caller writes the audit facts: it knows who acts, and why (spec.md §6).
     """

@@ -1,0 +1,31 @@
+"""Rules for text that comes from outside; every refusal is `Invalid <Field>: <rule>`."""
+
+import re
+from datetime import datetime
+
+from rewards.core.errors import InvalidField
+
+# What a database text and a log line can hold: no control characters, no lone surrogates.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def printable(field: str, value: str, length_max: int) -> str:
+    """The value as given: not empty, at most `length_max` characters, all of them printable."""
+    if not value:
+        raise InvalidField(field, "min")
+    if len(value) > length_max:
+        raise InvalidField(field, "max")
+    if UNPRINTABLE.search(value):
+        raise InvalidField(field, "printable")
+    return value
+
+
+def timestamp(field: str, value: str) -> datetime:
+    """An RFC 3339 timestamp with its offset."""
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise InvalidField(field, "timestamp") from None
+    if at.tzinfo is None or not 1970 <= at.year < 9998:
+        raise InvalidField(field, "timestamp")
+    return at

@@ -1,0 +1,137 @@
+"""What a worker does: every job's name, its handler, and how often it comes round by itself."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import structlog
+
+from rewards.catalog.catalog import Catalog
+from rewards.core.clock import Clock
+from rewards.infra import changes, idempotency, jobs
+from rewards.infra.db import Database
+from rewards.infra.runner import Handler
+from rewards.infra.settings import Settings
+from rewards.infra.worker import Worker
+from rewards.inventory import service as inventory
+from rewards.orders.placing import FILL_JOB
+from rewards.orders.tasks import OrderTasks
+
+log = structlog.get_logger()
+
+PUMP = jobs.declare("inventory.pump")
+DEAD_IMPORTS = jobs.declare("inventory.dead_imports")
+STOCK_ARRIVED = jobs.declare("orders.stock_arrived")
+RETRY_WAITING = jobs.declare("orders.retry_waiting")
+SWEEP = jobs.declare("orders.sweep")
+DEADLINES = jobs.declare("orders.deadlines")
+REFUNDS_OWED = jobs.declare("orders.refunds_owed")
+STUCK = jobs.declare("orders.stuck")
+FORGET_CHANGES = jobs.declare("infra.forget_changes")
+
+PUMP_EVERY_S = 1_800
+SWEEP_EVERY_S = 60
+DEADLINES_EVERY_S = 15
+REFUNDS_EVERY_S = 300
+STUCK_EVERY_S = 3_600
+FORGET_EVERY_S = 3_600
+CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)
+LONG_S = 900.0
+RETENTION = jobs.declare("infra.retention")
+RETENTION_EVERY_S = 3_600
+JOB_LOG_KEPT = timedelta(days=7)
+FORGET_ROUND_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What handlers are built with. `db` is theirs; the queue has connections of its own."""
+
+    settings: Settings
+    dsn: str
+    db: Database
+    clock: Clock
+
+
+# Registers a slice's handlers and schedules.
+Equip: TypeAlias = Callable[[Worker, Context], None]
+
+
+def retention(worker: Worker, context: Context) -> None:
+    """Forget what nobody may ask for any more: job logs after 7 days, replays after 30."""
+
+    async def forget(_payloads: Sequence[Mapping[str, Any]]) -> None:
+        now = context.clock.now()
+        for _ in range(FORGET_ROUND_MAX):
+            async with context.db.transaction() as tx:
+                if not await jobs.forget(tx, now - JOB_LOG_KEPT):
+                    break
+        async with context.db.transaction() as tx:
+            await idempotency.forget(tx, now - idempotency.KEPT_FOR)
+
+    worker.register(RETENTION, forget)
+    worker.schedule(RETENTION, RETENTION_EVERY_S)
+
+
+def _alone(task: Callable[[], Awaitable[object]]) -> Handler:
+    """A handler for jobs that carry nothing: however many are queued, the task runs once."""
+
+    async def run(_payloads: Sequence[Mapping[str, Any]]) -> None:
+        await task()
+
+    return run
+
+
+def orders(worker: Worker, context: Context) -> None:
+    """Filling, retrying, deadlines, owed refunds, stuck orders (spec.md §9)."""
+    tasks = OrderTasks(context.db, context.clock, context.settings)
+
+    async def fill(payloads: Sequence[Mapping[str, Any]]) -> None:
+        await tasks.fill([int(payload["order_id"]) for payload in payloads])
+
+    worker.register(FILL_JOB, fill)
+    for name, task, every_s in (
+        (SWEEP, tasks.sweep, SWEEP_EVERY_S),
+        (DEADLINES, tasks.deadlines, DEADLINES_EVERY_S),
+        (REFUNDS_OWED, tasks.refunds_owed, REFUNDS_EVERY_S),
+        (STUCK, tasks.report_stuck, STUCK_EVERY_S),
+        (RETRY_WAITING, tasks.retry_waiting, PUMP_EVERY_S),
+    ):
+        worker.register(name, _alone(task), timeout_s=LONG_S)
+        worker.schedule(name, every_s)
+    worker.register(STOCK_ARRIVED, _alone(tasks.retry_waiting), timeout_s=LONG_S)
+
+
+def stock(catalog: Catalog) -> Equip:
+    """The pump every 30 minutes, and the end of imports whose process died (spec.md §4)."""
+
+    def equip(worker: Worker, context: Context) -> None:
+        async def pump() -> None:
+            report = await inventory.pump(context.db, catalog, context.clock)
+            log.info("pumped", shelves=len(report.shelves), arrived=len(report.arrived))
+            if report.arrived:
+                async with context.db.transaction() as tx:
+                    await jobs.enqueue(tx, [jobs.JobAsk(STOCK_ARRIVED, dedupe_key="any")])
+
+        async def dead_imports() -> None:
+            async with context.db.transaction() as tx:
+                await inventory.fail_dead_imports(tx, context.clock.now())
+
+        worker.register(PUMP, _alone(pump), timeout_s=LONG_S)
+        worker.schedule(PUMP, PUMP_EVERY_S)
+        worker.register(DEAD_IMPORTS, _alone(dead_imports))
+        worker.schedule(DEAD_IMPORTS, SWEEP_EVERY_S)
+
+    return equip
+
+
+def caches(worker: Worker, context: Context) -> None:
+    """Forget announcements that every process has long heard."""
+
+    async def forget() -> None:
+        async with context.db.transaction() as tx:
+            await changes.forget(tx, context.clock.now() - CHANGES_KEPT)
+
+    worker.register(FORGET_CHANGES, _alone(forget))
+    worker.schedule(FORGET_CHANGES, FORGET_EVERY_S)

@@ -1,0 +1,59 @@
+"""What an act upon an order says to the client (events) and to the books (audit); pure."""
+
+from rewards.audit.model import AuditFact
+from rewards.core.actor import Actor
+from rewards.orders.model import Order, State, Status
+from rewards.webhooks.model import Event, EventType
+
+OUTCOME_EVENTS = {
+    Status.DELIVERED: EventType.ORDER_DELIVERED,
+    Status.PARTIALLY_DELIVERED: EventType.ORDER_PARTIALLY_DELIVERED,
+    Status.CANCELLED: EventType.ORDER_CANCELLED,
+    Status.FAILED: EventType.ORDER_FAILED,
+}
+
+
+def event(kind: EventType, order: Order) -> Event:
+    """The payload of spec.md §7: ids and counts, never a code."""
+    return Event(
+        client_id=order.client_id,
+        type=kind,
+        order_id=order.id,
+        data={
+            "order_id": order.id,
+            "ref": order.ref,
+            "status": order.status,
+            "sub_status": order.sub_status,
+            "vouchers_ready": order.fulfilled - order.revoked,
+            "total_vouchers": order.quantity,
+        },
+    )
+
+
+def outcome_events(order: Order) -> list[Event]:
+    """What a client is told when an order came to a new place; nothing while it just waits."""
+    kind = OUTCOME_EVENTS.get(order.status)
+    return [event(kind, order)] if kind else []
+
+
+def audit_fact(
+    action: str, order: Order, path: tuple[State, ...], actor: Actor, reason: str | None = None
+) -> AuditFact:
+    """One row of the trail: who moved the order, from where to where, and the money it moved."""
+    return AuditFact(
+        actor=actor,
+        client_id=order.client_id,
+        action=action,
+        subject_kind="order",
+        subject_id=order.id,
+        facts={
+            "from": str(path[0]),
+            "to": str(path[-1]),
+            "amount_minor": order.amount_minor,
+            "refunded_minor": order.refunded_minor,
+            "currency": order.currency,
+            "fulfilled": order.fulfilled,
+            "quantity": order.quantity,
+        },
+        reason=reason,
+    )

@@ -1,0 +1,182 @@
+"""Looks into the pool again for orders that wait: retry by staff, by the worker, after a pump."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rewards.audit import service as audit
+from rewards.core.actor import Actor
+from rewards.core.errors import Refusal
+from rewards.infra.db import Tx
+from rewards.inventory import service as inventory
+from rewards.inventory.model import Need, ShelfKey, Taken
+from rewards.orders import facts, model, refunds, sql, sql_read
+from rewards.orders.model import (
+    Item,
+    ItemStatus,
+    OnPartial,
+    Order,
+    OrderNotFound,
+    OrderNotRetryable,
+    State,
+)
+from rewards.orders.placing import outcome_path
+from rewards.orders.sql import Move
+from rewards.webhooks import service as webhooks
+from rewards.webhooks.model import Event, EventType
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsk:
+    """Look into the pool for this order; no vendor is ever called by it."""
+
+    order_id: int
+    actor: Actor
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkLimits:
+    """Above which quantity an order is bulk, and how many open bulk units a client may have."""
+
+    filled_quantity_max: int
+    bulk_units_max: int
+
+
+async def retry(
+    tx: Tx, asks: Sequence[RetryAsk], limits: BulkLimits, at: datetime
+) -> list[Order | Refusal]:
+    """Fill each order from the pool as far as it goes; answers the order as it stands now.
+
+    Refused: unknown order, or one that nobody waits for (delivered, closed, with a vendor). One
+    that got nothing stays where it is, and only the audit trail knows that somebody looked. A bulk
+    order gets its items here, or is cancelled when its client's open bulk units exceed the cap.
+    """
+    assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
+    locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
+    refused = {
+        ask.order_id: refusal for ask in asks if (refusal := _refuse(locked.get(ask.order_id)))
+    }
+    going = [ask for ask in asks if ask.order_id not in refused]
+    orders = {ask.order_id: locked[ask.order_id] for ask in going}
+    over = await _over_bulk_limit(tx, list(orders.values()), limits)
+    filled = await _fill(tx, [orders[n] for n in orders if n not in over], at)
+    moves = [_move(orders[n], filled[n], asks) for n in filled]
+    await sql.move_orders(tx, [move for move in moves if len(move.path) > 1])
+    await webhooks.emit(tx, [e for m in moves if m.after != m.before for e in _events(m)], at)
+    await audit.record(
+        tx,
+        [facts.audit_fact("order.retried", m.after, m.path, m.actor, m.reason) for m in moves],
+        at,
+    )
+    closed = await refunds.close_over_limit(
+        tx,
+        [refunds.CloseAsk(orders[n], _ask(asks, n).actor, _ask(asks, n).reason) for n in over],
+        at,
+    )
+    done = {m.after.id: m.after for m in moves} | {order.id: order for order in closed}
+    return [refused.get(ask.order_id) or done[ask.order_id] for ask in asks]
+
+
+def _refuse(order: Order | None) -> Refusal | None:
+    if order is None:
+        return OrderNotFound()
+    return None if order.state in model.FILLABLE else OrderNotRetryable(order.state)
+
+
+def _ask(asks: Sequence[RetryAsk], order_id: int) -> RetryAsk:
+    return next(ask for ask in asks if ask.order_id == order_id)
+
+
+async def _over_bulk_limit(tx: Tx, orders: Sequence[Order], limits: BulkLimits) -> set[int]:
+    """Bulk orders, in id order, that no longer fit under their client's cap of open bulk units."""
+    bulk = [order for order in orders if order.state == model.BULK]
+    if not bulk:
+        return set()
+    open_units = await sql_read.open_bulk_units(
+        tx, sorted({order.client_id for order in bulk}), limits.filled_quantity_max
+    )
+    over = set()
+    for order in bulk:
+        units = open_units.get(order.client_id, 0) + order.quantity
+        if units > limits.bulk_units_max:
+            over.add(order.id)
+        else:
+            open_units[order.client_id] = units
+    return over
+
+
+async def _fill(
+    tx: Tx, orders: Sequence[Order], at: datetime
+) -> dict[int, tuple[Order, tuple[State, ...]]]:
+    """Take units, bind them to items; each order's new row and the path it walked."""
+    await sql.create_items(tx, [order for order in orders if not order.items_created])
+    taken = await inventory.allocate(tx, [_need(order) for order in orders], at) if orders else []
+    served = [order for order, units in zip(orders, taken, strict=True) if units]
+    waiting = await sql_read.read_items(tx, [order.id for order in served], ItemStatus.PENDING)
+    by_order = dict(zip((order.id for order in orders), taken, strict=True))
+    await sql.move_items(tx, _deliveries(served, waiting, by_order, at))
+    return {
+        order.id: _after(order, len(units), at) for order, units in zip(orders, taken, strict=True)
+    }
+
+
+def _need(order: Order) -> Need:
+    shelf = ShelfKey(order.product_id, order.denomination_minor, order.product_currency)
+    return Need(shelf, order.missing, order.on_partial is OnPartial.ALL_OR_NOTHING)
+
+
+def _deliveries(
+    orders: Sequence[Order],
+    waiting: Mapping[int, Sequence[Item]],
+    taken: Mapping[int, Sequence[Taken]],
+    at: datetime,
+) -> list[tuple[Item, Item]]:
+    return [
+        (item, replace(item, status=ItemStatus.DELIVERED, unit_id=unit.unit_id, delivered_at=at))
+        for order in orders
+        for item, unit in zip(waiting[order.id], taken[order.id], strict=False)
+    ]
+
+
+def _after(order: Order, got: int, at: datetime) -> tuple[Order, tuple[State, ...]]:
+    path = _path(order, got)
+    state = path[-1]
+    if len(path) == 1:
+        return order, path
+    after = replace(
+        order,
+        status=state.status,
+        sub_status=state.sub_status,
+        items_created=order.quantity,
+        fulfilled=order.fulfilled + got,
+        changed_at=at,
+        delivered_at=at if state == model.COMPLETED else order.delivered_at,
+    )
+    return after, path
+
+
+def _path(order: Order, got: int) -> tuple[State, ...]:
+    here = order.state
+    lead = (here, model.PROCESSING) if here == model.BULK else (here,)
+    if got:
+        return model.walk(*lead, *outcome_path(got, order.missing))
+    # Nothing there: a first look ends in waiting, any later one changes nothing.
+    first_look = here in (model.BULK, model.PROCESSING)
+    return model.walk(*lead, model.WAITING) if first_look else (here,)
+
+
+def _move(order: Order, filled: tuple[Order, tuple[State, ...]], asks: Sequence[RetryAsk]) -> Move:
+    after, path = filled
+    ask = _ask(asks, order.id)
+    return Move(order, after, path, ask.actor, ask.reason)
+
+
+def _events(move: Move) -> list[Event]:
+    outcome = facts.outcome_events(move.after)
+    if outcome:
+        return outcome
+    # It was said to be processing and now waits for a person or a pump. A bulk order said so.
+    came_from_processing = move.before.state == model.PROCESSING
+    pending = facts.event(EventType.ORDER_PENDING, move.after)
+    return [pending] if came_from_processing else []

@@ -1,0 +1,308 @@
+"""What an order is and the one state machine it moves in (spec.md §3); pure."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from rewards.catalog.model import AnyCase, Product, ProductType
+from rewards.core.errors import Conflict, NotFound, Refusal
+
+
+class Status(AnyCase):
+    PLACED = "PLACED"
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    PARTIALLY_DELIVERED = "PARTIALLY_DELIVERED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+
+class SubStatus(AnyCase):
+    INITIAL = "INITIAL"
+    PROCESSING = "PROCESSING"
+    PARTIAL = "PARTIAL"
+    COMPLETED = "COMPLETED"
+    VENDOR_ORDER_PENDING = "VENDOR_ORDER_PENDING"
+    VENDOR_ORDER_CREATED = "VENDOR_ORDER_CREATED"
+    VENDOR_ORDER_FAILED = "VENDOR_ORDER_FAILED"
+    VENDOR_VOUCHER_FETCHED = "VENDOR_VOUCHER_FETCHED"
+    INVENTORY_FULFILLED = "INVENTORY_FULFILLED"
+    PENDING_REPROCESS = "PENDING_REPROCESS"
+    REPROCESS_EXPIRED = "REPROCESS_EXPIRED"
+    GV_LINK_PENDING = "GV_LINK_PENDING"
+    GV_LINK_CLAIMED = "GV_LINK_CLAIMED"
+    GV_LINK_UNCLAIMED = "GV_LINK_UNCLAIMED"
+    BULK_LIMIT_EXCEEDED = "BULK_LIMIT_EXCEEDED"
+    REFUNDED = "REFUNDED"
+    NOT_REFUNDED = "NOT_REFUNDED"
+    RECONCILED = "RECONCILED"
+
+
+class State(NamedTuple):
+    """Where an order stands: primary and sub-status."""
+
+    status: Status
+    sub_status: SubStatus
+
+    def __str__(self) -> str:
+        return f"{self.status}·{self.sub_status}"
+
+
+def _pending(sub_status: SubStatus) -> State:
+    return State(Status.PENDING, sub_status)
+
+
+def _delivered(sub_status: SubStatus) -> State:
+    return State(Status.DELIVERED, sub_status)
+
+
+PLACED = State(Status.PLACED, SubStatus.INITIAL)
+BULK = _pending(SubStatus.INITIAL)
+PROCESSING = _pending(SubStatus.PROCESSING)
+ON_HAND = _pending(SubStatus.INVENTORY_FULFILLED)
+WAITING = _pending(SubStatus.VENDOR_ORDER_PENDING)
+VENDOR_CREATED = _pending(SubStatus.VENDOR_ORDER_CREATED)
+VENDOR_FETCHED = _pending(SubStatus.VENDOR_VOUCHER_FETCHED)
+VENDOR_FAILED = _pending(SubStatus.VENDOR_ORDER_FAILED)
+REPROCESS = _pending(SubStatus.PENDING_REPROCESS)
+REPROCESS_EXPIRED = _pending(SubStatus.REPROCESS_EXPIRED)
+LINK_PENDING = _pending(SubStatus.GV_LINK_PENDING)
+PARTIAL = State(Status.PARTIALLY_DELIVERED, SubStatus.PARTIAL)
+COMPLETED = _delivered(SubStatus.COMPLETED)
+UNCLAIMED = _delivered(SubStatus.GV_LINK_UNCLAIMED)
+CLAIMED = _delivered(SubStatus.GV_LINK_CLAIMED)
+RECONCILED = _delivered(SubStatus.RECONCILED)
+REFUNDED = State(Status.CANCELLED, SubStatus.REFUNDED)
+REFUND_OWED = State(Status.CANCELLED, SubStatus.NOT_REFUNDED)
+OVER_BULK_LIMIT = State(Status.CANCELLED, SubStatus.BULK_LIMIT_EXCEEDED)
+FAILED = State(Status.FAILED, SubStatus.REFUNDED)
+FAILED_OWED = State(Status.FAILED, SubStatus.NOT_REFUNDED)
+
+STATES = (
+    PLACED, BULK, PROCESSING, ON_HAND, WAITING, VENDOR_CREATED, VENDOR_FETCHED, VENDOR_FAILED,
+    REPROCESS, REPROCESS_EXPIRED, LINK_PENDING, PARTIAL, COMPLETED, UNCLAIMED, CLAIMED, RECONCILED,
+    REFUNDED, REFUND_OWED, OVER_BULK_LIMIT, FAILED, FAILED_OWED,
+)  # fmt: skip
+
+_CLOSED_BY_STAFF = {REFUNDED, REFUND_OWED}
+_GIVEN_UP = {FAILED, FAILED_OWED}
+_ENDS = _CLOSED_BY_STAFF | _GIVEN_UP
+# What a look into the pool leads to.
+_FROM_POOL = {ON_HAND, PARTIAL}
+
+# Every legal step. Whatever is not here is refused, whoever asks.
+NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        PLACED: frozenset({ON_HAND, PROCESSING, WAITING, BULK}),
+        BULK: frozenset({PROCESSING, OVER_BULK_LIMIT} | _ENDS),
+        PROCESSING: frozenset(_FROM_POOL | {WAITING} | _ENDS),
+        ON_HAND: frozenset({COMPLETED, PARTIAL, LINK_PENDING}),
+        WAITING: frozenset(_FROM_POOL | {VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        VENDOR_CREATED: frozenset({VENDOR_FETCHED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        VENDOR_FETCHED: frozenset({COMPLETED, PARTIAL, LINK_PENDING, REPROCESS} | _ENDS),
+        VENDOR_FAILED: frozenset(_FROM_POOL | {VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        REPROCESS: frozenset(
+            {VENDOR_CREATED, VENDOR_FETCHED, VENDOR_FAILED, REPROCESS_EXPIRED} | _ENDS
+        ),
+        REPROCESS_EXPIRED: frozenset(
+            _FROM_POOL | {VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS
+        ),
+        LINK_PENDING: frozenset({UNCLAIMED} | _ENDS),
+        PARTIAL: frozenset({ON_HAND, PARTIAL, VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        COMPLETED: frozenset({RECONCILED} | _CLOSED_BY_STAFF),
+        UNCLAIMED: frozenset({CLAIMED} | _CLOSED_BY_STAFF),
+        CLAIMED: frozenset(_CLOSED_BY_STAFF),
+        RECONCILED: frozenset(_CLOSED_BY_STAFF),
+        # What was delivered before a cancel may still be recalled, item by item.
+        REFUNDED: frozenset({REFUNDED, REFUND_OWED}),
+        REFUND_OWED: frozenset({REFUNDED}),
+        OVER_BULK_LIMIT: frozenset(),
+        FAILED: frozenset({REFUNDED}),
+        FAILED_OWED: frozenset({FAILED, REFUND_OWED}),
+    }
+)
+assert NEXT.keys() == set(STATES), "every state names its successors"
+
+# Where a look into the pool is allowed: nobody else is at work on the order.
+FILLABLE = frozenset({BULK, PROCESSING, WAITING, VENDOR_FAILED, REPROCESS_EXPIRED, PARTIAL})
+OPEN_STATUSES = frozenset({Status.PLACED, Status.PENDING, Status.PARTIALLY_DELIVERED})
+
+
+def walk(*path: State) -> tuple[State, ...]:
+    """The path itself, after checking that each step of it is legal."""
+    for source, target in itertools.pairwise(path):
+        assert target in NEXT[source], f"{source} cannot become {target}"
+    return path
+
+
+class ItemStatus(StrEnum):
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    CANCELLED = "CANCELLED"
+    REVOKED = "REVOKED"
+    FAILED = "FAILED"
+
+
+class OnPartial(AnyCase):
+    KEEP = "KEEP"
+    ALL_OR_NOTHING = "ALL_OR_NOTHING"
+
+
+class Tier(StrEnum):
+    """How an order of its size is served (D1)."""
+
+    REQUEST = "REQUEST"
+    FILLED = "FILLED"
+    BULK = "BULK"
+
+
+def sellable(product: Product) -> bool:
+    """Whether an order for it can be served: claim links and recharges have no path yet."""
+    return product.active and product.link_type is None and product.type == ProductType.VOUCHER
+
+
+def tier(quantity: int, *, realtime: bool, request_max: int, filled_max: int) -> Tier:
+    if realtime or quantity <= request_max:
+        return Tier.REQUEST
+    return Tier.FILLED if quantity <= filled_max else Tier.BULK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A row of `orders`; amounts are in `currency`, the denomination in `product_currency`."""
+
+    id: int
+    client_id: int
+    ref: str
+    transaction_id: int
+    wallet_id: int
+    currency: str
+    amount_minor: int
+    discount_minor: int
+    fees_minor: int
+    tax_minor: int
+    forex_rate: Decimal | None
+    product_id: int
+    product_revision_id: int
+    product_name: str
+    product_currency: str
+    denomination_minor: int
+    quantity: int
+    on_partial: OnPartial
+    deliver_by: datetime | None
+    email: str | None
+    mobile: dict[str, str] | None
+    metadata: dict[str, str] | None
+    status: Status
+    sub_status: SubStatus
+    items_created: int
+    fulfilled: int
+    cancelled: int
+    revoked: int
+    refunded_minor: int
+    refund_owed_minor: int
+    placed_at: datetime
+    changed_at: datetime
+    delivered_at: datetime | None
+    cancelled_at: datetime | None
+
+    @property
+    def state(self) -> State:
+        return State(self.status, self.sub_status)
+
+    @property
+    def pending_items(self) -> int:
+        """Items that still wait for a unit; a bulk order has none before its first retry."""
+        return self.items_created - self.fulfilled - self.cancelled if self.items_created else 0
+
+    @property
+    def missing(self) -> int:
+        """Units the order still wants, whether its items exist yet or not."""
+        return self.quantity - self.fulfilled - self.cancelled
+
+    @property
+    def instant(self) -> bool:
+        """Served whole in the request that placed it."""
+        return self.delivered_at == self.placed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One voucher of an order; `position` counts from 1."""
+
+    order_id: int
+    position: int
+    status: ItemStatus
+    unit_id: int | None = None
+    recharge_status: str | None = None
+    delivered_at: datetime | None = None
+
+    @property
+    def public_id(self) -> str:
+        return item_id(self.order_id, self.position)
+
+
+def item_id(order_id: int, position: int) -> str:
+    return f"{order_id}-{position}"
+
+
+def item_position(order_id: int, public_id: str) -> int | None:
+    """The position an item id of this order names, or None when it is none of its ids."""
+    head, _, tail = public_id.partition("-")
+    if head != str(order_id) or not (tail.isascii() and tail.isdigit() and len(tail) <= 9):
+        return None
+    return int(tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One act upon an order and the states it walked, first the one it had."""
+
+    order_id: int
+    path: tuple[State, ...]
+    actor_kind: str
+    actor_id: int | None
+    reason: str | None
+    at: datetime
+
+
+class OrderNotFound(NotFound):
+    code = "ORDER_NOT_FOUND"
+    default_message = "Order not found"
+
+
+class WalletNotActive(Refusal):
+    code = "WALLET_NOT_ACTIVE"
+    default_message = "Wallet is frozen or closed"
+
+
+class DuplicateReference(Refusal):
+    code = "DUPLICATE_REFERENCE"
+
+    def __init__(self, order_id: int) -> None:
+        super().__init__("Duplicate reference code", details={"order_id": order_id})
+
+
+class OrderNotRetryable(Conflict):
+    code = "ORDER_NOT_RETRYABLE"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(
+            f"Order is {state} and cannot be retried",
+            details={"status": state.status, "sub_status": state.sub_status},
+        )
+
+
+class OrderNotCancellable(Conflict):
+    code = "ORDER_NOT_CANCELLABLE"
+
+    def __init__(self, state: State, why: str = "") -> None:
+        super().__init__(
+            f"Order is {state} and cannot be cancelled" + (f": {why}" if why else ""),
+            details={"status": state.status, "sub_status": state.sub_status},
+        )

@@ -1,0 +1,161 @@
+"""The order service: what other slices and the HTTP edge call."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.catalog.service import Catalog
+from rewards.core.actor import Actor
+from rewards.core.clock import Clock
+from rewards.core.errors import Refusal
+from rewards.infra.crypto import Vault
+from rewards.infra.db import Database, Tx
+from rewards.infra.desk import Desk
+from rewards.infra.settings import Settings
+from rewards.inventory import service as inventory
+from rewards.inventory.model import Taken
+from rewards.orders import sql_read
+from rewards.orders.decide import KeyUse, PlaceAsk
+from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.model import Item, ItemStatus, Order, OrderNotFound
+from rewards.orders.placing import Sources, place
+from rewards.orders.refunds import CancelAsk, cancel, pay_owed
+from rewards.orders.replay import ROUTE, Placed, replays
+from rewards.orders.view import OrderOut, VoucherOut, show, voucher
+
+__all__ = [
+    "ROUTE",
+    "BulkLimits",
+    "CancelAsk",
+    "Orders",
+    "PlaceAsk",
+    "Placed",
+    "RetryAsk",
+    "cancel",
+    "pay_owed",
+    "retry",
+]
+
+
+class Orders:
+    """Everything a process needs to place and show orders, wired once at start."""
+
+    def __init__(
+        self,
+        db: Database,
+        catalog: Catalog,
+        sources: Sources,
+        vault: Vault,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self.db = db
+        self.catalog = catalog
+        self.clock = clock
+        self.settings = settings
+        self._vault = vault
+        self._sources = sources
+        self._desk: Desk[PlaceAsk, Placed] = Desk(
+            self.place_batch,
+            batch_max=settings.desk_batch_max,
+            in_flight_max=settings.desk_batches_in_flight,
+            queue_max=settings.desk_queue_max,
+            name="orders",
+            # A twin waits for the next batch, where it finds the first one's answer.
+            conflict_keys=lambda ask: (
+                ((ask.key_use.client_id, ask.key_use.key),) if ask.key_use else ()
+            ),
+        )
+
+    async def place_batch(self, asks: Sequence[PlaceAsk]) -> list[Placed | Refusal]:
+        """Place the asks in one transaction, one answer each in order: what the desk does."""
+
+        async def work(tx: Tx) -> list[Placed | Refusal]:
+            return await self.place_in(tx, asks)
+
+        return await self.db.run(work)
+
+    async def place_in(self, tx: Tx, asks: Sequence[PlaceAsk]) -> list[Placed | Refusal]:
+        """Place the asks in the caller's transaction."""
+        return await place(tx, asks, self._sources, self.clock.now())
+
+    async def place(self, ask: PlaceAsk) -> Placed:
+        """Place one order through the desk. Raises its refusal, or Unavailable when it is full."""
+        return await self._desk.submit(ask)
+
+    async def first_answer(self, use: KeyUse) -> Placed | None:
+        """The first answer to a key, or None. Raises when the key came with another body."""
+        async with self.db.transaction() as tx:
+            [answer] = await replays(tx, [use], self.clock.now())
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    async def close(self, grace_s: float) -> None:
+        """Finish what is on the desk; nothing is taken any more."""
+        await self._desk.close(grace_s)
+
+    async def show(self, placed: Placed) -> OrderOut:
+        """The answer of a placed order, its vouchers opened."""
+        return show(placed.order, placed.items, await self._open(placed.units))
+
+    async def _open(self, units: Iterable[Taken]) -> dict[int, VoucherOut]:
+        sealed = list(units)
+        # Another process may have begun a new data key since.
+        await self._vault.learn(unit.sealed for unit in sealed)
+        fields = inventory.open_units(self._vault, [(u.unit_id, u.sealed) for u in sealed])
+        return {
+            unit.unit_id: voucher(opened, unit.expires_at)
+            for unit, opened in zip(sealed, fields, strict=True)
+        }
+
+    async def read(self, actor: Actor, client_id: int, order_id: int) -> OrderOut:
+        """The client's order with its vouchers. Opening them leaves an audit row (spec.md §4).
+
+        Raises OrderNotFound, for another client's order as for an unknown one (D13).
+        """
+        async with self.db.transaction() as tx:
+            order = await sql_read.read_clients_order(tx, client_id, order_id)
+            if order is None:
+                raise OrderNotFound
+            items = (await sql_read.read_items(tx, [order_id]))[order_id]
+            stored = await inventory.read_units(tx, delivered_units(items))
+            units = [unit for unit in stored if unit is not None]
+            if units:
+                await audit.record(tx, [_opening(actor, order, len(units))], self.clock.now())
+        opened = await self._open(Taken(u.unit_id, u.expires_at, u.sealed) for u in units)
+        return show(order, items, opened)
+
+
+def delivered_units(items: Iterable[Item]) -> list[int]:
+    """Units whose codes may be shown: delivered, and not taken back since."""
+    return [
+        item.unit_id
+        for item in items
+        if item.unit_id is not None and item.status is ItemStatus.DELIVERED
+    ]
+
+
+def _opening(actor: Actor, order: Order, units: int) -> AuditFact:
+    return AuditFact(
+        actor=actor,
+        client_id=order.client_id,
+        action="order.vouchers_opened",
+        subject_kind="order",
+        subject_id=order.id,
+        facts={"units": units},
+        reason=None,
+    )
+
+
+async def history(tx: Tx, client_id: int, order_id: int) -> list[sql_read.Step]:
+    """Every act upon the client's order, oldest first. Raises OrderNotFound."""
+    if await sql_read.read_clients_order(tx, client_id, order_id) is None:
+        raise OrderNotFound
+    return await sql_read.read_history(tx, order_id)
+
+
+def split_path(step: sql_read.Step) -> list[tuple[str, str]]:
+    """The (from, to) pairs of one act; the first act of an order comes from nowhere."""
+    return list(itertools.pairwise(step.path))

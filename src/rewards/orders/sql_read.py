@@ -1,0 +1,259 @@
+"""Every statement that reads orders, their items, history and tallies; nothing here writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from rewards.infra.db import Record, Tx
+from rewards.orders.model import Item, ItemStatus, OnPartial, Order, Status, SubStatus
+
+ORDER_COLUMNS = """
+    o.id, o.client_id, o.ref, o.transaction_id, o.wallet_id, o.currency, o.amount_minor,
+    o.discount_minor, o.fees_minor, o.tax_minor, o.forex_rate, o.product_id, o.product_revision_id,
+    o.product_name, o.product_currency, o.denomination_minor, o.quantity, o.on_partial,
+    o.deliver_by, o.email, o.mobile, o.metadata, o.status, o.sub_status, o.items_created,
+    o.fulfilled, o.cancelled, o.revoked, o.refunded_minor, o.refund_owed_minor, o.placed_at,
+    o.changed_at, o.delivered_at, o.cancelled_at
+"""
+
+READ_ORDERS = f"SELECT {ORDER_COLUMNS} FROM orders AS o WHERE o.id = ANY($1::bigint[])"
+
+READ_CLIENTS_ORDER = f"SELECT {ORDER_COLUMNS} FROM orders AS o WHERE o.client_id = $1 AND o.id = $2"
+
+READ_ITEMS = """
+SELECT order_id, position, status, unit_id, recharge_status, delivered_at
+FROM order_items
+WHERE order_id = ANY($1::bigint[]) AND ($2::text IS NULL OR status = $2)
+ORDER BY order_id, position
+"""
+
+READ_HISTORY = """
+SELECT h.seq, h.path, h.actor_kind, h.actor_id, h.reason, h.at
+FROM order_transitions AS h WHERE h.order_id = $1 ORDER BY h.seq
+"""
+
+# Every bulk order of a client that has its items and still waits for some of them.
+OPEN_BULK_UNITS = """
+SELECT client_id, sum(quantity - fulfilled - cancelled)::bigint AS units
+FROM orders
+WHERE client_id = ANY($1::bigint[]) AND status IN ('PENDING', 'PARTIALLY_DELIVERED')
+    AND quantity > $2 AND items_created > 0
+GROUP BY client_id
+"""
+
+LIST_WHERE = """
+    o.client_id = $1
+    AND ($2::text IS NULL OR o.status = $2)
+    AND ($3::text IS NULL OR o.sub_status = $3)
+    AND ($4::bigint IS NULL OR o.product_id = $4)
+    AND ($5::text IS NULL OR o.ref = $5)
+    AND ($6::timestamptz IS NULL OR o.placed_at >= $6)
+    AND ($7::timestamptz IS NULL OR o.placed_at < $7)
+"""
+
+LIST_ORDERS = f"""
+SELECT {ORDER_COLUMNS} FROM orders AS o
+WHERE {LIST_WHERE} AND ($8::timestamptz IS NULL OR (o.placed_at, o.id) < ($8, $9::bigint))
+ORDER BY o.placed_at DESC, o.id DESC
+LIMIT $10 OFFSET $11
+"""
+
+COUNT_ORDERS = f"SELECT count(*) FROM orders AS o WHERE {LIST_WHERE}"
+
+# Whole days come from the tallies: a total without counting a million rows.
+COUNT_TALLIES = """
+SELECT coalesce(sum(orders), 0)::bigint FROM order_tallies
+WHERE client_id = $1
+    AND ($2::text IS NULL OR status = $2)
+    AND ($3::text IS NULL OR sub_status = $3)
+    AND ($4::bigint IS NULL OR product_id = $4)
+"""
+
+SUMMARY = """
+SELECT status, sub_status, product_id, currency,
+       sum(orders)::bigint AS orders, sum(amount_minor)::bigint AS amount_minor
+FROM order_tallies
+WHERE client_id = $1 AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
+GROUP BY status, sub_status, product_id, currency
+HAVING sum(orders) > 0
+ORDER BY status, sub_status, product_id, currency
+"""
+
+DUE_DEADLINES = """
+SELECT id FROM orders
+WHERE deliver_by <= $1 AND status IN ('PLACED', 'PENDING', 'PARTIALLY_DELIVERED')
+ORDER BY deliver_by LIMIT $2
+"""
+
+# Younger ones may still be with the worker that was told of them.
+WAITING_IN = """
+SELECT id FROM orders
+WHERE status IN ('PLACED', 'PENDING', 'PARTIALLY_DELIVERED') AND sub_status = $1 AND changed_at < $2
+    AND id > $3
+ORDER BY id LIMIT $4
+"""
+
+WAITING_FOR_STOCK = """
+SELECT o.id FROM orders AS o
+WHERE o.status IN ('PENDING', 'PARTIALLY_DELIVERED')
+    AND o.sub_status = ANY($1::text[]) AND o.id > $2
+ORDER BY o.id LIMIT $3
+"""
+
+REFUNDS_OWED = "SELECT id FROM orders WHERE refund_owed_minor > 0 AND id > $1 ORDER BY id LIMIT $2"
+
+STUCK = """
+SELECT count(*) AS orders, min(placed_at) AS oldest FROM orders
+WHERE status = 'PENDING' AND sub_status = ANY($1::text[]) AND placed_at < $2
+"""
+
+
+def as_order(row: Record) -> Order:
+    """A row of ORDER_COLUMNS as its value."""
+    fields = dict(row)
+    fields["status"] = Status(fields["status"])
+    fields["sub_status"] = SubStatus(fields["sub_status"])
+    fields["on_partial"] = OnPartial(fields["on_partial"])
+    return Order(**fields)
+
+
+async def read_orders(tx: Tx, order_ids: Sequence[int]) -> dict[int, Order]:
+    """The orders that exist, by id."""
+    return {row["id"]: as_order(row) for row in await tx.fetch(READ_ORDERS, list(order_ids))}
+
+
+async def read_clients_order(tx: Tx, client_id: int, order_id: int) -> Order | None:
+    """The order if it is this client's; another client's order is as absent as an unknown one."""
+    row = await tx.fetchrow(READ_CLIENTS_ORDER, client_id, order_id)
+    return as_order(row) if row else None
+
+
+async def read_items(
+    tx: Tx, order_ids: Sequence[int], status: ItemStatus | None = None
+) -> dict[int, list[Item]]:
+    """Items by order, in order of position; an order without items has an empty list."""
+    found: dict[int, list[Item]] = {order_id: [] for order_id in order_ids}
+    for row in await tx.fetch(READ_ITEMS, list(order_ids), status):
+        item = Item(
+            row["order_id"],
+            row["position"],
+            ItemStatus(row["status"]),
+            row["unit_id"],
+            row["recharge_status"],
+            row["delivered_at"],
+        )
+        found[item.order_id].append(item)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A row of an order's history."""
+
+    seq: int
+    path: list[str]
+    actor_kind: str
+    actor_id: int | None
+    reason: str | None
+    at: datetime
+
+
+async def read_history(tx: Tx, order_id: int) -> list[Step]:
+    return [Step(**dict(row)) for row in await tx.fetch(READ_HISTORY, order_id)]
+
+
+async def open_bulk_units(
+    tx: Tx, client_ids: Sequence[int], filled_quantity_max: int
+) -> dict[int, int]:
+    """Units that open bulk orders with items still wait for, by client."""
+    rows = await tx.fetch(OPEN_BULK_UNITS, list(client_ids), filled_quantity_max)
+    return {row["client_id"]: row["units"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """What a list is narrowed to; None leaves a field open. Times: from inclusive, to exclusive."""
+
+    client_id: int
+    status: Status | None = None
+    sub_status: SubStatus | None = None
+    product_id: int | None = None
+    ref: str | None = None
+    placed_from: datetime | None = None
+    placed_to: datetime | None = None
+
+    def arguments(self) -> tuple[object, ...]:
+        return (
+            self.client_id,
+            self.status,
+            self.sub_status,
+            self.product_id,
+            self.ref,
+            self.placed_from,
+            self.placed_to,
+        )
+
+
+async def list_orders(
+    tx: Tx,
+    narrow: OrderFilter,
+    *,
+    before: tuple[datetime, int] | None,
+    limit: int,
+    offset: int,
+) -> list[Order]:
+    """Newest first; `before` is the (placed_at, id) of the last order already seen."""
+    placed_at, order_id = before or (None, None)
+    rows = await tx.fetch(LIST_ORDERS, *narrow.arguments(), placed_at, order_id, limit, offset)
+    return [as_order(row) for row in rows]
+
+
+async def count_orders(tx: Tx, narrow: OrderFilter) -> int:
+    """How many orders the filter matches, exactly."""
+    if narrow.ref is None and narrow.placed_from is None and narrow.placed_to is None:
+        total: int = await tx.fetchval(COUNT_TALLIES, *narrow.arguments()[:4])
+    else:
+        total = await tx.fetchval(COUNT_ORDERS, *narrow.arguments())
+    return total
+
+
+async def summary(
+    tx: Tx, client_id: int, first_day: date | None, last_day: date | None
+) -> list[Record]:
+    """Orders and amounts by status, sub-status, product and currency over whole UTC days."""
+    rows: list[Record] = await tx.fetch(SUMMARY, client_id, first_day, last_day)
+    return rows
+
+
+async def due_deadlines(tx: Tx, now: datetime, limit: int) -> list[int]:
+    """Open orders whose deliver_by has passed, the most overdue first."""
+    return [row["id"] for row in await tx.fetch(DUE_DEADLINES, now, limit)]
+
+
+async def waiting_in(
+    tx: Tx, sub_status: SubStatus, before: datetime, after_id: int, limit: int
+) -> list[int]:
+    """Open orders in a sub-status since before `before`, in id order from `after_id` on."""
+    return [row["id"] for row in await tx.fetch(WAITING_IN, sub_status, before, after_id, limit)]
+
+
+async def waiting_for_stock(
+    tx: Tx, sub_statuses: Sequence[SubStatus], after_id: int, limit: int
+) -> list[int]:
+    """Open orders that a look into the pool could help, in id order from `after_id` on."""
+    rows = await tx.fetch(WAITING_FOR_STOCK, list(sub_statuses), after_id, limit)
+    return [row["id"] for row in rows]
+
+
+async def refunds_owed(tx: Tx, after_id: int, limit: int) -> list[int]:
+    """Orders whose refund could not be booked yet, in id order from `after_id` on."""
+    return [row["id"] for row in await tx.fetch(REFUNDS_OWED, after_id, limit)]
+
+
+async def stuck(
+    tx: Tx, sub_statuses: Sequence[SubStatus], before: datetime
+) -> tuple[int, datetime | None]:
+    """How many orders wait since before `before`, and since when the oldest does."""
+    row = await tx.fetchrow(STUCK, list(sub_statuses), before)
+    assert row is not None, "an aggregate has one row"
+    return row["orders"], row["oldest"]

@@ -1,0 +1,117 @@
+"""What the worker does for orders. Each may run twice, and be killed at any point, without harm."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from rewards.core.actor import SYSTEM
+from rewards.core.clock import Clock
+from rewards.core.errors import Refusal
+from rewards.infra.db import Database, Tx
+from rewards.infra.settings import Settings
+from rewards.orders import model, sql_read
+from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.model import Order, SubStatus
+from rewards.orders.refunds import CancelAsk, cancel, pay_owed
+
+log = structlog.get_logger()
+
+# A transaction holds the locks of so many orders at most.
+CHUNK_MAX = 20
+# One run of a task looks at so many orders at most; the next run goes on.
+RUN_MAX = 10_000
+# Longer than a job takes to be picked up; after that its order is looked for.
+LOST_AFTER = timedelta(seconds=60)
+STUCK_AFTER = timedelta(hours=24)
+
+# What a look into the pool may help without anybody having asked for it.
+WAITING_SUB_STATUSES = tuple(
+    sorted({state.sub_status for state in model.FILLABLE - {model.PROCESSING}})
+)
+PENDING_SUB_STATUSES = tuple(sorted({s.sub_status for s in model.STATES if s in model.FILLABLE}))
+
+Chunk = Callable[[Tx, Sequence[int]], Awaitable[list[Order | Refusal]]]
+NextIds = Callable[[Tx, int, int], Awaitable[list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTasks:
+    """The tasks of one worker process."""
+
+    db: Database
+    clock: Clock
+    settings: Settings
+
+    async def fill(self, order_ids: Sequence[int]) -> None:
+        """Fill orders of 11 to 50 from the pool; one that is filled already is left alone."""
+        for start in range(0, len(order_ids), CHUNK_MAX):
+            chunk = sorted(set(order_ids[start : start + CHUNK_MAX]))
+            await self.db.run(lambda tx, chunk=chunk: self._retry(tx, chunk))  # type: ignore[misc]
+
+    async def sweep(self) -> int:
+        """Fill orders whose job was lost: still PROCESSING long after they were placed."""
+
+        async def lost(tx: Tx, after_id: int, limit: int) -> list[int]:
+            before = self.clock.now() - LOST_AFTER
+            return await sql_read.waiting_in(tx, SubStatus.PROCESSING, before, after_id, limit)
+
+        return await self._each_chunk(lost, self._retry)
+
+    async def retry_waiting(self) -> int:
+        """Look into the pool for all that waits, only where auto-retry is on (spec.md §4)."""
+        if self.settings.disable_auto_order_retry:
+            return 0
+
+        async def waiting(tx: Tx, after_id: int, limit: int) -> list[int]:
+            return await sql_read.waiting_for_stock(tx, WAITING_SUB_STATUSES, after_id, limit)
+
+        return await self._each_chunk(waiting, self._retry)
+
+    async def deadlines(self) -> int:
+        """Cancel and refund what its client no longer wants: `deliver_by` has passed."""
+
+        async def due(tx: Tx, after_id: int, limit: int) -> list[int]:
+            # In order of deadline, not of id; a cancelled one is not due any more.
+            return await sql_read.due_deadlines(tx, self.clock.now(), limit)
+
+        async def give_up(tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
+            asks = [CancelAsk(n, SYSTEM, "deliver_by has passed") for n in order_ids]
+            return await cancel(tx, asks, self.clock.now())
+
+        return await self._each_chunk(due, give_up)
+
+    async def refunds_owed(self) -> int:
+        """Book refunds that could not be booked before, where the wallet takes money again."""
+
+        async def pay(tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
+            return await pay_owed(tx, order_ids, SYSTEM, self.clock.now())
+
+        return await self._each_chunk(sql_read.refunds_owed, pay)
+
+    async def report_stuck(self) -> int:
+        """Say how many orders wait for more than 24 hours; somebody must look at them."""
+        async with self.db.connection() as connection:
+            before = self.clock.now() - STUCK_AFTER
+            count, oldest = await sql_read.stuck(connection, PENDING_SUB_STATUSES, before)
+        if count:
+            log.warning("orders_stuck", orders=count, oldest=str(oldest))
+        return count
+
+    async def _retry(self, tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
+        limits = BulkLimits(self.settings.filled_quantity_max, self.settings.bulk_units_max)
+        return await retry(tx, [RetryAsk(n, SYSTEM) for n in order_ids], limits, self.clock.now())
+
+    async def _each_chunk(self, find: NextIds, act: Chunk) -> int:
+        """Act on what `find` names, a chunk a transaction; how many were acted on."""
+        after_id, acted = 0, 0
+        while acted < RUN_MAX:
+            async with self.db.connection() as connection:
+                order_ids = await find(connection, after_id, CHUNK_MAX)
+            if not order_ids:
+                break
+            chunk = sorted(order_ids)
+            await self.db.run(lambda tx, chunk=chunk: act(tx, chunk))  # type: ignore[misc]
+            after_id, acted = chunk[-1], acted + len(chunk)
+        return acted
