@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     # The sandbox vendor mints realtime products' codes on a miss; only `rewards sandbox` sets it.
     sandbox: bool = False
 
+    # A stock file that staff upload; about four million rows.
+    import_bytes_max: int = 512 * 1024 * 1024
+
     # Order desk.
     desk_batch_max: int = 64
     desk_batches_in_flight: int = 2
