@@ -1,0 +1,176 @@
+"""What others may do with staff: let people in, change what they are, end their sessions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.clients.passwords import check_password, check_username, normal_username
+from rewards.core.actor import SYSTEM, Actor
+from rewards.core.errors import InvalidField, Refusal
+from rewards.infra import changes
+from rewards.infra.db import Database, Tx
+from rewards.infra.passwords import Passwords
+from rewards.staff import sql
+from rewards.staff.model import (
+    CHANGES_TOPIC,
+    PASSWORD_CHARS_MIN,
+    Login,
+    NewStaff,
+    Staff,
+    StaffChange,
+    UsernameTaken,
+    decide_change,
+)
+
+
+async def create_staff(
+    tx: Tx,
+    passwords: Passwords,
+    asks: Sequence[NewStaff],
+    at: datetime,
+    actor: Actor = SYSTEM,
+) -> list[Staff | Refusal]:
+    """Let people in, in order, with an audit row each.
+
+    Refused: a username or password that breaks a rule (`Invalid Username: …`), a username that is
+    taken, also by an earlier ask.
+    """
+    answers: list[Staff | Refusal | None] = [_check(ask) for ask in asks]
+    names: dict[str, int] = {}
+    for turn, ask in enumerate(asks):
+        name = normal_username(ask.username)
+        if answers[turn] is None and names.setdefault(name, turn) != turn:
+            answers[turn] = UsernameTaken()
+    rows = [
+        (name, asks[turn].role, await passwords.digest(asks[turn].password))
+        for name, turn in names.items()
+    ]
+    added = await sql.add(tx, rows, at) if rows else {}
+    for name, turn in names.items():
+        answers[turn] = added.get(name) or UsernameTaken()
+    people = [answer for answer in answers if isinstance(answer, Staff)]
+    await audit.record(tx, [_created(person, actor) for person in people], at)
+    return [answer for answer in answers if answer is not None]
+
+
+def _check(ask: NewStaff) -> Refusal | None:
+    try:
+        check_username(normal_username(ask.username))
+        _check_password(ask.password, ask.username)
+    except InvalidField as refusal:
+        return refusal
+    return None
+
+
+def _check_password(password: str, username: str) -> None:
+    check_password(password, username)
+    if len(password) < PASSWORD_CHARS_MIN:
+        raise InvalidField("Password", "min")
+
+
+def _created(person: Staff, actor: Actor) -> AuditFact:
+    facts = {"username": person.username, "role": person.role}
+    return AuditFact(actor, None, "staff.created", "staff", person.id, facts)
+
+
+async def change_staff(
+    tx: Tx,
+    passwords: Passwords,
+    asks: Sequence[StaffChange],
+    at: datetime,
+    actor: Actor = SYSTEM,
+) -> list[Staff | Refusal]:
+    """Change roles, passwords, and who is active; one answer each, in order, with an audit row.
+
+    A new password or a deactivation voids every token; a role counts from the next request, in
+    every process within a second. Refused: an unknown id, a bad password, and leaving no active
+    admin. At most one ask for each person.
+    """
+    assert len({ask.staff_id for ask in asks}) == len(asks), "one change for each person"
+    people = await sql.lock_all(tx)
+    before = dict(people)
+    answers: list[Staff | Refusal] = []
+    for ask in asks:
+        answer = _decide(people, ask)
+        answers.append(answer)
+        if isinstance(answer, Staff):
+            people[ask.staff_id] = answer
+    changed = [
+        (ask, answer)
+        for ask, answer in zip(asks, answers, strict=True)
+        if isinstance(answer, Staff)
+    ]
+    digests = [
+        await passwords.digest(ask.password) if ask.password is not None else None
+        for ask, _ in changed
+    ]
+    await sql.change(
+        tx, [(person, digest) for (_, person), digest in zip(changed, digests, strict=True)]
+    )
+    await changes.announce(tx, CHANGES_TOPIC, [person.id for _, person in changed])
+    await audit.record(
+        tx, [_changed(before[ask.staff_id], person, ask, actor) for ask, person in changed], at
+    )
+    return answers
+
+
+def _decide(people: Mapping[int, Staff], ask: StaffChange) -> Staff | Refusal:
+    person = people.get(ask.staff_id)
+    if person is not None and ask.password is not None:
+        try:
+            _check_password(ask.password, person.username)
+        except InvalidField as refusal:
+            return refusal
+    return decide_change(people, ask)
+
+
+def _changed(before: Staff, after: Staff, ask: StaffChange, actor: Actor) -> AuditFact:
+    facts: dict[str, object] = {}
+    if after.role is not before.role:
+        facts["role"] = {"from": before.role, "to": after.role}
+    if after.active != before.active:
+        facts["active"] = {"from": before.active, "to": after.active}
+    if ask.password is not None:
+        facts["password_changed"] = True
+    return AuditFact(actor, None, "staff.changed", "staff", after.id, facts)
+
+
+async def find_login(db: Database, username: str, address: str | None) -> Login:
+    """What a login needs to know; also for a name that nobody has, without saying so."""
+    name = normal_username(username)
+    async with db.connection() as connection:
+        return await sql.read_login(connection, name, address)
+
+
+async def note_login(tx: Tx, person: Staff, actor: Actor, at: datetime) -> None:
+    """Leave an audit row, and remember the address as one where this person is at home."""
+    if actor.address is not None:
+        await sql.remember_address(tx, person.id, actor.address)
+    await audit.record(tx, [AuditFact(actor, None, "staff.logged_in", "staff", person.id)], at)
+
+
+async def log_out(tx: Tx, staff_ids: Sequence[int], at: datetime, actor: Actor) -> None:
+    """Void every token these people have."""
+    people = await sql.lock_all(tx)
+    ending = [people[staff_id] for staff_id in staff_ids if staff_id in people]
+    after = [replace(person, token_epoch=person.token_epoch + 1) for person in ending]
+    await sql.change(tx, [(person, None) for person in after])
+    await changes.announce(tx, CHANGES_TOPIC, [person.id for person in after])
+    await audit.record(
+        tx,
+        [AuditFact(actor, None, "staff.logged_out", "staff", person.id) for person in after],
+        at,
+    )
+
+
+async def list_staff(tx: Tx, limit: int, offset: int) -> tuple[list[Staff], int]:
+    """A page of people in order of id, and how many there are."""
+    return await sql.read_all(tx, limit, offset)
+
+
+async def read_staff(tx: Tx, staff_ids: Sequence[int]) -> list[Staff | None]:
+    """People by id, in order; None where there is nobody."""
+    found = await sql.read(tx, staff_ids)
+    return [found.get(staff_id) for staff_id in staff_ids]

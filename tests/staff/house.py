@@ -1,0 +1,220 @@
+"""A process that serves staff and clients over one database, and people of every role."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from rewards.catalog import service as catalog_service
+from rewards.catalog.model import DeliveryType, Denomination, NewProduct
+from rewards.catalog.service import Catalog
+from rewards.clients import http as clients_http
+from rewards.clients import service as clients
+from rewards.clients.auth import Gate
+from rewards.clients.directory import Directory
+from rewards.clients.limits import Limiter
+from rewards.clients.model import NewClient, NewCredential
+from rewards.clients.sessions import Sessions
+from rewards.clients.tokens import AccessTokens
+from rewards.infra.address import Proxies
+from rewards.infra.changes import ChangeFeed
+from rewards.infra.crypto import Vault
+from rewards.infra.db import Database
+from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds
+from rewards.infra.passwords import Passwords
+from rewards.infra.settings import Settings
+from rewards.infra.tokens import Signer
+from rewards.staff import http as staff_http
+from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
+from rewards.staff.imports import Imports
+from rewards.staff.model import Role
+from rewards.wallets import service as wallets
+from rewards.wallets.model import NewWallet
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PASSWORD = "a long and quiet password"
+# What a refusal must leave alone: every table but the two that a look-up may write to.
+TABLES = """
+SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+    AND tablename NOT IN ('schema_migrations') ORDER BY 1
+"""
+
+
+class MovedClock:
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+@dataclass
+class House:
+    """One process. `client` and `wallet` are ids of a client with one USD wallet."""
+
+    db: Database
+    vault: Vault
+    clock: MovedClock
+    feed: ChangeFeed
+    gate: StaffGate
+    catalog: Catalog
+    tokens: AccessTokens
+    app: Litestar
+    http: httpx.AsyncClient
+    client: int
+    wallet: int
+
+    async def member(self, role: Role, *, active: bool = True, username: str = "") -> int:
+        """Somebody of this role who was not let in by anybody and has no password."""
+        async with self.db.connection() as connection:
+            return await connection.fetchval(
+                "INSERT INTO staff_users (username, role, password_hash, active, created_at)"
+                " VALUES ($1, $2, 'none', $3, $4) RETURNING id",
+                username or f"{role}@example.com",
+                role,
+                active,
+                NOON,
+            )
+
+    def token(self, staff_id: int, epoch: int = 0) -> dict[str, str]:
+        signer = Signer(self.vault.mac_key(TOKEN_KEY), AUDIENCE)
+        shown = signer.issue(staff_id, epoch, self.clock.now(), timedelta(hours=1))
+        return {"Authorization": f"Bearer {shown}"}
+
+    async def as_role(self, role: Role) -> dict[str, str]:
+        return self.token(await self.member(role))
+
+    async def client_token(self) -> dict[str, str]:
+        """A client's own, genuine access token."""
+        async with self.db.connection() as connection:
+            login_id = await connection.fetchval(
+                "INSERT INTO client_logins (client_id, username, password_hash, created_at)"
+                " VALUES ($1, 'buyer', 'none', $2) RETURNING id",
+                self.client,
+                NOON,
+            )
+        issued = self.tokens.issue(
+            login_id=login_id, client_id=self.client, epoch=0, at=self.clock.now()
+        )
+        return {"Authorization": f"Bearer {issued.token}"}
+
+    async def client_key(self) -> dict[str, str]:
+        async with self.db.transaction() as tx:
+            [issued] = await clients.issue_credentials(
+                tx, self.vault, Settings(), [NewCredential(self.client)], NOON
+            )
+        return {"X-API-Key": issued.api_key, "X-API-Secret": issued.api_secret}
+
+    async def add_product(self) -> int:
+        """A USD product of 25.00 with a card number and a PIN."""
+        new = NewProduct(
+            name="Amazon",
+            category_id=1,
+            country="US",
+            currency="USD",
+            delivery_type=DeliveryType.CODE_WITH_PIN,
+            voucher_fields=("card_number", "pin_code"),
+            denominations=(Denomination(2500, 2500),),
+        )
+        async with self.db.transaction() as tx:
+            [product_id] = await catalog_service.add_products(tx, [new], NOON)
+        await self.catalog.load()
+        return product_id
+
+    async def everything(self) -> dict[str, list[Any]]:
+        """Every row of every table, to see that nothing changed."""
+        async with self.db.connection() as connection:
+            names = [row[0] for row in await connection.fetch(TABLES)]
+            return {
+                name: sorted(map(str, await connection.fetch(f"SELECT * FROM {name}")))
+                for name in names
+            }
+
+    async def audit(self) -> list[dict[str, Any]]:
+        async with self.db.connection() as connection:
+            rows = await connection.fetch("SELECT * FROM audit_entries ORDER BY id")
+        return [dict(row) for row in rows]
+
+
+@asynccontextmanager
+async def opened(
+    db: Database, home: Path, passwords: Passwords, clock: MovedClock, client: int, wallet: int
+) -> AsyncIterator[House]:
+    """What entry/api.py wires, as far as staff are concerned; two of them are two processes."""
+    settings = Settings(home=home, environment="test", import_bytes_max=2_000_000)
+    vault = await Vault.open_database(db, settings)
+    feed = ChangeFeed(db)
+    tokens = AccessTokens(vault)
+    directory = Directory(db, vault, feed, clock, tokens)
+    limiter = Limiter(clock)
+    proxies = Proxies(())
+    catalog = Catalog(db, feed)
+    gate = StaffGate(
+        db=db,
+        feed=feed,
+        vault=vault,
+        clock=clock,
+        passwords=passwords,
+        proxies=proxies,
+        limiter=limiter,
+    )
+    imports = Imports(db, vault, catalog, clock)
+    await feed.start()
+    await catalog.load()
+    provided = {
+        "db": db,
+        "clock": clock,
+        "settings": settings,
+        "vault": vault,
+        "gate": gate,
+        "passwords": passwords,
+        "catalog": catalog,
+        "imports": imports,
+        "directory": directory,
+        "proxies": proxies,
+        "sessions": Sessions(db, tokens, passwords, limiter, clock),
+    }
+    app = Litestar(
+        [staff_http.ROUTER, clients_http.ROUTER],
+        dependencies=_provided(provided),
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=BODY_BYTES_MAX,
+        state=State({"staff_gate": gate, "gate": Gate(directory, proxies, clock)}),
+        logging_config=None,
+    )
+    transport = httpx.ASGITransport(RequestIds(app), client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://house") as http:
+        yield House(db, vault, clock, feed, gate, catalog, tokens, app, http, client, wallet)
+    await imports.close()
+    await feed.stop()
+    await limiter.close()
+
+
+def _provided(values: Mapping[str, object]) -> dict[str, Provide]:
+    return {name: Provide(_gives(value), sync_to_thread=False) for name, value in values.items()}
+
+
+def _gives(value: object) -> Callable[[], Any]:
+    def give() -> Any:
+        return value
+
+    return give
+
+
+async def furnish(db: Database) -> tuple[int, int]:
+    """Reference data, and a client with an empty USD wallet; their ids."""
+    async with db.transaction() as tx:
+        await catalog_service.seed_reference(tx)
+        [client] = await clients.create(tx, [NewClient("Acme")], NOON)
+        [wallet] = await wallets.open_wallets(tx, [NewWallet(client.id, "USD")], NOON)
+    return client.id, wallet.id

@@ -1,0 +1,234 @@
+"""Logging in and out as staff, and how soon a change counts."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from rewards.core.errors import InvalidField, Refusal
+from rewards.infra.passwords import Passwords
+from rewards.staff import service
+from rewards.staff.model import LastAdmin, NewStaff, Role, Staff, StaffChange, UsernameTaken
+from tests.staff.house import NOON, PASSWORD, House
+
+LOGIN = "/admin/auth/login"
+CLIENTS = "/admin/api/v1/clients"
+
+
+async def let_in(
+    house: House, passwords: Passwords, username: str = "ann", role: Role = Role.ADMIN
+) -> Staff:
+    async with house.db.transaction() as tx:
+        [person] = await service.create_staff(
+            tx, passwords, [NewStaff(username, role, PASSWORD)], NOON
+        )
+    assert isinstance(person, Staff)
+    return person
+
+
+async def log_in(house: House, username: str = "ann", password: str = PASSWORD) -> dict[str, str]:
+    answer = await house.http.post(LOGIN, json={"username": username, "password": password})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+async def test_a_login_gives_a_token_that_works(house: House, passwords: Passwords) -> None:
+    person = await let_in(house, passwords, "Ann", Role.SUPPORT)
+    answer = await house.http.post(LOGIN, json={"username": "ANN", "password": PASSWORD})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told.keys() == {"access_token", "access_expires_at", "role", "staff_id"}
+    assert (told["role"], told["staff_id"]) == ("support", person.id)
+    assert told["access_expires_at"] == (NOON + timedelta(hours=10)).isoformat().replace(
+        "+00:00", "Z"
+    )
+    assert answer.headers["cache-control"] == "no-store"
+    headers = {"Authorization": f"Bearer {told['access_token']}"}
+    assert (await house.http.get(CLIENTS, headers=headers)).status_code == 200
+    [*_, entry] = await house.audit()
+    assert (entry["action"], entry["actor_id"], entry["address"]) == (
+        "staff.logged_in",
+        person.id,
+        "192.0.2.7",
+    )
+
+
+async def test_whatever_is_wrong_the_answer_is_the_same(house: House, passwords: Passwords) -> None:
+    await let_in(house, passwords)
+    gone = await let_in(house, passwords, "gone", Role.VIEWER)
+    async with house.db.transaction() as tx:
+        await service.change_staff(tx, passwords, [StaffChange(gone.id, active=False)], NOON)
+    before = await house.everything()
+    answers = []
+    for name, password in (("ann", "wrong password"), ("nobody", PASSWORD), ("gone", PASSWORD)):
+        answer = await house.http.post(
+            LOGIN,
+            json={"username": name, "password": password},
+            headers={"X-Request-Id": "r1"},
+        )
+        answers.append((answer.status_code, answer.text))
+    assert len(set(answers)) == 1
+    assert answers[0][0] == 401
+    assert await house.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "Invalid request body format"),
+        (b'{"username": 1, "password": "x"}', "Invalid request body format"),
+        (b'{"username": "a", "password": "b", "role": "admin"}', "Invalid request body format"),
+        (b'{"password": "b"}', "Invalid Username: required"),
+        (b'{"username": "a"}', "Invalid Password: required"),
+        (b'{"username": "a", "password": "' + b"x" * 200 + b'"}', "Invalid Password: max"),
+    ],
+)
+async def test_a_login_that_makes_no_sense_is_400(house: House, body: bytes, message: str) -> None:
+    answer = await house.http.post(LOGIN, content=body)
+    assert (answer.status_code, answer.json()["message"]) == (400, message)
+
+
+async def test_ten_attempts_a_minute_and_no_more(house: House, passwords: Passwords) -> None:
+    await let_in(house, passwords)
+    wrong = {"username": "ann", "password": "wrong password"}
+    for _ in range(10):
+        assert (await house.http.post(LOGIN, json=wrong)).status_code == 401
+    refused = await house.http.post(LOGIN, json={"username": "ann", "password": PASSWORD})
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "RATE_LIMITED"
+    assert int(refused.headers["retry-after"]) == 60
+    house.clock.advance(seconds=61)
+    await log_in(house)
+
+
+async def test_a_strangers_guesses_do_not_lock_the_owner_out(
+    house: House, passwords: Passwords
+) -> None:
+    await let_in(house, passwords)
+    await log_in(house)
+    house.clock.advance(seconds=61)
+    house.http._transport.client = ("198.51.100.9", 1)  # type: ignore[attr-defined]
+    wrong = {"username": "ann", "password": "wrong password"}
+    for _ in range(10):
+        assert (await house.http.post(LOGIN, json=wrong)).status_code == 401
+    assert (await house.http.post(LOGIN, json=wrong)).status_code == 429
+    house.http._transport.client = ("192.0.2.7", 1)  # type: ignore[attr-defined]
+    await log_in(house)
+
+
+async def test_logout_ends_every_session_of_that_person(house: House, passwords: Passwords) -> None:
+    await let_in(house, passwords)
+    await let_in(house, passwords, "bob", Role.VIEWER)
+    first, second, other = await log_in(house), await log_in(house), await log_in(house, "bob")
+    answer = await house.http.post("/admin/auth/logout", headers=first)
+    assert (answer.status_code, answer.content) == (204, b"")
+    for headers in (first, second):
+        assert (await house.http.get(CLIENTS, headers=headers)).status_code == 401
+    assert (await house.http.get(CLIENTS, headers=other)).status_code == 200
+    assert (await house.audit())[-1]["action"] == "staff.logged_out"
+
+
+async def test_a_change_counts_in_every_process_within_a_second(
+    house: House, second_house: House, passwords: Passwords
+) -> None:
+    await let_in(house, passwords)
+    person = await let_in(house, passwords, "bob", Role.VIEWER)
+    bob, ann = await log_in(house, "bob"), await log_in(house)
+    staff_url = f"/admin/api/v1/staff/{person.id}"
+    for process in (house, second_house):
+        assert (await process.http.get(CLIENTS, headers=bob)).status_code == 200
+
+    async def see(status: int, method: str, url: str) -> None:
+        """Both processes answer so: the one that changed it at once, the other within a second."""
+        assert (await house.http.request(method, url, headers=bob)).status_code == status
+        await asyncio.sleep(1)
+        assert (await second_house.http.request(method, url, headers=bob)).status_code == status
+
+    await house.http.patch(staff_url, headers=ann, json={"role": "ADMIN"})
+    await see(200, "GET", "/admin/api/v1/staff")
+    await house.http.patch(staff_url, headers=ann, json={"role": "viewer"})
+    await see(403, "GET", "/admin/api/v1/staff")
+    await house.http.patch(staff_url, headers=ann, json={"active": False})
+    await see(401, "GET", CLIENTS)
+    await house.http.patch(staff_url, headers=ann, json={"active": True})
+    # Being let in again does not bring old tokens back.
+    await see(401, "GET", CLIENTS)
+
+
+async def test_a_new_password_ends_the_old_sessions(house: House, passwords: Passwords) -> None:
+    person = await let_in(house, passwords)
+    headers = await log_in(house)
+    answer = await house.http.patch(
+        f"/admin/api/v1/staff/{person.id}", headers=headers, json={"password": "another quiet one"}
+    )
+    assert answer.status_code == 200
+    assert (await house.http.get(CLIENTS, headers=headers)).status_code == 401
+    await log_in(house, password="another quiet one")
+    entry = next(row for row in await house.audit() if row["action"] == "staff.changed")
+    assert entry["facts"] == {"password_changed": True}
+
+
+async def test_people_are_created_in_order_and_refused_one_by_one(
+    house: House, passwords: Passwords
+) -> None:
+    asks = [
+        NewStaff("ann", Role.ADMIN, PASSWORD),
+        NewStaff("Ann", Role.ADMIN, PASSWORD),
+        NewStaff("b", Role.ADMIN, PASSWORD),
+        NewStaff("carl", Role.ADMIN, "short"),
+        NewStaff("dora", Role.ADMIN, "elevenchars"),
+        NewStaff("eve", Role.FINANCE, PASSWORD),
+    ]
+    async with house.db.transaction() as tx:
+        answers = await service.create_staff(tx, passwords, asks, NOON)
+        again = await service.create_staff(tx, passwords, asks[:1], NOON)
+    assert [type(answer) for answer in answers] == [
+        Staff,
+        UsernameTaken,
+        InvalidField,
+        InvalidField,
+        InvalidField,
+        Staff,
+    ]
+    assert [type(answer) for answer in again] == [UsernameTaken]
+    created = [row for row in await house.audit() if row["action"] == "staff.created"]
+    assert [row["facts"]["username"] for row in created] == ["ann", "eve"]
+    assert PASSWORD not in str(await house.everything())
+
+
+async def test_the_last_admin_stays(house: House, passwords: Passwords) -> None:
+    first = await let_in(house, passwords)
+    second = await let_in(house, passwords, "bob")
+    before = await house.everything()
+
+    async def change(*asks: StaffChange) -> list[Staff | Refusal]:
+        async with house.db.transaction() as tx:
+            return await service.change_staff(tx, passwords, asks, NOON)
+
+    # Together they would leave nobody: the first goes, the second stays.
+    [gone, kept] = await change(
+        StaffChange(first.id, role=Role.VIEWER), StaffChange(second.id, active=False)
+    )
+    assert isinstance(gone, Staff)
+    assert isinstance(kept, LastAdmin)
+    assert await house.everything() != before
+    before = await house.everything()
+    assert isinstance((await change(StaffChange(second.id, role=Role.FINANCE)))[0], LastAdmin)
+    assert await house.everything() == before
+
+
+async def test_two_admins_cannot_demote_each_other_at_once(
+    house: House, passwords: Passwords
+) -> None:
+    first = await let_in(house, passwords)
+    second = await let_in(house, passwords, "bob")
+
+    async def demote(staff_id: int) -> Staff | Refusal:
+        async with house.db.transaction() as tx:
+            [answer] = await service.change_staff(
+                tx, passwords, [StaffChange(staff_id, role=Role.VIEWER)], NOON
+            )
+        return answer
+
+    answers = await asyncio.gather(demote(first.id), demote(second.id))
+    assert sorted(type(answer).__name__ for answer in answers) == ["LastAdmin", "Staff"]
