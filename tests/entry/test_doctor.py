@@ -1,0 +1,298 @@
+"""The doctor: clean books are clean, and each breach is found by its own check, by name and row."""
+
+import json
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from rewards.entry import doctor
+from rewards.infra import checks
+from rewards.infra.db import Database
+from rewards.infra.migrate import APPEND_ONLY
+from rewards.orders import sql_checks as orders
+from tests.entry import books
+from tests.entry.books import (
+    BULK_ID,
+    CANCELLED_ID,
+    CLIENT,
+    DELIVERED_ID,
+    OWED_ID,
+    PARTIAL_ID,
+    REVOKED_ID,
+    WAITING_ID,
+)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A breach: what to write, and the row that the check must name."""
+
+    sql: str
+    # A SELECT of the subject, or the subject itself.
+    subject: int | str
+
+
+RETALLY = f"DELETE FROM order_tallies; {books.TALLY};"
+DROP = "ALTER TABLE {} DROP CONSTRAINT {};"
+AUDIT = (
+    "UPDATE audit_entries SET facts = facts || '{}' WHERE subject_id = {} AND actor_kind = '{}';"
+)
+ACT = "UPDATE order_transitions SET path = '{}' WHERE order_id = {} AND seq = {};"
+FEWER = "UPDATE batches SET loaded = loaded - 1, rows_read = rows_read - 1;"
+MORE = "UPDATE batches SET loaded = loaded + 1, rows_read = rows_read + 1;"
+UNITS = f"SELECT unit_id FROM order_items WHERE order_id = {DELIVERED_ID}"
+NEW_UNIT = """
+INSERT INTO units (id, product_id, denomination_minor, currency, batch_id, state, sealed,
+    fingerprint, created_at)
+SELECT {}, {}, 2500, 'USD', 1, '{}', sealed, int8send({}), '2026-11-20' FROM units LIMIT 1;
+"""
+
+PLANTS = {
+    "i6_append_only_tables_are_guarded": Plant(
+        "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only", "ledger_entries"
+    ),
+    "i6_nobody_may_rewrite_history": Plant(
+        "GRANT UPDATE ON order_transitions TO pg_monitor", "order_transitions"
+    ),
+    "i7_order_is_debited_once_and_in_full": Plant(
+        f"UPDATE orders SET amount_minor = amount_minor + 1 WHERE id = {DELIVERED_ID}; {RETALLY}",
+        DELIVERED_ID,
+    ),
+    "i7_transaction_of_an_order_is_its_debit": Plant(
+        f"UPDATE orders SET transaction_id = 1 WHERE id = {DELIVERED_ID}", DELIVERED_ID
+    ),
+    "i7_refunds_of_an_order_are_booked": Plant(
+        "UPDATE orders SET refunded_minor = refunded_minor - 1, refund_owed_minor = 1"
+        f" WHERE id = {PARTIAL_ID}",
+        PARTIAL_ID,
+    ),
+    "i7_refund_is_the_price_of_what_went_back": Plant(
+        f"UPDATE orders SET refund_owed_minor = 1 WHERE id = {PARTIAL_ID}", PARTIAL_ID
+    ),
+    "i7_owed_refund_is_told": Plant(
+        f"UPDATE orders SET sub_status = 'REFUNDED' WHERE id = {OWED_ID};"
+        + ACT.format("{PENDING·VENDOR_ORDER_PENDING,CANCELLED·REFUNDED}", OWED_ID, 2)
+        + AUDIT.format('{"to": "CANCELLED·REFUNDED"}', OWED_ID, "STAFF")
+        + RETALLY,
+        OWED_ID,
+    ),
+    "i8_reference_names_one_order": Plant(
+        DROP.format("orders", "orders_ref_key")
+        + f"UPDATE orders SET ref = 'REF-1' WHERE id = {WAITING_ID}",
+        DELIVERED_ID,
+    ),
+    "i8_order_has_one_idempotency_key": Plant(
+        "INSERT INTO idempotency_keys SELECT client_id, route, 'key-00002', fingerprint, answer,"
+        " created_at FROM idempotency_keys",
+        DELIVERED_ID,
+    ),
+    "i8_idempotency_key_names_an_order_of_its_client": Plant(
+        "UPDATE idempotency_keys SET client_id = 2", DELIVERED_ID
+    ),
+    "i9_unit_is_sold_once": Plant(
+        f"DROP INDEX order_items_unit_key; DELETE FROM units WHERE id = (SELECT max(unit_id) FROM"
+        f" ({UNITS}) AS u); {FEWER}"
+        f"UPDATE order_items SET unit_id = (SELECT min(unit_id) FROM ({UNITS}) AS u)"
+        f" WHERE order_id = {DELIVERED_ID}",
+        f"SELECT min(unit_id) FROM ({UNITS}) AS u",
+    ),
+    "i10_delivered_item_has_its_unit": Plant(
+        f"DELETE FROM units WHERE id = (SELECT max(unit_id) FROM ({UNITS}) AS u); {FEWER}",
+        DELIVERED_ID,
+    ),
+    "i10_unit_state_fits_its_item": Plant(
+        "UPDATE units SET state = 'ALLOCATED'"
+        f" WHERE id = (SELECT max(unit_id) FROM ({UNITS}) AS u)",
+        DELIVERED_ID,
+    ),
+    "i10_unit_is_what_was_ordered": Plant(
+        "UPDATE units SET denomination_minor = 2501"
+        f" WHERE id = (SELECT max(unit_id) FROM ({UNITS}) AS u)",
+        DELIVERED_ID,
+    ),
+    "i10_delivered_unit_has_an_item": Plant(NEW_UNIT.format(77, 6, "DELIVERED", 77) + MORE, 77),
+    "i10_counters_of_an_order_count_its_items": Plant(
+        f"UPDATE order_items SET status = 'FAILED' WHERE order_id = {WAITING_ID} AND position = 1",
+        WAITING_ID,
+    ),
+    "i11_unit_was_good_when_sold": Plant(
+        "UPDATE units SET expires_at = '2026-11-21 11:59:59Z'"
+        f" WHERE id = (SELECT max(unit_id) FROM ({UNITS}) AS u)",
+        DELIVERED_ID,
+    ),
+    "i15_history_counts_up": Plant(
+        f"UPDATE order_transitions SET seq = 2 WHERE order_id = {WAITING_ID}", WAITING_ID
+    ),
+    "i15_history_begins_at_placed": Plant(
+        ACT.format("{PENDING·PROCESSING,PENDING·VENDOR_ORDER_PENDING}", WAITING_ID, 1)
+        + AUDIT.format('{"from": "PENDING·PROCESSING"}', WAITING_ID, "CLIENT"),
+        WAITING_ID,
+    ),
+    "i15_history_walks_legal_steps": Plant(
+        ACT.format("{PLACED·INITIAL,DELIVERED·COMPLETED}", DELIVERED_ID, 1), DELIVERED_ID
+    ),
+    "i15_history_is_unbroken": Plant(
+        ACT.format("{PENDING·PROCESSING,CANCELLED·REFUNDED}", CANCELLED_ID, 2)
+        + AUDIT.format('{"from": "PENDING·PROCESSING"}', CANCELLED_ID, "STAFF"),
+        CANCELLED_ID,
+    ),
+    "i15_history_ends_where_the_order_is": Plant(
+        f"UPDATE orders SET sub_status = 'RECONCILED' WHERE id = {DELIVERED_ID}; {RETALLY}",
+        DELIVERED_ID,
+    ),
+    "i15_transition_is_audited_once": Plant(
+        f"DELETE FROM audit_entries WHERE subject_id = {REVOKED_ID} AND actor_kind = 'STAFF'",
+        REVOKED_ID,
+    ),
+    "i16_status_of_an_order_fits_its_counters": Plant(
+        NEW_UNIT.format(77, 6, "DELIVERED", 77)
+        + NEW_UNIT.format(78, 6, "DELIVERED", 78)
+        + MORE
+        + MORE
+        + "UPDATE order_items SET status = 'DELIVERED', unit_id = 76 + position,"
+        f" delivered_at = '2026-11-21 12:00Z' WHERE order_id = {WAITING_ID};"
+        f"UPDATE orders SET fulfilled = 2 WHERE id = {WAITING_ID}",
+        WAITING_ID,
+    ),
+    "i16_tallies_count_the_orders": Plant(
+        "UPDATE order_tallies SET orders = orders + 1 WHERE sub_status = 'NOT_REFUNDED'", CLIENT
+    ),
+    "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),
+    "orphan_transition": Plant(
+        "INSERT INTO order_transitions (order_id, seq, path, actor_kind, at)"
+        " VALUES (99, 1, '{PLACED·INITIAL}', 'SYSTEM', now())",
+        99,
+    ),
+    "orphan_order_without_client_or_wallet": Plant(
+        f"UPDATE orders SET currency = 'EUR' WHERE id = {BULK_ID}; {RETALLY}", BULK_ID
+    ),
+    "orphan_order_without_product": Plant(
+        f"UPDATE orders SET product_revision_id = 99 WHERE id = {BULK_ID}", BULK_ID
+    ),
+    "orphan_transfer": Plant(
+        f"DELETE FROM orders WHERE id = {OWED_ID}; DELETE FROM order_items WHERE order_id ="
+        f" {OWED_ID}; DELETE FROM order_transitions WHERE order_id = {OWED_ID};"
+        f"DELETE FROM events WHERE order_id = {OWED_ID};"
+        f"DELETE FROM audit_entries WHERE subject_id = {OWED_ID}; {RETALLY}",
+        f"SELECT id FROM ledger_transfers WHERE order_id = {OWED_ID}",
+    ),
+    "orphan_event": Plant(
+        "INSERT INTO events (client_id, type, order_id, data, created_at)"
+        " VALUES (1, 'order.created', 99, '{\"order_id\": 99}', now())",
+        "SELECT max(id) FROM events",
+    ),
+    "orphan_audit_row": Plant(
+        "INSERT INTO audit_entries (at, actor_kind, action, subject_kind, subject_id)"
+        " VALUES (now(), 'SYSTEM', 'order.looked_at', 'order', 99)",
+        "SELECT max(id) FROM audit_entries",
+    ),
+    "orphan_unit": Plant(NEW_UNIT.format(77, 99, "ALLOCATED", 77) + MORE, 77),
+}
+
+
+@pytest.fixture
+async def clean_dsn(dsn: str, db: Database) -> str:
+    async with db.transaction() as tx:
+        await books.write_books(tx)
+    return dsn
+
+
+async def plant(dsn: str, what: str) -> None:
+    """Write past every trigger, as only a superuser can."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("SET session_replication_role = replica; " + what)
+    await connection.close()
+
+
+async def subject_of(dsn: str, told: int | str) -> object:
+    if not (isinstance(told, str) and told.startswith("SELECT")):
+        return told
+    connection = await asyncpg.connect(dsn)
+    subject = await connection.fetchval(told)
+    await connection.close()
+    return subject
+
+
+async def test_clean_books_are_clean(
+    clean_dsn: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert await doctor.run_doctor(clean_dsn, True) == doctor.CLEAN
+    said = json.loads(capfdbinary.readouterr().out)
+    assert said["clean"] is True
+    assert {check["name"] for check in said["checks"]} == doctor.all_checks().keys()
+    assert all(check["breaches"] == 0 and check["problem"] is None for check in said["checks"])
+
+
+async def test_a_fresh_database_is_clean(dsn: str) -> None:
+    assert await doctor.run_doctor(dsn, True) == doctor.CLEAN
+
+
+def test_every_check_of_ours_has_a_breach_to_find() -> None:
+    assert PLANTS.keys() == orders.CHECKS.keys() | checks.CHECKS.keys()
+
+
+def test_every_append_only_table_is_watched() -> None:
+    assert all(f"'{name}'" in checks.APPEND_ONLY_IS_GUARDED for name in APPEND_ONLY)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+async def test_one_breach_is_found_by_its_check_alone(clean_dsn: str, name: str) -> None:
+    await plant(clean_dsn, PLANTS[name].sql)
+    subject = await subject_of(clean_dsn, PLANTS[name].subject)
+    findings = await checks.run(clean_dsn, doctor.all_checks())
+    assert [finding.problem for finding in findings if finding.problem] == []
+    broken = {finding.name: finding for finding in findings if finding.breaches}
+    assert list(broken) == [name], broken
+    assert broken[name].breaches == 1
+    assert [row["subject"] for row in broken[name].rows] == [subject]
+    assert doctor.exit_code(findings) == doctor.BREACHED
+
+
+async def test_a_breach_is_told_to_people_with_its_rows(
+    clean_dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    await plant(clean_dsn, PLANTS["i9_unit_is_sold_once"].sql)
+    assert await doctor.run_doctor(clean_dsn) == doctor.BREACHED
+    said = capsys.readouterr().out
+    assert "i9_unit_is_sold_once: 1 rows" in said
+    assert "items=2" in said
+    assert "1 broken" in said
+
+
+async def test_no_more_than_twenty_rows_are_told_and_all_are_counted(clean_dsn: str) -> None:
+    await plant(
+        clean_dsn,
+        "INSERT INTO order_items SELECT 1000 + n, 1, 'PENDING' FROM generate_series(1, 50) n",
+    )
+    [finding] = await checks.run(clean_dsn, {"orphan_item": orders.CHECKS["orphan_item"]})
+    assert (finding.breaches, len(finding.rows)) == (50, checks.SUBJECTS_MAX)
+
+
+async def test_a_check_that_cannot_run_is_no_clean_bill(
+    dsn: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    await plant(dsn, "DROP TABLE order_items")
+    assert await doctor.run_doctor(dsn, True) == doctor.COULD_NOT_RUN
+    said = json.loads(capfdbinary.readouterr().out)
+    assert any(
+        '"order_items" does not exist' in (check["problem"] or "") for check in said["checks"]
+    )
+
+
+async def test_a_slow_check_is_stopped(dsn: str) -> None:
+    [finding] = await checks.run(dsn, {"slow": "SELECT pg_sleep(5) AS subject"}, timeout_s=0.1)
+    assert finding.problem is not None
+    assert finding.took_s < 2
+
+
+async def test_nobody_there_is_exit_two(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert await doctor.run_doctor("postgresql://127.0.0.1:1/nothing", True) == 2
+    assert json.loads(capfdbinary.readouterr().out)["clean"] is False
+
+
+async def test_a_check_can_write_nothing(dsn: str) -> None:
+    [finding] = await checks.run(dsn, {"w": "SELECT nextval('orders_id_seq') AS subject"})
+    assert finding.problem is not None
+    assert "read-only" in finding.problem
