@@ -93,66 +93,55 @@ async def test_a_change_tells_what_was_and_what_is(house: House, admin: dict[str
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status", "message"),
-    [
-        ("/clients", {}, 400, "Invalid request body format"),
-        ("/clients", {"name": "x", "status": "ACTIVE"}, 400, "Invalid request body format"),
-        ("/clients", {"name": "x", "id": 7}, 400, "Invalid request body format"),
-        ("/clients", {"name": " "}, 400, "Invalid Name: required"),
-        ("/clients", {"name": "x", "allowed_ips": ["10.0.0.1/8"]}, 400, "Invalid AllowedIps: ip"),
-        (
-            "/clients",
-            {"name": "x", "limits": {"max_quantity": 0}},
-            400,
-            "Invalid MaxQuantity: min",
-        ),
-        (
-            "/clients",
-            {"name": "x", "conversion_fee_percent": 100},
-            400,
-            "Invalid ConversionFeePercent: max",
-        ),
-    ],
+NO_CLIENTS: tuple[tuple[Any, str], ...] = (
+    ({}, "Invalid request body format"),
+    ({"name": "x", "status": "ACTIVE"}, "Invalid request body format"),
+    ({"name": "x", "id": 7}, "Invalid request body format"),
+    ({"name": " "}, "Invalid Name: required"),
+    ({"name": "x", "allowed_ips": ["10.0.0.1/8"]}, "Invalid AllowedIps: ip"),
+    (
+        {"name": "x", "limits": {"max_quantity": 0}},
+        "Invalid MaxQuantity: min",
+    ),
+    (
+        {"name": "x", "conversion_fee_percent": 100},
+        "Invalid ConversionFeePercent: max",
+    ),
 )
-async def test_a_client_that_may_not_be_is_refused(
-    house: House, admin: dict[str, str], path: str, body: Any, status: int, message: str
-) -> None:
-    assert (await refused(house, admin, "POST", path, body, status))["message"] == message
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({"status": "CLOSED"}, "Invalid Status: oneof"),
-        ({"limits": {"orders_per_minute": -1}}, "Invalid OrdersPerMinute: min"),
-        ({"limits": {"orders_per_minute": 2**31}}, "Invalid OrdersPer10s: max"),
-        ({"token_epoch": 4}, "Invalid request body format"),
-    ],
+async def test_a_client_that_may_not_be_is_refused(house: House, admin: dict[str, str]) -> None:
+    for body, message in NO_CLIENTS:
+        assert (await refused(house, admin, "POST", "/clients", body, 400))["message"] == message
+
+
+NO_CHANGES: tuple[tuple[Any, str], ...] = (
+    ({"status": "CLOSED"}, "Invalid Status: oneof"),
+    ({"limits": {"orders_per_minute": -1}}, "Invalid OrdersPerMinute: min"),
+    ({"limits": {"orders_per_minute": 2**31}}, "Invalid OrdersPerMinute: max"),
+    ({"token_epoch": 4}, "Invalid request body format"),
 )
-async def test_a_change_that_may_not_be_is_refused(
-    house: House, admin: dict[str, str], body: Any, message: str
-) -> None:
-    path = f"/clients/{house.client}"
-    told = await refused(house, admin, "PATCH", path, body, 400)
-    assert told["message"].split(":")[-1] == message.split(":")[-1]
 
 
-@pytest.mark.parametrize("client_id", ["999999", "0", "x", "1e3", "99999999999999999999"])
-async def test_what_is_no_client_is_404(
-    house: House, admin: dict[str, str], client_id: str
-) -> None:
-    for method, path, body in (
-        ("GET", "", None),
-        ("PATCH", "", {"status": "ACTIVE"}),
-        ("GET", "/credentials", None),
-        ("POST", "/credentials", {}),
-        ("POST", "/credentials/1/revoke", None),
-        ("POST", "/logins", {"username": "buyer", "password": "a quiet password"}),
-        ("POST", "/wallets", {"currency": "USD"}),
-    ):
-        told = await refused(house, admin, method, f"/clients/{client_id}{path}", body, 404)
-        assert told["error"] == "NotFound"
+async def test_a_change_that_may_not_be_is_refused(house: House, admin: dict[str, str]) -> None:
+    for body, message in NO_CHANGES:
+        path = f"/clients/{house.client}"
+        assert (await refused(house, admin, "PATCH", path, body, 400))["message"] == message
+
+
+async def test_what_is_no_client_is_404(house: House, admin: dict[str, str]) -> None:
+    for client_id in ("999999", "0", "x", "1e3", "99999999999999999999"):
+        for method, path, body in (
+            ("GET", "", None),
+            ("PATCH", "", {"status": "ACTIVE"}),
+            ("GET", "/credentials", None),
+            ("POST", "/credentials", {}),
+            ("POST", "/credentials/1/revoke", None),
+            ("POST", "/logins", {"username": "buyer", "password": "a quiet password"}),
+            ("POST", "/wallets", {"currency": "USD"}),
+        ):
+            told = await refused(house, admin, method, f"/clients/{client_id}{path}", body, 404)
+            assert told["error"] == "NotFound"
 
 
 async def test_a_credential_is_shown_once_and_never_told_again(
@@ -237,23 +226,21 @@ async def test_a_login_works_at_the_clients_door(house: House, admin: dict[str, 
     assert denied.status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "message"),
-    [
-        ({"username": "taken", "password": "a quiet password"}, 409, "Username is already in use"),
-        ({"username": "a b", "password": "a quiet password"}, 400, "Invalid Username: username"),
-        ({"username": "fine", "password": "short"}, 400, "Invalid Password: min"),
-        ({"username": "fine", "password": "password1"}, 400, "Invalid Password: common"),
-    ],
+NO_LOGINS: tuple[tuple[Any, int, str], ...] = (
+    ({"username": "taken", "password": "a quiet password"}, 409, "Username is already in use"),
+    ({"username": "a b", "password": "a quiet password"}, 400, "Invalid Username: username"),
+    ({"username": "fine", "password": "short"}, 400, "Invalid Password: min"),
+    ({"username": "fine", "password": "password1"}, 400, "Invalid Password: common"),
 )
-async def test_a_login_that_may_not_be_is_refused(
-    house: House, admin: dict[str, str], body: Any, status: int, message: str
-) -> None:
+
+
+async def test_a_login_that_may_not_be_is_refused(house: House, admin: dict[str, str]) -> None:
     path = f"/clients/{house.client}/logins"
     await house.http.post(
         API + path, json={"username": "taken", "password": "a quiet password"}, headers=admin
     )
-    assert (await refused(house, admin, "POST", path, body, status))["message"] == message
+    for body, status, message in NO_LOGINS:
+        assert (await refused(house, admin, "POST", path, body, status))["message"] == message
 
 
 async def test_somebody_is_let_in_through_the_door(house: House, admin: dict[str, str]) -> None:

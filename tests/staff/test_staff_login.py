@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-import pytest
-
 from rewards.core.errors import InvalidField, Refusal
 from rewards.infra.passwords import Passwords
 from rewards.staff import service
@@ -72,20 +70,20 @@ async def test_whatever_is_wrong_the_answer_is_the_same(house: House, passwords:
     assert await house.everything() == before
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"{", "Invalid request body format"),
-        (b'{"username": 1, "password": "x"}', "Invalid request body format"),
-        (b'{"username": "a", "password": "b", "role": "admin"}', "Invalid request body format"),
-        (b'{"password": "b"}', "Invalid Username: required"),
-        (b'{"username": "a"}', "Invalid Password: required"),
-        (b'{"username": "a", "password": "' + b"x" * 200 + b'"}', "Invalid Password: max"),
-    ],
+NO_LOGINS = (
+    (b"{", "Invalid request body format"),
+    (b'{"username": 1, "password": "x"}', "Invalid request body format"),
+    (b'{"username": "a", "password": "b", "role": "admin"}', "Invalid request body format"),
+    (b'{"password": "b"}', "Invalid Username: required"),
+    (b'{"username": "a"}', "Invalid Password: required"),
+    (b'{"username": "a", "password": "' + b"x" * 200 + b'"}', "Invalid Password: max"),
 )
-async def test_a_login_that_makes_no_sense_is_400(house: House, body: bytes, message: str) -> None:
-    answer = await house.http.post(LOGIN, content=body)
-    assert (answer.status_code, answer.json()["message"]) == (400, message)
+
+
+async def test_a_login_that_makes_no_sense_is_400(house: House) -> None:
+    for body, message in NO_LOGINS:
+        answer = await house.http.post(LOGIN, content=body)
+        assert (answer.status_code, answer.json()["message"]) == (400, message)
 
 
 async def test_ten_attempts_a_minute_and_no_more(house: House, passwords: Passwords) -> None:
