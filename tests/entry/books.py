@@ -46,8 +46,8 @@ INSERT INTO orders (
     cancelled, revoked, refunded_minor, refund_owed_minor, placed_at, changed_at
 )
 SELECT $1::bigint, $2, 'REF-' || $1::bigint, $3, $4, 'USD', $5, 0, 0, 0, p.id, p.revision_id,
-    'Amazon', 'USD', $6, $7, 'KEEP', split_part($8, '·', 1), split_part($8, '·', 2), $9, $10, $11, $12, $13, $14,
-    $15, $15
+    'Amazon', 'USD', $6, $7, 'KEEP', split_part($8, '·', 1), split_part($8, '·', 2), $9, $10, $11,
+    $12, $13, $14, $15, $15
 FROM products AS p
 """
 
@@ -59,7 +59,9 @@ VALUES ($1, $2, $3, $4, $5)
 ADD_UNIT = """
 INSERT INTO units (
     id, product_id, denomination_minor, currency, batch_id, state, sealed, fingerprint, created_at
-) SELECT $1, $2, $3, 'USD', $4, $5, '\\x01' || int4send(id) || $7::bytea, int8send($1), $6 FROM data_keys
+)
+SELECT $1, $2, $3, 'USD', $4, $5, '\\x01' || int4send(id) || $7::bytea, int8send($1), $6
+FROM data_keys
 """
 
 ADD_ACT = """

@@ -83,7 +83,7 @@ async def test_a_reference_is_booked_once(house: House, finance: dict[str, str])
     assert again.json() == first | {"repeated": True}
     assert await house.everything() == before
     other = await top_up(house, finance, '{"amount": 11, "reference": "WIRE-1"}')
-    assert (other.status_code, other.json()["code"]) == (409, "DUPLICATE_REFERENCE")
+    assert (other.status_code, other.json()["code"]) == (409, "REFERENCE_REUSED")
     assert await house.everything() == before
 
 
