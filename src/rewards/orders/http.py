@@ -333,7 +333,7 @@ def _history_lines(step: sql_read.Step) -> list[HistoryLine]:
 
 
 ROUTER = Router(
-    path="/api/v1",
+    path="/",
     tags=["Orders"],
     route_handlers=[create_order, list_orders, summarise_orders, get_order, order_history],
 )

@@ -1,0 +1,150 @@
+"""The API process: every route of `/api/v1` and `/admin/api/v1` behind one ASGI application."""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Response, Router, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from rewards.catalog import http as catalog_http
+from rewards.catalog import http_reference
+from rewards.clients import http as clients_http
+from rewards.clients.auth import SECURITY
+from rewards.core.errors import Unavailable
+from rewards.entry import database, reference
+from rewards.entry.wiring import Parts, open_parts
+from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds, encode
+from rewards.infra.openapi import DecimalsAreNumbers
+from rewards.infra.settings import Settings
+from rewards.orders import http as orders_http
+from rewards.pricing import http as pricing_http
+from rewards.staff import http as staff_http
+from rewards.wallets import http as wallets_http
+
+KEEP_ALIVE_S = 60
+SHUTDOWN_GRACE_S = 8
+BACKLOG = 2048
+READY_TIMEOUT_S = 2.0
+
+
+@get("/healthz", include_in_schema=False)
+async def alive() -> Response[bytes]:
+    """The process answers. Says nothing of the database: restarting us would not bring it back."""
+    return encode({"status": "ok"})
+
+
+def ready_route(parts: Parts) -> Any:
+    @get("/readyz", include_in_schema=False)
+    async def ready() -> Response[bytes]:
+        """Whether orders can be placed now: 503 while the database is away."""
+        await _ask_database(parts)
+        return encode({"status": "ready"})
+
+    @get("/status", tags=["Health"])
+    async def status() -> Response[bytes]:
+        """Public health: 200 when orders can be placed, 503 when not."""
+        await _ask_database(parts)
+        return encode({"status": "ok", "time": parts.clock.now()})
+
+    return [ready, status]
+
+
+async def _ask_database(parts: Parts) -> None:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S), parts.db.connection() as connection:
+            await connection.execute("SELECT 1")
+    except TimeoutError as slow:
+        raise Unavailable from slow
+
+
+# What handlers may ask for by name.
+PROVIDED = (
+    "settings",
+    "clock",
+    "db",
+    "vault",
+    "catalog",
+    "prices",
+    "pool",
+    "wallets_of",
+    "limiter",
+    "proxies",
+    "sessions",
+    "directory",
+    "orders",
+    "passwords",
+    "imports",
+)
+
+
+def build_app(parts: Parts) -> ASGIApp:
+    """The application over wired parts."""
+    app = Litestar(
+        route_handlers=[
+            alive,
+            *ready_route(parts),
+            clients_http.ROUTER,
+            Router(
+                "/api/v1",
+                route_handlers=[
+                    catalog_http.ROUTER,
+                    http_reference.ROUTER,
+                    pricing_http.ROUTER,
+                    wallets_http.ROUTER,
+                    orders_http.ROUTER,
+                ],
+                security=SECURITY,
+            ),
+            staff_http.ROUTER,
+            *reference.ROUTES,
+        ],
+        dependencies={
+            "gate": _always(parts.staff_gate),
+            **{name: _always(getattr(parts, name)) for name in PROVIDED},
+        },
+        state=State({"gate": parts.gate, "staff_gate": parts.staff_gate}),
+        plugins=[DecimalsAreNumbers()],
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=reference.OPENAPI,
+        logging_config=None,
+    )
+    return RequestIds(app)
+
+
+def _always(value: object) -> Provide:
+    # A synchronous provider would run in a thread for every request.
+    async def provide() -> object:
+        return value
+
+    return Provide(provide)
+
+
+async def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way get SHUTDOWN_GRACE_S to finish."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+    )
+    await uvicorn.Server(config).serve()
+
+
+async def run(settings: Settings, host: str, port: int) -> None:
+    """`rewards api`: serve over the database that the settings name."""
+    dsn = await database.app_dsn(settings)
+    async with open_parts(dsn, settings) as parts:
+        await serve(build_app(parts), host, port)

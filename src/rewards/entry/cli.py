@@ -1,0 +1,89 @@
+"""The command line: `rewards sandbox | api | worker | migrate | doctor | pump | …`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rewards.infra import log
+from rewards.infra.settings import Settings, from_environment
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Starship Rewards: sells digital vouchers to companies over an HTTP API.",
+)
+
+Port = Annotated[int, typer.Option(help="Where the API listens.")]
+Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for all.")]
+Home = Annotated[Path, typer.Option(help="Where data, keys and sandbox.json live.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+# Each command imports what it needs: `rewards --help` answers at once.
+
+
+@app.command()
+def sandbox(port: Port = 8000, home: Home = Path("var"), host: Host = "127.0.0.1") -> None:
+    """Start everything on this machine: database, API, worker, demo data. Ctrl-C stops it."""
+    from rewards.entry import sandbox as command
+
+    sys.exit(asyncio.run(command.run(home.absolute(), host, port)))
+
+
+@app.command()
+def api(port: Port = 8000, host: Host = "127.0.0.1") -> None:
+    """Serve the HTTP API. Any number of these may share one database."""
+    from rewards.entry import api as command
+
+    log.configure()
+    asyncio.run(command.run(from_environment(), host, port))
+
+
+@app.command()
+def worker() -> None:
+    """Run the jobs. Any number of these may share one database."""
+    from rewards.entry import worker as command
+
+    log.configure()
+    asyncio.run(command.run(from_environment()))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date; prints what was applied."""
+    from rewards.entry import database
+
+    async def work(settings: Settings) -> None:
+        applied = await database.migrate(settings)
+        typer.echo("\n".join(applied) or "nothing to apply")
+
+    asyncio.run(work(from_environment()))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check every invariant on live data; exit 1 names the rows that break one."""
+    from rewards.entry import database
+    from rewards.entry.doctor import run_doctor
+
+    async def work(settings: Settings) -> int:
+        return await run_doctor(await database.owner_dsn(settings), as_json)
+
+    sys.exit(asyncio.run(work(from_environment())))
+
+
+@app.command()
+def pump() -> None:
+    """Load waiting stock into the pool, sweep expired units out, and say what was done."""
+    from rewards.entry import stock
+
+    asyncio.run(stock.pump(from_environment()))
+
+
+def main() -> None:
+    """The `rewards` script."""
+    app()

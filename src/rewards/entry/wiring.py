@@ -1,0 +1,146 @@
+"""Wires the machines and slices of one process together."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from rewards.catalog.catalog import Catalog
+from rewards.clients.auth import Gate
+from rewards.clients.directory import Directory
+from rewards.clients.limits import Limiter
+from rewards.clients.sessions import Sessions
+from rewards.clients.tokens import AccessTokens
+from rewards.core.clock import Clock, SystemClock
+from rewards.core.errors import Refusal
+from rewards.infra.address import Proxies
+from rewards.infra.changes import ChangeFeed
+from rewards.infra.crypto import Vault
+from rewards.infra.db import Database
+from rewards.infra.passwords import Passwords
+from rewards.infra.settings import Settings
+from rewards.inventory import service as inventory
+from rewards.inventory.hints import PoolHints
+from rewards.inventory.model import BatchSource
+from rewards.inventory.pool import PoolReader
+from rewards.orders.mint import Mint
+from rewards.orders.placing import Sources
+from rewards.orders.service import Orders
+from rewards.pricing.service import Prices
+from rewards.staff.auth import StaffGate
+from rewards.staff.imports import Imports
+from rewards.wallets import service as wallets
+from rewards.wallets.model import WalletStatus
+
+DESK_GRACE_S = 5.0
+MINT_BATCH = "Minted for realtime orders"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a process is made of; `api` and `worker` take from it what they need."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    vault: Vault
+    feed: ChangeFeed
+    catalog: Catalog
+    prices: Prices
+    pool: PoolReader
+    wallets_of: "WalletsOfClient"
+    limiter: Limiter
+    proxies: Proxies
+    sessions: Sessions
+    directory: Directory
+    gate: Gate
+    staff_gate: StaffGate
+    orders: Orders
+    passwords: Passwords
+    imports: Imports
+
+
+class WalletsOfClient:
+    """Which currencies a client can pay in, for a quote."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def currency_of(self, client_id: int, wallet_id: int) -> str:
+        """The currency of the client's wallet. Raises `Wallet not found` for any other (D13)."""
+        async with self._db.connection() as connection:
+            [wallet] = await wallets.get(connection, [wallet_id], client_id=client_id)
+        if isinstance(wallet, Refusal):
+            raise wallet
+        return wallet.currency
+
+    async def currencies(self, client_id: int) -> Sequence[str]:
+        """Of all wallets the client could pay from, the oldest wallet first."""
+        async with self._db.connection() as connection:
+            held = await wallets.list_for_client(connection, client_id)
+        return [wallet.currency for wallet in held if wallet.status is WalletStatus.ACTIVE]
+
+
+@asynccontextmanager
+async def open_parts(
+    dsn: str, settings: Settings, clock: Clock | None = None
+) -> AsyncIterator[Parts]:
+    """Connect, load what is cached, and close it all in reverse order. The schema must be there."""
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        db = await Database.connect(dsn, settings)
+        stack.push_async_callback(db.close)
+        vault = await Vault.open_database(db, settings)
+        feed = ChangeFeed(db)
+        catalog = Catalog(db, feed)
+        prices = Prices(db, feed, settings)
+        tokens = AccessTokens(vault)
+        directory = Directory(db, vault, feed, clock, tokens)
+        await feed.start()
+        stack.push_async_callback(feed.stop)
+        await catalog.load()
+        await prices.load()
+        limiter = Limiter.from_settings(settings, clock)
+        stack.push_async_callback(limiter.close)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        proxies = Proxies(settings.trusted_proxies)
+        mint = Mint(vault, await _mint_batch(db, clock) if settings.sandbox else None)
+        sources = Sources(prices, mint, PoolHints())
+        orders = Orders(db, catalog, sources, vault, clock, settings)
+        stack.push_async_callback(orders.close, DESK_GRACE_S)
+        imports = Imports(db, vault, catalog, clock)
+        stack.push_async_callback(imports.close)
+        yield Parts(
+            settings=settings,
+            clock=clock,
+            db=db,
+            vault=vault,
+            feed=feed,
+            catalog=catalog,
+            prices=prices,
+            pool=PoolReader(db, clock),
+            wallets_of=WalletsOfClient(db),
+            limiter=limiter,
+            proxies=proxies,
+            sessions=Sessions(db, tokens, passwords, limiter, clock),
+            directory=directory,
+            gate=Gate(directory, proxies, clock),
+            staff_gate=StaffGate(
+                db=db,
+                feed=feed,
+                vault=vault,
+                clock=clock,
+                passwords=passwords,
+                proxies=proxies,
+                limiter=limiter,
+            ),
+            orders=orders,
+            passwords=passwords,
+            imports=imports,
+        )
+
+
+async def _mint_batch(db: Database, clock: Clock) -> int:
+    """What this process mints in the sandbox belongs to one batch of its own."""
+    async with db.transaction() as tx:
+        return await inventory.open_batch(tx, BatchSource.SANDBOX, MINT_BATCH, clock.now())
