@@ -255,7 +255,9 @@ async def test_somebody_is_let_in_through_the_door(house: House, admin: dict[str
     )
     listed = await house.http.get(f"{API}/staff", headers=admin)
     assert [person["username"] for person in listed.json()] == ["admin@example.com", "zoe"]
-    assert (await refused(house, admin, "POST", "/staff", body, 409))["code"] == "USERNAME_TAKEN"
+    assert (await refused(house, admin, "POST", "/staff", body, 409))[
+        "code"
+    ] == "STAFF_USERNAME_TAKEN"
     bad = body | {"username": "yan", "role": "owner"}
     assert (await refused(house, admin, "POST", "/staff", bad, 400))["message"] == (
         "Invalid Role: oneof"

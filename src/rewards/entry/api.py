@@ -54,8 +54,8 @@ def ready_route(parts: Parts) -> Any:
 
 async def _ask_database(parts: Parts) -> None:
     try:
-        async with asyncio.timeout(READY_TIMEOUT_S), parts.db.connection() as connection:
-            await connection.execute("SELECT 1")
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await parts.db.ping()
     except TimeoutError as slow:
         raise Unavailable from slow
 

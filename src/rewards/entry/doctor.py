@@ -11,13 +11,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from rewards.audit import sql as audit
+from rewards.audit import service as audit
 from rewards.infra import checks as infra
 from rewards.infra.checks import STATEMENT_TIMEOUT_S, SUBJECTS_MAX, Finding
 from rewards.inventory import sql_checks as inventory
 from rewards.orders import sql_checks as orders
 from rewards.wallets import sql_checks as wallets
-from rewards.webhooks import sql as webhooks
+from rewards.webhooks import service as webhooks
 
 CLEAN, BREACHED, COULD_NOT_RUN = 0, 1, 2
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)

@@ -98,6 +98,11 @@ class Database:
         finally:
             await self._pool.release(connection)
 
+    async def ping(self) -> None:
+        """One round trip. Raises Unavailable when nobody answers."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """One unit of work: commits when the block ends, rolls back when it raises."""

@@ -134,7 +134,7 @@ class StaffNotFound(NotFound):
 
 
 class UsernameTaken(Conflict):
-    code = "USERNAME_TAKEN"
+    code = "STAFF_USERNAME_TAKEN"
     default_message = "Username is already in use"
 
 
