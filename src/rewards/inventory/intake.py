@@ -181,6 +181,7 @@ async def _load(
 
 
 async def _store(vault: Vault, batch_id: int, chunk: _Chunk, now: datetime, tx: Tx) -> None:
+    await sql_batches.lock_products(tx, sorted({unit.shelf.product_id for unit in chunk.units}))
     added = await add_units(tx, vault, batch_id, chunk.units, UnitState.AVAILABLE, now)
     rejects = chunk.rejects + [
         Reject(number, "DUPLICATE", TWICE)

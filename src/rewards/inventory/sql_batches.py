@@ -72,6 +72,18 @@ def _batch(row: Record) -> Batch:
     )
 
 
+# Files with the same codes in another order would deadlock. Ends with the transaction.
+LOCK_PRODUCTS = """
+SELECT pg_advisory_xact_lock(hashtextextended('rewards import ' || product_id, 0))
+FROM unnest($1::bigint[]) AS product_id
+"""
+
+
+async def lock_products(tx: Tx, product_ids: Sequence[int]) -> None:
+    """One import at a time adds to a product; give the ids in ascending order."""
+    await tx.execute(LOCK_PRODUCTS, product_ids)
+
+
 # An import that a sweeper has given up finds no row and stops.
 MOVE_ON_BATCH = """
 UPDATE batches SET rows_read = rows_read + $2, loaded = loaded + $3, duplicate = duplicate + $4,

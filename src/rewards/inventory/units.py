@@ -47,6 +47,9 @@ async def add_units(
     order, DELIVERED already belong to one, BLOCKED are in quarantine. A code that the product has
     already, or that comes twice in this call, is answered by DuplicateUnit and not stored. Two
     statements. Whether a product sells such a unit, and its expiry, is for the caller to know.
+
+    Ids ascend in the order given. Of two calls with the same codes at once the later one waits and
+    finds duplicates; were they in another order, PostgreSQL may undo one, so call it in `db.run`.
     """
     assert state in ADD_STATES
     assert not loaded or state is UnitState.AVAILABLE

@@ -29,7 +29,9 @@ CREATE TABLE batch_rejects (
     CONSTRAINT batch_rejects_pk PRIMARY KEY (batch_id, row_number)
 );
 
--- No column that an index covers ever changes after the insert, so a sale is a HOT update.
+-- No column that an index covers ever changes after the insert, so a sale is a HOT update. Half of each page
+-- is left free for it: units of one file lie side by side and are sold in one go, and at 85 most new
+-- versions went to other pages and into every index (28 % HOT, a 1,000-unit order 21 ms against 11).
 CREATE SEQUENCE units_id_seq;
 CREATE TABLE units (
     id bigint PRIMARY KEY,
@@ -50,7 +52,7 @@ CREATE TABLE units (
     fingerprint bytea NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT units_fingerprint_key UNIQUE (product_id, fingerprint)
-) WITH (fillfactor = 85);
+) WITH (fillfactor = 50);
 CREATE INDEX units_batch_idx ON units (batch_id, id);
 
 -- Every AVAILABLE unit has a row here, and no other unit has. `loaded`: a pump has validated it, it
