@@ -1,0 +1,1 @@
+"""Measurements on the running thing, as ratios: `python -m benchmarks [case…]`."""
