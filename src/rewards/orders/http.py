@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
 
 from rewards.catalog.model import ProductNotFound
 from rewards.clients.auth import principal_of, requires
@@ -56,6 +58,9 @@ from rewards.orders.sql_read import OrderFilter
 from rewards.orders.view import OrderOut, show
 
 LIST_DEFAULT, LIST_MAX = 10, 100
+# Provided by `entry/api.py` under these names.
+GivenOrders: TypeAlias = NamedDependency[SkipValidation[Orders]]
+GivenLimiter: TypeAlias = NamedDependency[SkipValidation[Limiter]]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -116,7 +121,7 @@ def actor_of(request: Request[Any, Any, Any], principal: Principal) -> Actor:
     responses=answers(OrderOut, 400, 401, 403, 404, 409, 413, 422, 429, 503, told="The order"),
 )
 async def create_order(
-    request: Request[Any, Any, Any], orders: Orders, limiter: Limiter
+    request: Request[Any, Any, Any], orders: GivenOrders, limiter: GivenLimiter
 ) -> Response[bytes]:
     """Place an order: debits the wallet and delivers from the pool in the same request.
 
@@ -196,7 +201,7 @@ def _ask(
     summary="List orders",
     responses=answers(list[OrderOut], 400, 401, 403, 503, told="A page of orders"),
 )
-async def list_orders(request: Request[Any, Any, Any], orders: Orders) -> Response[bytes]:
+async def list_orders(request: Request[Any, Any, Any], orders: GivenOrders) -> Response[bytes]:
     """The client's orders, newest first, without vouchers.
 
     Filters: `status`, `sub_status` (any case), `product_id`, `ref`, `placed_from` (inclusive),
@@ -259,7 +264,7 @@ def _optional_id(field: str, text: str | None) -> int | None:
     summary="Summarise orders",
     responses=answers(list[SummaryLine], 400, 401, 403, 503, told="The pipeline at a glance"),
 )
-async def summarise_orders(request: Request[Any, Any, Any], orders: Orders) -> Response[bytes]:
+async def summarise_orders(request: Request[Any, Any, Any], orders: GivenOrders) -> Response[bytes]:
     """Counts and amounts by status, sub-status, product and currency: the pipeline at a glance.
 
     `from` and `to` are UTC days (2026-11-21), both inclusive and both optional.
@@ -296,7 +301,7 @@ def _day(field: str, text: str | None) -> date | None:
     responses=answers(OrderOut, 401, 403, 404, 503, told="The order with its vouchers"),
 )
 async def get_order(
-    request: Request[Any, Any, Any], orders: Orders, order_id: str
+    request: Request[Any, Any, Any], orders: GivenOrders, order_id: FromPath[str]
 ) -> Response[bytes]:
     """One order with its items and, for what is delivered, its vouchers.
 
@@ -315,7 +320,7 @@ async def get_order(
     responses=answers(list[HistoryLine], 401, 403, 404, 503, told="Every transition"),
 )
 async def order_history(
-    request: Request[Any, Any, Any], orders: Orders, order_id: str
+    request: Request[Any, Any, Any], orders: GivenOrders, order_id: FromPath[str]
 ) -> Response[bytes]:
     """Every transition of an order, oldest first: at, from, to, who kind of actor, and why."""
     number = path_id(order_id, OrderNotFound)

@@ -12,6 +12,7 @@ from rewards.audit.model import AuditFact
 from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField
 from rewards.core.money import to_decimal
+from rewards.infra import jobs
 from rewards.infra.http import ID_MAX, decode, encode, whole
 from rewards.infra.openapi import answers, takes
 from rewards.inventory import service as inventory
@@ -21,6 +22,8 @@ from rewards.staff.given import GivenCatalog, GivenClock, GivenDatabase
 from rewards.staff.model import Permission
 
 PRODUCTS_MAX = 1_000
+# Whoever handles it looks whether auto-retry is on.
+STOCK_ARRIVED = jobs.declare("orders.stock_arrived")
 
 
 class PumpIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -129,6 +132,8 @@ async def pump(
     report = await inventory.pump(db, catalog, clock, product_ids)
     async with db.transaction() as tx:
         await audit.record(tx, [_pumped(request, report, product_ids)], clock.now())
+        if report.arrived:
+            await jobs.enqueue(tx, [jobs.JobAsk(STOCK_ARRIVED, dedupe_key="any")])
     shelves = [ShelfPumpedOut.of(done) for done in report.shelves]
     return encode(PumpOut(report.at, sum(done.loaded for done in report.shelves), shelves))
 
