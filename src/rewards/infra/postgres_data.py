@@ -61,7 +61,7 @@ def program_major(programs: Path) -> str:
     return found.group(1)
 
 
-def initdb(at: Place, programs: Path, lock: int) -> None:
+def initdb(at: Place, programs: Path, lock: int, *, durable: bool) -> None:
     """Make the data folder: beside it first, so that one that has its name is whole.
 
     A killed initdb left at most that other folder, which is cleared unless a server ran in it.
@@ -90,6 +90,7 @@ def initdb(at: Place, programs: Path, lock: int) -> None:
                 *(str(programs / "initdb"), "-D", str(new) if at.reachable else at.data_name),
                 *("--username", OWNER_ROLE, "--pwfile=/dev/stdin", "--encoding=UTF8", *locale),
                 *("--auth-local=scram-sha-256", "--auth-host=reject", "--data-checksums"),
+                *(() if durable else ("--no-sync",)),
             ],
             check=False,
             cwd=new,

@@ -173,7 +173,7 @@ def _launch(at: Place, programs: Path, run: Path, settings: Mapping[str, str], l
     """Make the data folder if there is none, clear away what a dead server left, and start."""
     check_data(at, programs)
     if not at.data.exists():
-        initdb(at, programs, lock)
+        initdb(at, programs, lock, durable=settings.get("fsync") != "off")
     _check_socket(run)
     if sys.platform == "linux":
         _clear_pid_file(at, programs)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rewards.infra.postgres import Server, binaries, ensure_server, stop_server
+from rewards.infra.postgres import Server, binaries, stop_server
 from tests.conftest import new_home
-from tests.infra.postgres.homes import run
+from tests.infra.postgres.homes import run, up
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ async def home(programs: Path) -> AsyncIterator[Path]:
     """One home that goes through much; each test finds its server running, and its word kept."""
     folder = new_home()
     (folder / programs.name).symlink_to(programs)
-    server = await ensure_server(folder)
+    server = await up(folder)
     await run(server, "CREATE TABLE words AS SELECT 'kept' AS word")
     yield folder
     await stop_server(folder)
@@ -43,4 +43,4 @@ async def home(programs: Path) -> AsyncIterator[Path]:
 
 @pytest.fixture
 async def kept(home: Path) -> Server:
-    return await ensure_server(home)
+    return await up(home)

@@ -8,14 +8,14 @@ import asyncpg
 import pytest
 
 from rewards.infra import postgres_files, postgres_process
-from rewards.infra.postgres import Server
+from rewards.infra.postgres import Server, ensure_server
 
 # A process that starts a home's server, says its version, and stays when told to.
 START = """
 import asyncio, sys
 from pathlib import Path
 from rewards.infra.postgres import ensure_server
-print((asyncio.run(ensure_server(Path(sys.argv[1])))).version, flush=True)
+print(asyncio.run(ensure_server(Path(sys.argv[1]), settings={"fsync": "off"})).version, flush=True)
 if sys.argv[2:]:
     import time
     time.sleep(60)
@@ -35,6 +35,11 @@ def installed_elsewhere(site: Path, version: str, programs: Path) -> Path:
         "".join(f'"{file.relative_to(programs)}",,{file.stat().st_size}\n' for file in files)
     )
     return site
+
+
+async def up(home: Path) -> Server:
+    """The home's server; what it wrote is safe from kills, though not from a power cut."""
+    return await ensure_server(home, settings={"fsync": "off"})
 
 
 async def run(server: Server, statement: str) -> object:

@@ -21,14 +21,15 @@ from tests.infra.postgres.homes import (
     root_only,
     run,
     starts,
+    up,
     word,
 )
 
 # --- from nothing
 
 
-async def test_a_server_comes_up_from_nothing_and_is_durable(home: Path) -> None:
-    server = await ensure_server(home)
+async def test_a_server_comes_up_from_nothing_and_is_durable(fresh: Path) -> None:
+    server = await ensure_server(fresh)
     assert server.version.startswith("18.")
     expected = {
         "fsync": "on",
@@ -44,7 +45,7 @@ async def test_a_server_comes_up_from_nothing_and_is_durable(home: Path) -> None
 
 
 async def test_the_app_role_has_no_more_than_it_is_granted(home: Path) -> None:
-    server = await ensure_server(home)
+    server = await up(home)
     connection = await asyncpg.connect(server.app_dsn)
     role = await connection.fetchrow("SELECT * FROM pg_roles WHERE rolname = current_user")
     assert role["rolname"] == "rewards_app"
@@ -58,7 +59,7 @@ async def test_the_app_role_has_no_more_than_it_is_granted(home: Path) -> None:
 
 
 async def test_nobody_gets_in_without_the_password(home: Path) -> None:
-    server = await ensure_server(home)
+    server = await up(home)
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(server.owner_dsn, password="guess")
     file = home / "postgres.json"
@@ -69,7 +70,7 @@ async def test_nobody_gets_in_without_the_password(home: Path) -> None:
 
 
 async def test_its_own_psql_and_pgbench_work(home: Path) -> None:
-    server = await ensure_server(home)
+    server = await up(home)
     programs = binaries(home)
     assert programs.is_relative_to(home)
 
@@ -85,18 +86,18 @@ async def test_its_own_psql_and_pgbench_work(home: Path) -> None:
 @pytest.mark.parametrize("name", ["with a space", "ünï→ 家", "deep/" * 40 + "down"])
 async def test_any_sane_folder_will_do(fresh: Path, name: str) -> None:
     folder = fresh / name
-    server = await ensure_server(folder)
+    server = await up(folder)
     assert await run(server, "SELECT 1") == 1
-    assert (await ensure_server(folder)).app_dsn == server.app_dsn
+    assert (await up(folder)).app_dsn == server.app_dsn
     await stop_server(folder)
     # A process that kept the DSN finds the next server under it.
-    assert (await ensure_server(folder)).app_dsn == server.app_dsn
+    assert (await up(folder)).app_dsn == server.app_dsn
     await stop_server(folder)
 
 
 async def test_a_name_that_a_shell_would_misread_is_refused(fresh: Path) -> None:
     with pytest.raises(PostgresProblem, match=r"has '\$' in its name.*choose another"):
-        await ensure_server(fresh / "a$b")
+        await up(fresh / "a$b")
     assert not (fresh / "a$b").exists()
 
 
@@ -105,7 +106,7 @@ async def test_a_platform_without_the_wheel_is_told_what_to_set(
 ) -> None:
     monkeypatch.setattr(postgres_files, "DISTRIBUTION", "no-such-wheel")
     with pytest.raises(PostgresProblem, match="REWARDS_DATABASE_URL"):
-        await ensure_server(fresh)
+        await up(fresh)
 
 
 @root_only
@@ -116,13 +117,13 @@ async def test_a_home_that_the_account_cannot_reach_works_all_the_same(
     monkeypatch.setattr(postgres_files, "SHARED", shared)
     closed = fresh / "closed"
     closed.mkdir(mode=0o700)
-    server = await ensure_server(closed / "home")
+    server = await up(closed / "home")
     await run(server, "CREATE TABLE words AS SELECT 'kept' AS word")
     assert await run(server, "SELECT pg_reload_conf()") is True
     assert binaries(closed / "home").is_relative_to(shared)
     assert closed.stat().st_mode & 0o777 == 0o700
     os.kill(head(closed / "home"), signal.SIGKILL)
-    assert await word(await ensure_server(closed / "home")) == "kept"
+    assert await word(await up(closed / "home")) == "kept"
     await stop_server(closed / "home")
 
 
@@ -132,7 +133,7 @@ async def test_a_home_that_the_account_cannot_reach_works_all_the_same(
 async def test_a_second_start_keeps_the_data(home: Path, kept: Server) -> None:
     await stop_server(home)
     assert all_processes(home) == []
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 async def test_two_stops_are_as_good_as_one(home: Path, kept: Server) -> None:
@@ -148,7 +149,7 @@ async def test_a_new_wheel_brings_new_programs_and_keeps_the_data(
     await stop_server(home)
     site = installed_elsewhere(home / "site", "18.99", before.parents[2])
     monkeypatch.syspath_prepend(str(site))
-    server = await ensure_server(home)
+    server = await up(home)
     assert (binaries(home).parents[2].name, before.exists()) == ("pg-18.99", True)
     if sys.platform == "linux":
         assert Path(f"/proc/{head(home)}/exe").samefile(binaries(home) / "postgres")
@@ -163,7 +164,7 @@ async def test_a_broken_copy_of_the_programs_is_made_again(
     copied = binaries(home)
     assert not copied.resolve().is_relative_to(programs)
     (copied / "postgres").write_bytes(b"")
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 # --- several starters
@@ -187,7 +188,7 @@ async def test_the_server_outlives_its_starter_and_is_joined(fresh: Path) -> Non
     pid = head(fresh)
     os.killpg(starter.pid, signal.SIGKILL)
     await starter.wait()
-    assert await run(await ensure_server(fresh), "SELECT 1") == 1
+    assert await run(await up(fresh), "SELECT 1") == 1
     assert (head(fresh), starts(fresh)) == (pid, 1)
 
 
@@ -195,5 +196,5 @@ async def test_a_lost_lock_file_makes_no_second_server(home: Path, kept: Server)
     before = (head(home), starts(home))
     for lock in ("postgres.lock", "postgres.alive"):
         (home / lock).unlink()
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
     assert (head(home), starts(home)) == before

@@ -1,7 +1,9 @@
 """The embedded server after every kind of kill, and among half-made and foreign things."""
 
 import asyncio
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,6 +25,7 @@ from tests.infra.postgres.homes import (
     installed_elsewhere,
     root_only,
     run,
+    up,
     word,
 )
 
@@ -31,13 +34,29 @@ from tests.infra.postgres.homes import (
 
 async def test_a_killed_head_is_replaced_and_nothing_is_lost(home: Path, kept: Server) -> None:
     os.kill(head(home), signal.SIGKILL)
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 async def test_a_killed_everything_is_replaced(home: Path, kept: Server) -> None:
     for pid in all_processes(home):
         os.kill(pid, signal.SIGKILL)
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(20))
+async def test_kills_of_any_kind_lose_nothing(fresh: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    await run(await ensure_server(fresh), "CREATE TABLE rounds (n int)")
+    for n in range(5):
+        await run(await ensure_server(fresh), f"INSERT INTO rounds VALUES ({n})")
+        alive = all_processes(fresh)
+        for pid in dice.sample(alive, dice.randint(1, len(alive))):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        starters = [ensure_server(fresh) for _ in range(dice.randint(1, 3))]
+        server, *_ = await asyncio.gather(*starters)
+        assert await run(server, "SELECT array_agg(n ORDER BY n) FROM rounds") == [*range(n + 1)]
 
 
 async def test_a_busy_backend_without_its_head_is_ended_first(
@@ -51,7 +70,7 @@ async def test_a_busy_backend_without_its_head_is_ended_first(
     await asyncio.sleep(0.2)
     os.kill(pid, signal.SIGSTOP)
     os.kill(head(home), signal.SIGKILL)
-    server = await ensure_server(home)
+    server = await up(home)
     await gone(pid)
     with pytest.raises(asyncpg.ConnectionDoesNotExistError):
         await busy
@@ -68,7 +87,7 @@ async def test_a_stale_pid_file_that_names_a_living_stranger_is_seen_through(
     await gone(int(old[0]))
     (home / "pgdata/postmaster.pid").write_text(f"{stranger.pid}\n{old[1]}")
     (home / "run" / f"{SOCKET}.lock").write_text(f"{stranger.pid}\n{old[1]}")
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
     assert stranger.returncode is None
     await stranger.kill()
 
@@ -81,7 +100,7 @@ async def test_a_server_that_does_not_hear_is_stopped_by_force(
     os.kill(head(home), signal.SIGSTOP)
     await stop_server(home)
     assert all_processes(home) == []
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 async def test_a_stop_ends_open_connections(home: Path, kept: Server) -> None:
@@ -89,7 +108,7 @@ async def test_a_stop_ends_open_connections(home: Path, kept: Server) -> None:
     await connection.execute("BEGIN; UPDATE words SET word = 'lost'")
     await asyncio.wait_for(stop_server(home), 5)
     connection.terminate()
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 # --- half-made and foreign things
@@ -103,7 +122,7 @@ async def test_a_half_run_initdb_is_waited_for_and_done_again(fresh: Path, orpha
         await asyncio.sleep(0.001)
     (os.kill if orphaned else os.killpg)(starter.pid, signal.SIGKILL)
     assert not (fresh / "pgdata").exists()
-    server = await ensure_server(fresh)
+    server = await up(fresh)
     assert await run(server, "SELECT 1") == 1
     assert not new.exists()
     await starter.wait()
@@ -116,7 +135,7 @@ async def test_what_no_initdb_made_is_never_cleared(fresh: Path) -> None:
         if os.geteuid() == 0:
             os.chown(fresh / name, 65534, 65534)
         with pytest.raises(PostgresProblem, match=r"move it away.*Nothing was changed"):
-            await ensure_server(fresh)
+            await up(fresh)
         assert (fresh / name / inside).read_text() == "dear"
         shutil.rmtree(fresh / name)
 
@@ -126,10 +145,10 @@ async def test_data_of_another_major_version_is_left_alone(home: Path, kept: Ser
     (home / "pgdata/PG_VERSION").write_text("15\n")
     before = sorted(f.name for f in (home / "pgdata").rglob("*"))
     with pytest.raises(PostgresProblem, match=r"by PostgreSQL 15, but PostgreSQL 18.*pg_dump"):
-        await ensure_server(home)
+        await up(home)
     assert sorted(f.name for f in (home / "pgdata").rglob("*")) == before
     (home / "pgdata/PG_VERSION").write_text("18\n")
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 async def test_lost_passwords_are_not_made_up(home: Path, kept: Server) -> None:
@@ -138,9 +157,9 @@ async def test_lost_passwords_are_not_made_up(home: Path, kept: Server) -> None:
     text = file.read_text()
     file.unlink()
     with pytest.raises(PostgresProblem, match="put it back from a backup"):
-        await ensure_server(home)
+        await up(home)
     file.write_text(text)
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 async def test_a_stranger_on_the_socket_is_named_and_left_alone(
@@ -153,9 +172,9 @@ async def test_a_stranger_on_the_socket_is_named_and_left_alone(
         stranger.bind(str(home / "run" / SOCKET))
         stranger.listen(16)
         with pytest.raises(PostgresProblem, match=rf"\(process {os.getpid()}\) listens on"):
-            await ensure_server(home)
+            await up(home)
         assert (home / "run" / SOCKET).exists()
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 @root_only
@@ -164,9 +183,9 @@ async def test_data_of_another_owner_is_refused(home: Path, kept: Server) -> Non
     owner = (home / "pgdata").stat().st_uid
     os.chown(home / "pgdata", 0, 0)
     with pytest.raises(PostgresProblem, match=r"belongs to root \(uid 0\).*chown -R"):
-        await ensure_server(home)
+        await up(home)
     os.chown(home / "pgdata", owner, owner)
-    assert await word(await ensure_server(home)) == "kept"
+    assert await word(await up(home)) == "kept"
 
 
 @root_only
