@@ -37,19 +37,23 @@ def sandbox(port: Port = 8000, home: Home = Path("var"), host: Host = "127.0.0.1
 @app.command()
 def api(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     """Serve the HTTP API. Any number of these may share one database."""
+    import uvloop
+
     from rewards.entry import api as command
 
     log.configure()
-    asyncio.run(command.run(from_environment(), host, port))
+    uvloop.run(command.run(from_environment(), host, port))
 
 
 @app.command()
 def worker() -> None:
     """Run the jobs. Any number of these may share one database."""
+    import uvloop
+
     from rewards.entry import worker as command
 
     log.configure()
-    asyncio.run(command.run(from_environment()))
+    uvloop.run(command.run(from_environment()))
 
 
 @app.command()

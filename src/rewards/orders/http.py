@@ -60,7 +60,6 @@ from rewards.orders.view import OrderOut, show
 LIST_DEFAULT, LIST_MAX = 10, 100
 # Provided by `entry/api.py` under these names.
 GivenOrders: TypeAlias = NamedDependency[SkipValidation[Orders]]
-GivenLimiter: TypeAlias = NamedDependency[SkipValidation[Limiter]]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -120,9 +119,7 @@ def actor_of(request: Request[Any, Any, Any], principal: Principal) -> Actor:
     operation_class=takes(CreateOrder),
     responses=answers(OrderOut, 400, 401, 403, 404, 409, 413, 422, 429, 503, told="The order"),
 )
-async def create_order(
-    request: Request[Any, Any, Any], orders: GivenOrders, limiter: GivenLimiter
-) -> Response[bytes]:
+async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Place an order: debits the wallet and delivers from the pool in the same request.
 
     200 with the order: DELIVERED, PARTIALLY_DELIVERED, or PENDING when it waits. Refused in this
@@ -130,6 +127,9 @@ async def create_order(
     duplicate reference, insufficient funds; a refusal changes nothing. Send an `Idempotency-Key` to
     make the call safe to retry: the same key and body repeat the first answer.
     """
+    # Not injected: two dependencies would cost every order a task group of the framework's.
+    orders: Orders = request.app.state.orders
+    limiter: Limiter = request.app.state.limiter
     principal = principal_of(request)
     async with limiter.order_slot(principal) as headers:
         answer_with(request, headers)

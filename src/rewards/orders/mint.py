@@ -8,7 +8,7 @@ from rewards.catalog.model import Product, ShelfKey
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
-from rewards.inventory.model import NewUnit, Taken, UnitState
+from rewards.inventory.model import NewUnit, Taken
 
 LIFE = timedelta(days=365)
 DIGITS = {"card_number": 16, "pin_code": 4, "pin": 4}
@@ -41,13 +41,10 @@ class Mint:
             )
             for _ in range(quantity)
         ]
-        added = await inventory.add_units(
-            tx, self._vault, self._batch_id, new, UnitState.DELIVERED, at
-        )
-        unit_ids = [unit_id for unit_id in added if isinstance(unit_id, int)]
-        assert len(unit_ids) == quantity, "minted codes are random and never repeat"
-        stored = await inventory.read_units(tx, unit_ids)
-        return [Taken(u.unit_id, u.expires_at, u.sealed) for u in stored if u is not None]
+        minted = await inventory.mint(tx, self._vault, self._batch_id, new, at)
+        taken = [unit for unit in minted if isinstance(unit, Taken)]
+        assert len(taken) == quantity, "minted codes are random and never repeat"
+        return taken
 
 
 def minted_fields(voucher_fields: Iterable[str]) -> dict[str, str]:
