@@ -264,7 +264,8 @@ async def open_shop(
     dsn: str, home: Path, clock: Clock | None = None, **chosen: Any
 ) -> AsyncIterator[Shop]:
     """A shop over an empty, migrated database."""
-    settings = Settings(home=home, environment="test", **chosen)
+    usual = {"home": home, "environment": "test", "lock_timeout_s": 0.5}
+    settings = Settings(**(usual | chosen))
     async with open_parts(dsn, settings, clock or SystemClock()) as parts:
         async with parts.db.transaction() as tx:
             await catalog.seed_reference(tx)

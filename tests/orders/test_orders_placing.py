@@ -1,5 +1,6 @@
 """Placing: one transaction for money, stock, history, audit, events and the idempotent answer."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -275,3 +276,25 @@ async def test_an_order_keeps_the_moment_it_was_placed_to_the_microsecond(shop: 
     assert stored == placed.order
     assert stored.placed_at.tzinfo is not None
     assert stored.placed_at.astimezone(UTC) <= datetime.now(UTC)
+
+
+async def test_a_wallet_held_too_long_costs_only_its_own_client(shop: Shop) -> None:
+    stuck, free = await shop.client(minor=10_000), await shop.client(minor=10_000)
+    product = await shop.product()
+    held = (await shop.wallets(stuck))["USD"].id
+    before = await shop.balance(stuck)
+    async with shop.parts.db.transaction() as tx:
+        await tx.execute("SELECT 1 FROM wallets WHERE id = $1 FOR UPDATE", held)
+        answers = await asyncio.gather(
+            shop.parts.orders.place(shop.ask(stuck, product)),
+            shop.parts.orders.place(shop.ask(stuck, product, key="key-0000001")),
+            shop.parts.orders.place(shop.ask(free, product)),
+            return_exceptions=True,
+        )
+    assert [getattr(answer, "code", "") for answer in answers] == [
+        "UNAVAILABLE",
+        "IDEMPOTENCY_KEY_IN_PROGRESS",
+        "",
+    ]
+    assert isinstance(answers[2], Placed)
+    assert await shop.balance(stuck) == before

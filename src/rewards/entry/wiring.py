@@ -14,6 +14,7 @@ from rewards.core.clock import Clock, SystemClock
 from rewards.core.errors import Refusal
 from rewards.infra.address import Proxies
 from rewards.infra.changes import ChangeFeed
+from rewards.infra.crypto import CHANGES_TOPIC as DATA_KEYS_TOPIC
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
@@ -95,6 +96,7 @@ async def open_parts(
         prices = Prices(db, feed, settings)
         tokens = AccessTokens(vault)
         directory = Directory(db, vault, feed, clock, tokens)
+        feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
         await feed.start()
         stack.push_async_callback(feed.stop)
         await catalog.load()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
+import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
@@ -15,7 +16,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.core import ids
-from rewards.core.errors import InvalidBody, InvalidField, NotFound, Refusal
+from rewards.core.errors import InvalidBody, InvalidField, NotFound, Refusal, Unavailable
 from rewards.core.page import PAGE_MAX, Page, PageAsk
 from rewards.infra.log import REQUEST_ID
 
@@ -131,8 +132,17 @@ def fail(request: Request[Any, Any, Any], problem: Exception) -> Response[bytes]
     return encode(ErrorBody("InternalServerError", message, "INTERNAL", request_id(request)), 500)
 
 
+def refuse_busy(request: Request[Any, Any, Any], _problem: Exception) -> Response[bytes]:
+    """Others held what this needed, or it took too long: 503, and nothing was changed."""
+    return refuse(request, Unavailable())
+
+
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     Refusal: refuse,
+    asyncpg.LockNotAvailableError: refuse_busy,
+    asyncpg.QueryCanceledError: refuse_busy,
+    asyncpg.DeadlockDetectedError: refuse_busy,
+    asyncpg.SerializationError: refuse_busy,
     HTTPException: refuse_framework,
     Exception: fail,
 }

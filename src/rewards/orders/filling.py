@@ -9,6 +9,7 @@ from rewards.core.actor import Actor
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
+from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import Need, ShelfKey, Taken
 from rewards.orders import facts, model, refunds, sql, sql_read
 from rewards.orders.model import (
@@ -44,7 +45,11 @@ class BulkLimits:
 
 
 async def retry(
-    tx: Tx, asks: Sequence[RetryAsk], limits: BulkLimits, at: datetime
+    tx: Tx,
+    asks: Sequence[RetryAsk],
+    limits: BulkLimits,
+    at: datetime,
+    hints: PoolHints | None = None,
 ) -> list[Order | Refusal]:
     """Fill each order from the pool as far as it goes; answers the order as it stands now.
 
@@ -60,7 +65,7 @@ async def retry(
     going = [ask for ask in asks if ask.order_id not in refused]
     orders = {ask.order_id: locked[ask.order_id] for ask in going}
     over = await _over_bulk_limit(tx, list(orders.values()), limits)
-    filled = await _fill(tx, [orders[n] for n in orders if n not in over], at)
+    filled = await _fill(tx, [orders[n] for n in orders if n not in over], at, hints)
     moves = [_move(orders[n], filled[n], asks) for n in filled]
     await sql.move_orders(tx, [move for move in moves if len(move.path) > 1])
     await webhooks.emit(tx, [e for m in moves if m.after != m.before for e in _events(m)], at)
@@ -107,11 +112,11 @@ async def _over_bulk_limit(tx: Tx, orders: Sequence[Order], limits: BulkLimits) 
 
 
 async def _fill(
-    tx: Tx, orders: Sequence[Order], at: datetime
+    tx: Tx, orders: Sequence[Order], at: datetime, hints: PoolHints | None
 ) -> dict[int, tuple[Order, tuple[State, ...]]]:
     """Take units, bind them to items; each order's new row and the path it walked."""
     await sql.create_items(tx, [order for order in orders if not order.items_created])
-    taken = await inventory.allocate(tx, [_need(order) for order in orders], at) if orders else []
+    taken = await inventory.allocate(tx, [_need(order) for order in orders], at, hints)
     served = [order for order, units in zip(orders, taken, strict=True) if units]
     waiting = await sql_read.read_items(tx, [order.id for order in served], ItemStatus.PENDING)
     by_order = dict(zip((order.id for order in orders), taken, strict=True))

@@ -3,15 +3,18 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
+import asyncpg
+
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
 from rewards.catalog.service import Catalog
 from rewards.core.actor import Actor
 from rewards.core.clock import Clock
-from rewards.core.errors import Refusal
+from rewards.core.errors import Refusal, Unavailable
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.desk import Desk
+from rewards.infra.idempotency import IdempotencyKeyInProgress
 from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import Taken
@@ -74,7 +77,14 @@ class Orders:
         async def work(tx: Tx) -> list[Placed | Refusal]:
             return await self.place_in(tx, asks)
 
-        return await self.db.run(work)
+        try:
+            return await self.db.run(work)
+        except asyncpg.LockNotAvailableError:
+            # Somebody held a client's wallets too long. The desk tries the members one by one, so
+            # that only that client's wait is in vain.
+            if len(asks) > 1:
+                raise
+            return [IdempotencyKeyInProgress() if asks[0].key_use else Unavailable()]
 
     async def place_in(self, tx: Tx, asks: Sequence[PlaceAsk]) -> list[Placed | Refusal]:
         """Place the asks in the caller's transaction."""

@@ -1,7 +1,7 @@
 """What the worker does for orders. Each may run twice, and be killed at any point, without harm."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -11,6 +11,7 @@ from rewards.core.clock import Clock
 from rewards.core.errors import Refusal
 from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
+from rewards.inventory.hints import PoolHints
 from rewards.orders import model, sql_read
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Order, SubStatus
@@ -43,6 +44,7 @@ class OrderTasks:
     db: Database
     clock: Clock
     settings: Settings
+    hints: PoolHints = field(default_factory=PoolHints)
 
     async def fill(self, order_ids: Sequence[int]) -> None:
         """Fill orders of 11 to 50 from the pool; one that is filled already is left alone."""
@@ -101,7 +103,8 @@ class OrderTasks:
 
     async def _retry(self, tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
         limits = BulkLimits(self.settings.filled_quantity_max, self.settings.bulk_units_max)
-        return await retry(tx, [RetryAsk(n, SYSTEM) for n in order_ids], limits, self.clock.now())
+        asks = [RetryAsk(order_id, SYSTEM) for order_id in order_ids]
+        return await retry(tx, asks, limits, self.clock.now(), self.hints)
 
     async def _each_chunk(self, find: NextIds, act: Chunk) -> int:
         """Act on what `find` names, a chunk a transaction; how many were acted on."""
