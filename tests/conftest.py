@@ -1,13 +1,11 @@
 """One server a session, one template database, a fresh copy of it for each test that asks."""
 
 import contextlib
-import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -17,15 +15,11 @@ from rewards.infra.migrate import migrate
 from rewards.infra.postgres import PostgresProblem, Server, ensure_server, stop_server
 from rewards.infra.settings import Settings
 from tests import processes
+from tests.databases import Copies, with_database
 
-_serial = itertools.count(1)
 HOME_PREFIX = "rewards-test-"
 # For tests that do not pull the plug: no disk is waited for.
 HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-
-
-def with_database(dsn: str, name: str) -> str:
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
 @pytest.fixture(scope="session")
@@ -120,15 +114,19 @@ async def template(server_dsn: str) -> AsyncIterator[str]:
     await admin.close()
 
 
+@pytest.fixture(scope="session")
+async def copies(server_dsn: str, template: str) -> AsyncIterator[Copies]:
+    made = Copies(server_dsn, template)
+    yield made
+    await made.close()
+
+
 @pytest.fixture
-async def dsn(server_dsn: str, template: str) -> AsyncIterator[str]:
+async def dsn(server_dsn: str, copies: Copies) -> AsyncIterator[str]:
     """A database of this test's own, migrated and empty."""
-    name = f"rewards_test_{os.getpid()}_{next(_serial)}"
-    admin = await asyncpg.connect(server_dsn)
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    name = await copies.take()
     yield with_database(server_dsn, name)
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+    copies.drop(name)
 
 
 @pytest.fixture
