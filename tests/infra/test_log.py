@@ -74,6 +74,7 @@ def test_a_harmless_field_stays(out: io.StringIO, key: str) -> None:
         f"Bearer {CANARY}",
         f"GET /vouchers/claim/{CANARY} HTTP/1.1",
         f"whsec_{CANARY}",
+        f"rt_{CANARY}{CANARY}",
         f"postgresql://rewards:{CANARY}@db/rewards",
         f"eyJhbGciOi.eyJz{CANARY}.sig",
     ],

@@ -49,6 +49,7 @@ WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 # What gives itself away by its form, wherever it stands in a text.
 SECRET_TEXT = re.compile(
     r"whsec_[A-Za-z0-9+/=_\-]+"
+    r"|\brt_[A-Za-z0-9_\-]{20,}"
     r"|(?i:bearer|basic)\s+[A-Za-z0-9._~+/=\-]{8,}"
     r"|eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*"
     r"|/claim/[A-Za-z0-9_\-]+"
