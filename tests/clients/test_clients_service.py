@@ -15,15 +15,16 @@ from rewards.clients.model import (
     CredentialChange,
     CredentialNotFound,
     Limits,
+    LoginNotFound,
     NewClient,
     NewCredential,
     UsernameTaken,
 )
-from rewards.core.errors import InvalidField
+from rewards.core.errors import InvalidField, Unauthorized
 from rewards.core.page import PageAsk
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
-from tests.clients.processes_of import NOON, PASSWORD, USERNAME, Given
+from tests.clients.processes_of import NOON, PASSWORD, USERNAME, Given, Process
 
 
 async def announced(db: Database) -> list[int]:
@@ -258,3 +259,49 @@ async def test_a_credential_can_be_narrowed_and_its_signing_secret_rotated(
     assert (changed.scopes, changed.signing_required) == (narrow, True)
     assert shown.startswith("whsec_") and shown != issued.signing_secret
     assert await announced(db) == [client.id, client.id]
+
+
+async def test_a_new_password_replaces_the_old_and_ends_every_session(
+    db: Database, given: Given, process: Process
+) -> None:
+    client = await given.client()
+    login_id = await given.login(client)
+    session = await process.sessions.login(USERNAME, PASSWORD, None)
+    new = "another horse entirely"
+    async with db.transaction() as tx:
+        await service.change_password(tx, given.passwords, login_id, new, NOON)
+    process.directory.expire()
+    with pytest.raises(Unauthorized):
+        await process.directory.principal_by_token(session.access_token)
+    with pytest.raises(Unauthorized):
+        await process.sessions.refresh(session.refresh_token, None)
+    with pytest.raises(Unauthorized):
+        await process.sessions.login(USERNAME, PASSWORD, None)
+    assert await process.sessions.login(USERNAME, new, None)
+
+
+async def test_a_weak_new_password_or_one_for_nobody_changes_nothing(
+    db: Database, given: Given, process: Process
+) -> None:
+    login_id = await given.login(await given.client())
+    for wanted, password, refusal in (
+        (login_id, USERNAME, InvalidField),
+        (10**9, "another horse entirely", LoginNotFound),
+    ):
+        async with db.transaction() as tx:
+            with pytest.raises(refusal):
+                await service.change_password(tx, given.passwords, wanted, password, NOON)
+    assert await process.sessions.login(USERNAME, PASSWORD, None)
+
+
+async def test_logins_are_listed_for_each_client(db: Database, given: Given) -> None:
+    first, second = await given.client(), await given.client()
+    await given.login(second, "second-b")
+    await given.login(first, "first")
+    await given.login(second, "second-a")
+    async with db.connection() as connection:
+        listed = await service.logins_of(connection, [second.id, first.id])
+    assert [[login.username for login in group] for group in listed] == [
+        ["second-b", "second-a"],
+        ["first"],
+    ]

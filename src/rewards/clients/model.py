@@ -57,6 +57,11 @@ class CredentialNotFound(NotFound):
     default_message = "Credential not found"
 
 
+class LoginNotFound(NotFound):
+    code = "LOGIN_NOT_FOUND"
+    default_message = "Login not found"
+
+
 class UsernameTaken(Conflict):
     code = "USERNAME_TAKEN"
     default_message = "Username is already in use"

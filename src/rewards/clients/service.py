@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from rewards.clients import sql
+from rewards.clients import sql, sql_sessions
 from rewards.clients.model import (
     CHANGES_TOPIC,
     Client,
@@ -19,6 +19,7 @@ from rewards.clients.model import (
     CredentialChange,
     CredentialNotFound,
     IssuedCredential,
+    LoginNotFound,
     NewClient,
     NewCredential,
     UsernameTaken,
@@ -110,6 +111,31 @@ async def add_login(
         raise UsernameTaken
     await announce(tx, CHANGES_TOPIC, [client_id])
     return login
+
+
+async def change_password(
+    tx: Tx, passwords: Passwords, login_id: int, password: str, at: datetime
+) -> ClientLogin:
+    """Set another password, and revoke every token of the client: the old one may be known.
+
+    Raises InvalidField for a weak one, LoginNotFound.
+    """
+    login = await sql.read_login(tx, login_id)
+    if login is None:
+        raise LoginNotFound
+    check_password(password, login.username)
+    await sql.update_password(tx, login_id, await passwords.digest(password))
+    await sql_sessions.revoke_all(tx, login.client_id, at)
+    await announce(tx, CHANGES_TOPIC, [login.client_id])
+    return login
+
+
+async def logins_of(tx: Tx, client_ids: Sequence[int]) -> list[list[ClientLogin]]:
+    """Each client's logins by id."""
+    found: dict[int, list[ClientLogin]] = {client_id: [] for client_id in client_ids}
+    for login in await sql.read_logins(tx, client_ids):
+        found[login.client_id].append(login)
+    return [found[client_id] for client_id in client_ids]
 
 
 async def issue_credentials(

@@ -68,9 +68,11 @@ VALUES ($1, $2, $3, $4)
 ON CONFLICT ON CONSTRAINT client_logins_username_key DO NOTHING
 RETURNING id, client_id, username, created_at
 """
-SET_HASH = """
-UPDATE client_logins SET password_hash = $2 WHERE id = $1
-RETURNING id, client_id, username, created_at
+READ_LOGIN = "SELECT id, client_id, username, created_at FROM client_logins WHERE id = $1"
+SET_HASH = "UPDATE client_logins SET password_hash = $2 WHERE id = $1"
+READ_LOGINS = """
+SELECT id, client_id, username, created_at FROM client_logins
+WHERE client_id = ANY($1::bigint[]) ORDER BY id
 """
 # Ids come first: what is sealed is bound to them.
 NEXT_CREDENTIAL_IDS = """
@@ -229,9 +231,17 @@ async def insert_login(
     return ClientLogin(**row) if row else None
 
 
-async def update_password(tx: Tx, login_id: int, password_hash: str) -> ClientLogin | None:
-    row = await tx.fetchrow(SET_HASH, login_id, password_hash)
+async def read_login(tx: Tx, login_id: int) -> ClientLogin | None:
+    row = await tx.fetchrow(READ_LOGIN, login_id)
     return ClientLogin(**row) if row else None
+
+
+async def update_password(tx: Tx, login_id: int, password_hash: str) -> None:
+    await tx.execute(SET_HASH, login_id, password_hash)
+
+
+async def read_logins(tx: Tx, client_ids: Sequence[int]) -> list[ClientLogin]:
+    return [ClientLogin(**row) for row in await tx.fetch(READ_LOGINS, list(client_ids))]
 
 
 async def next_credential_ids(tx: Tx, count: int) -> list[int]:
