@@ -21,8 +21,10 @@ SUBJECTS_MAX = 100_000
 SWEEP_STEPS = 2
 # A process that dies gives its slots back after this long. No request of ours lives longer.
 SLOT_LEASE_S = 30
-SHARED_TIMEOUT_S = 0.25
-# After a failure this long passes before the shared store is asked again.
+SHARED_TIMEOUT_S = 0.5
+# A burst waits its turn for these rather than opening a socket for each request.
+SHARED_CONNECTIONS_MAX = 16
+# After a failure this long passes before one request asks the shared store again.
 AWAY_PAUSE_S = 2.0
 
 
@@ -75,7 +77,8 @@ def _sweep(subjects: dict[str | int, Subject], now_us: int) -> None:
     for _ in range(min(SWEEP_STEPS, len(subjects))):
         key = next(iter(subjects))
         subject = subjects.pop(key)
-        if not subject.idle(now_us) and (subject.under_way or len(subjects) < SUBJECTS_MAX):
+        room = len(subjects) < SUBJECTS_MAX - 1
+        if not subject.idle(now_us) and (subject.under_way or room):
             subjects[key] = subject
 
 
@@ -113,8 +116,9 @@ class SharedCounts:
         base = storage.base_exceptions
         problems = base if isinstance(base, tuple) else (base,)
         self._problems: tuple[type[Exception], ...] = (*problems, OSError, TimeoutError)
-        self._away_until_s = 0.0
+        self._turns = asyncio.Semaphore(SHARED_CONNECTIONS_MAX)
         self._away = False
+        self._away_until_s = 0.0
 
     async def close(self) -> None:
         await self._server.aclose()
@@ -149,19 +153,27 @@ class SharedCounts:
 
     async def give_back(self, purpose: str, key: str | int, token: str) -> None:
         """Return a slot; when nobody answers, its lease returns it."""
+        if self.resting:
+            return
         try:
-            async with asyncio.timeout(SHARED_TIMEOUT_S):
+            async with self._turns, asyncio.timeout(SHARED_TIMEOUT_S):
                 await self._server.zrem(f"{_name(purpose, key)}:slots", token)
         except self._problems as problem:
             self._went_away(problem)
 
     async def _ask(self, keys: list[str], arguments: list[int | str]) -> Sequence[int]:
-        try:
-            async with asyncio.timeout(SHARED_TIMEOUT_S):
-                answer: Sequence[int] = await self._script(keys=keys, args=arguments)
-        except self._problems as problem:
-            self._went_away(problem)
-            raise SharedCountsAway from problem
+        async with self._turns:
+            if self.resting:
+                raise SharedCountsAway
+            if self._away:
+                # This one finds out; nobody else waits for a store that may still be away.
+                self._away_until_s = time.monotonic() + AWAY_PAUSE_S
+            try:
+                async with asyncio.timeout(SHARED_TIMEOUT_S):
+                    answer: Sequence[int] = await self._script(keys=keys, args=arguments)
+            except self._problems as problem:
+                self._went_away(problem)
+                raise SharedCountsAway from problem
         if self._away:
             self._away = False
             log.info("shared_limits_back")

@@ -7,10 +7,11 @@ nobody gets more than his limit times the number of processes.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
+from typing import Any, TypeVar
 
 from rewards.clients.counts import MemoryCounts, SharedCounts, SharedCountsAway, Taken
 from rewards.clients.model import Limits, Principal
@@ -19,6 +20,8 @@ from rewards.core import ids
 from rewards.core.clock import Clock
 from rewards.core.errors import TooManyRequests
 from rewards.infra.settings import Settings
+
+Result = TypeVar("Result")
 
 ORDERS = "orders"
 # A slot comes free when a request ends, nobody knows when; this is how soon to ask again.
@@ -42,7 +45,7 @@ class Limiter:
         self._clock = clock
         self._memory = MemoryCounts()
         self._shared = shared
-        self._giving_back: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._now_us = 0
         self._ahead_us = 0
 
@@ -52,9 +55,9 @@ class Limiter:
         return cls(clock, SharedCounts(url) if url else None)
 
     async def close(self) -> None:
-        """Give back what is still being given back, then leave the shared store."""
-        if self._giving_back:
-            await asyncio.wait(self._giving_back)
+        """Finish what is under way with the shared store, then leave it."""
+        while self._background:
+            await asyncio.wait(self._background)
         if self._shared is not None:
             await self._shared.close()
 
@@ -76,7 +79,8 @@ class Limiter:
         """
         if self._shared is not None and not self._shared.resting:
             with suppress(SharedCountsAway):
-                return _told(await self._shared.take(purpose, key, windows))
+                taking = self._in_background(self._shared.take(purpose, key, windows))
+                return _told(await asyncio.shield(taking))
         taken = self._memory.take(purpose, key, windows, self._now())
         return _told(taken, ahead_us=self._ahead_us)
 
@@ -88,11 +92,15 @@ class Limiter:
         limits = principal.limits
         windows = order_windows(limits)
         if self._shared is not None and not self._shared.resting:
-            with suppress(SharedCountsAway):
-                taken = await self._shared.take(
-                    ORDERS, principal.client_id, windows, limits.concurrent, token
-                )
-                return True, _told(taken, concurrent=limits.concurrent)
+            taking = self._in_background(
+                self._shared.take(ORDERS, principal.client_id, windows, limits.concurrent, token)
+            )
+            try:
+                with suppress(SharedCountsAway):
+                    return True, _told(await asyncio.shield(taking), concurrent=limits.concurrent)
+            except asyncio.CancelledError:
+                self._in_background(self._undo(taking, principal.client_id, token))
+                raise
         taken = self._memory.take(
             ORDERS, principal.client_id, windows, self._now(), limits.concurrent
         )
@@ -105,9 +113,30 @@ class Limiter:
             self._memory.give_back(ORDERS, principal.client_id)
             return
         assert self._shared is not None
-        task = asyncio.create_task(self._shared.give_back(ORDERS, principal.client_id, token))
-        self._giving_back.add(task)
-        task.add_done_callback(self._giving_back.discard)
+        self._in_background(self._shared.give_back(ORDERS, principal.client_id, token))
+
+    async def _undo(self, taking: "asyncio.Task[Taken]", client_id: int, token: str) -> None:
+        """The request went away while it asked for its slot: give back what it got, if it did."""
+        assert self._shared is not None
+        await asyncio.wait([taking])
+        if taking.exception() is None and taking.result().allowed:
+            await self._shared.give_back(ORDERS, client_id, token)
+
+    def _in_background(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """A request may be cancelled at any await, but not an exchange with the shared store.
+
+        The driver would have to drop the connection, and at times swallows the cancellation.
+        """
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            # Whoever still waits has it too; nobody may.
+            task.exception()
 
     @property
     def sharing(self) -> bool:
@@ -138,12 +167,7 @@ class OrderSlot:
         self._token = ids.request_id() if limiter.sharing else ""
 
     async def __aenter__(self) -> dict[str, str]:
-        try:
-            self._shared, headers = await self._limiter.take_slot(self._principal, self._token)
-        except asyncio.CancelledError:
-            # Only the shared store is waited for; it may have heard us.
-            self._limiter.give_back(self._principal, self._token, shared=True)
-            raise
+        self._shared, headers = await self._limiter.take_slot(self._principal, self._token)
         return headers
 
     async def __aexit__(
