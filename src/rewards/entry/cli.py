@@ -1,4 +1,4 @@
-"""The command line: `rewards sandbox | api | worker | migrate | doctor | pump | …`."""
+"""The command line: `rewards sandbox | api | worker | migrate | doctor | pump | staff add`."""
 
 import asyncio
 import sys
@@ -9,6 +9,7 @@ import typer
 
 from rewards.infra import log
 from rewards.infra.settings import Settings, from_environment
+from rewards.staff.model import Role
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Starship Rewards: sells digital vouchers to companies over an HTTP API.",
 )
+staff = typer.Typer(no_args_is_help=True, help="The people who run it.")
+app.add_typer(staff, name="staff")
 
 Port = Annotated[int, typer.Option(help="Where the API listens.")]
 Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for all.")]
@@ -86,6 +89,17 @@ def pump() -> None:
     from rewards.entry import stock
 
     asyncio.run(stock.pump(from_environment()))
+
+
+@staff.command("add")
+def add_staff(
+    username: Annotated[str, typer.Argument(help="3 to 100 of a-z, 0-9 and . _ @ + -")],
+    role: Annotated[Role, typer.Option(help="What they may do.")],
+) -> None:
+    """Let somebody in, and print their password once. This is how the first admin comes."""
+    from rewards.entry import people
+
+    sys.exit(asyncio.run(people.add_staff(from_environment(), username, role)))
 
 
 def main() -> None:

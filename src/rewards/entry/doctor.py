@@ -27,7 +27,6 @@ NOT_COVERED = (
     "Not looked at: I14 (every code opens) needs the master key;"
     " I17 to I20 come with webhooks, vendors and the sealed audit chain."
 )
-# By the invariants' numbers, orphans last.
 SLICES: tuple[Mapping[str, str], ...] = (
     wallets.CHECKS,
     infra.CHECKS,
@@ -39,12 +38,18 @@ SLICES: tuple[Mapping[str, str], ...] = (
 
 
 def all_checks() -> dict[str, str]:
-    """Every slice's checks: name to the SELECT of the rows that break it."""
+    """Every slice's checks, by invariant: name to the SELECT of the rows that break it."""
     named: dict[str, str] = {}
     for checks in SLICES:
         assert not named.keys() & checks.keys(), "two checks share a name"
         named |= checks
-    return named
+    return dict(sorted(named.items(), key=lambda check: _number(check[0])))
+
+
+def _number(name: str) -> int:
+    """The number of the invariant; what has none comes last."""
+    label = invariant(name)
+    return int(label[1:]) if label else sys.maxsize
 
 
 async def run_doctor(

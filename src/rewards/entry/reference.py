@@ -6,10 +6,14 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.openapi import OpenAPIConfig
 
+from rewards.clients.auth import SECURITY_COMPONENTS as CLIENTS
+from rewards.staff.auth import SECURITY_COMPONENTS as STAFF
+
 OPENAPI = OpenAPIConfig(
     title="Starship Rewards API",
     version="1.0.0",
     description="Sells digital vouchers: gift cards, top-ups and other codes, over HTTP.",
+    components=[CLIENTS, STAFF],
     render_plugins=[],
 )
 
