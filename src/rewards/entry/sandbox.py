@@ -1,21 +1,26 @@
 """`rewards sandbox`: keeps the processes of one machine alive until somebody says stop."""
 
 import asyncio
-import json
+import ctypes
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import typer
 
 from rewards.entry import database
+from rewards.infra.migrate import MigrationChanged
 from rewards.infra.postgres import PostgresProblem, ensure_server, stop_server
 from rewards.infra.settings import Settings
+from rewards.sandbox.card import CARD_FILE, known_secrets, put_aside, write_card
+from rewards.sandbox.seed import seed
 
 READY_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -23,6 +28,13 @@ STOP_GRACE_S = 6.0
 # A process that dies is started again, but not in a tight loop.
 RESTART_PAUSE_S = 0.2
 RESTART_PAUSE_MAX_S = 5.0
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: should this supervisor be killed, its processes end too (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass
@@ -43,7 +55,10 @@ class Child:
         while True:
             began_s = asyncio.get_running_loop().time()
             self.process = await asyncio.create_subprocess_exec(
-                *self.command, env=dict(self.environment), start_new_session=True
+                *self.command,
+                env=dict(self.environment),
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
             code = await self.process.wait()
             lasted_s = asyncio.get_running_loop().time() - began_s
@@ -93,46 +108,60 @@ async def run(home: Path, host: str, port: int) -> int:
 
 
 async def _bring_up(home: Path, host: str, port: int, children: list[Child]) -> int:
-    try:
-        server = await ensure_server(home)
-    except PostgresProblem as problem:
-        typer.echo(f"the database does not start: {problem}", err=True)
+    """Start everything, then write the card; an exit code other than 0 when that failed."""
+    if not _free(host, port):
+        typer.echo(f"port {port} is taken; choose another one with --port", err=True)
         return 1
     base_url = f"http://{host}:{port}"
     settings = Settings(
         home=home, sandbox=True, environment="test", public_url=base_url, master_key_file=None
     )
-    await database.migrate(settings)
+    try:
+        server = await ensure_server(home)
+        await database.migrate(settings)
+    except (PostgresProblem, MigrationChanged) as problem:
+        typer.echo(f"the database does not start: {problem}", err=True)
+        return 1
+    put_aside(home)
+    first = known_secrets(home) is None
+    for child in _children(home, host, port, server.app_dsn):
+        children.append(child)
+        child.start()
+    # The API comes up while the demo data is laid out; it learns of it from the change feed.
+    seeded = await seed(server.app_dsn, settings)
+    if not await _ready(base_url):
+        typer.echo(f"nothing answers on {base_url}", err=True)
+        return 1
+    card = {"base_url": base_url, **seeded, "database_url": server.owner_dsn}
+    write_card(home, card)
+    _announce(home / CARD_FILE, card, show_secrets=first)
+    return 0
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _children(home: Path, host: str, port: int, dsn: str) -> list[Child]:
     environment = {
         **os.environ,
         "REWARDS_HOME": str(home),
         "REWARDS_SANDBOX": "true",
         "REWARDS_ENVIRONMENT": "test",
-        "REWARDS_PUBLIC_URL": base_url,
-        "REWARDS_DATABASE_URL": server.app_dsn,
+        "REWARDS_PUBLIC_URL": f"http://{host}:{port}",
+        "REWARDS_DATABASE_URL": dsn,
     }
-    # The API comes up while the demo data is laid out; it learns of it from the change feed.
     me = [sys.executable, "-m", "rewards.entry"]
-    api = Child("api", [*me, "api", "--host", host, "--port", str(port)], environment)
-    worker = Child("worker", [*me, "worker"], environment)
-    children += [api, worker]
-    api.start()
-    worker.start()
-    seeded = await _seed(settings, server.app_dsn)
-    if not await _ready(base_url):
-        typer.echo(f"nothing answers on {base_url}; is the port taken?", err=True)
-        return 1
-    card = {"base_url": base_url, **seeded, "database_url": server.owner_dsn}
-    path = home / "sandbox.json"
-    write_private(path, card)
-    _announce(path, card)
-    return 0
-
-
-async def _seed(settings: Settings, dsn: str) -> dict[str, object]:
-    from rewards.sandbox.seed import seed
-
-    return await seed(dsn, settings)
+    return [
+        Child("api", [*me, "api", "--host", host, "--port", str(port)], environment),
+        Child("worker", [*me, "worker"], environment),
+    ]
 
 
 async def _ready(base_url: str) -> bool:
@@ -150,18 +179,15 @@ async def _ready(base_url: str) -> bool:
 _SHORT = aiohttp.ClientTimeout(total=2)
 
 
-def write_private(path: Path, card: Mapping[str, object]) -> None:
-    """Readable by its owner from the first byte, and never half-written."""
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(card, file, indent=2)
-        file.write("\n")
-    draft.replace(path)
-
-
-def _announce(path: Path, card: Mapping[str, object]) -> None:
-    typer.echo(f"API        {card['base_url']}/api/v1   (reference: {card['base_url']}/docs)")
-    typer.echo(f"Secrets    {path}")
+def _announce(path: Path, card: Mapping[str, Any], *, show_secrets: bool) -> None:
+    """Say where to look; the secrets themselves only the one time they were made (spec.md §10)."""
+    typer.echo(f"API        {card['base_url']}/api/v1   reference: {card['base_url']}/docs")
+    if show_secrets:
+        client = card["client"]
+        typer.echo(f"Client     {client['username']} / {client['password']}")
+        typer.echo(f"API key    {client['api_key']}")
+        typer.echo(f"API secret {client['api_secret']}")
+        for role, person in card["staff"].items():
+            typer.echo(f"{role:<10} {person['username']} / {person['password']}")
+    typer.echo(f"Secrets    {path} (readable by you alone)")
     typer.echo("Ready. Ctrl-C stops everything; the data stays.")

@@ -51,6 +51,7 @@ CREATE TABLE orders (
     )
 ) WITH (fillfactor = 85);
 CREATE INDEX orders_client_idx ON orders (client_id, placed_at DESC, id DESC);
+CREATE INDEX orders_client_product_idx ON orders (client_id, product_id, placed_at DESC, id DESC);
 -- Rare statuses of a client; an order served at once never enters it.
 CREATE INDEX orders_client_status_idx ON orders (client_id, status, placed_at DESC, id DESC) WHERE status <> 'DELIVERED';
 -- What still waits for somebody; small, and the worker's and the operator's way in.

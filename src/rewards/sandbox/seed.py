@@ -1,12 +1,10 @@
 """Lays out the demo data once; a second start finds it and changes nothing but lost secrets."""
 
-import json
 import secrets
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from rewards.catalog import service as catalog
@@ -27,13 +25,13 @@ from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders.mint import minted_fields
 from rewards.pricing import service as pricing
 from rewards.pricing.model import NewRate
+from rewards.sandbox.card import known_secrets
 from rewards.sandbox.products import PRODUCTS, stocked_amounts_minor
 from rewards.staff import service as staff
 from rewards.staff.model import NewStaff, Role
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet, TopUp
 
-CARD_FILE = "sandbox.json"
 CLIENT_NAME = "Sandbox Client"
 ROLES = (Role.ADMIN, Role.OPERATIONS, Role.FINANCE, Role.SUPPORT)
 BALANCES = {"USD": Decimal(250_000), "EUR": Decimal(100_000), "INR": Decimal(5_000_000)}
@@ -65,23 +63,11 @@ async def seed(dsn: str, settings: Settings, clock: Clock | None = None) -> dict
             client_id = await _sandbox_client(tx)
             if client_id is None:
                 return await maker.lay_out(tx)
-            known = read_card(settings.home / CARD_FILE)
+            known = known_secrets(settings.home)
             # The data is there and its secrets are not: a second set joins the first.
             return known or await maker.let_in(tx, client_id, suffix="-" + secrets.token_hex(2))
     finally:
         await db.close()
-
-
-def read_card(path: Path) -> dict[str, Any] | None:
-    """What an earlier start wrote down, without its addresses; None when it is lost or spoilt."""
-    try:
-        card = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    parts = ("client", "staff", "wallets")
-    if not isinstance(card, dict) or any(part not in card for part in parts):
-        return None
-    return {part: card[part] for part in parts}
 
 
 async def _sandbox_client(tx: Tx) -> int | None:
