@@ -34,6 +34,7 @@ def sandbox(port: Port = 8000, home: Home = Path("var"), host: Host = "127.0.0.1
     """Start everything on this machine: database, API, worker, demo data. Ctrl-C stops it."""
     from rewards.entry import sandbox as command
 
+    log.configure()
     sys.exit(asyncio.run(command.run(home.absolute(), host, port)))
 
 

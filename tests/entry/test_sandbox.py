@@ -1,0 +1,100 @@
+"""`rewards sandbox` as its user meets it: starts from nothing, sells, stops, keeps its data."""
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from rewards.infra.postgres import stop_server
+from tests import processes
+from tests.processes import Process
+
+READY_TIMEOUT_S = 60
+
+
+@pytest.fixture
+async def home() -> AsyncIterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="rewards-sandbox-test-"))
+    yield folder / "a home"
+    await stop_server(folder / "a home")
+    shutil.rmtree(folder)
+
+
+async def started(home: Path, port: int) -> tuple[Process, dict[str, Any]]:
+    command = [sys.executable, "-m", "rewards.entry", "sandbox", "--port", str(port)]
+    process = await processes.start([*command, "--home", str(home)])
+    async with asyncio.timeout(READY_TIMEOUT_S):
+        while not (home / "sandbox.json").exists() or "Ready" not in process.output():
+            assert process.returncode is None, process.output()
+            await asyncio.sleep(0.05)
+    return process, json.loads((home / "sandbox.json").read_text())
+
+
+async def order(card: dict[str, Any], **body: Any) -> tuple[int, dict[str, Any]]:
+    headers = {"X-API-Key": card["client"]["api_key"], "X-API-Secret": card["client"]["api_secret"]}
+    async with (
+        aiohttp.ClientSession(card["base_url"], headers=headers) as session,
+        session.post("/api/v1/orders", json=body) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) -> None:
+    port = processes.free_port()
+    process, card = await started(home, port)
+    assert (home / "sandbox.json").stat().st_mode & 0o777 == 0o600
+    assert set(card) == {"base_url", "client", "staff", "wallets", "database_url"}
+    assert set(card["staff"]) == {"admin", "operations", "finance", "support"}
+    assert set(card["wallets"]) == {"USD", "EUR", "INR"}
+    status, placed = await order(card, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
+    assert (status, placed["status"], placed["amount"]) == (200, "DELIVERED", 127.5)
+    status, waiting = await order(card, product_id=1, denomination=25.00, quantity=1)
+    assert (status, waiting["status"]) == (200, "PENDING")
+    assert card["client"]["api_secret"] in process.output()
+
+    other = await processes.start(
+        [sys.executable, "-m", "rewards.entry", "sandbox", "--port", str(port), "--home", str(home)]
+    )
+    assert await other.wait(20) == 1
+    assert "is taken" in other.output()
+
+    process.signal(signal.SIGINT)
+    assert await process.wait(10) == 0
+    process, again = await started(home, port)
+    assert again == card
+    assert card["client"]["api_secret"] not in process.output()
+    status, refused = await order(again, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
+    assert (status, refused["details"]) == (400, {"order_id": placed["id"]})
+    assert await process.stop() == 0
+
+
+async def test_a_killed_sandbox_leaves_no_process_and_starts_again(home: Path) -> None:
+    port = processes.free_port()
+    process, card = await started(home, port)
+    _, placed = await order(card, product_id=6, denomination=25.00, quantity=1, ref="KEPT")
+    await process.kill()
+    async with asyncio.timeout(10):
+        while await _answers(port):
+            await asyncio.sleep(0.1)
+    process, again = await started(home, port)
+    assert again["client"] == card["client"]
+    _, refused = await order(again, product_id=6, denomination=25.00, quantity=1, ref="KEPT")
+    assert refused["details"] == {"order_id": placed["id"]}
+    assert await process.stop() == 0
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
