@@ -130,6 +130,12 @@ async def dsn(server_dsn: str, copies: Copies) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def quiet(dsn: str, copies: Copies) -> None:
+    """The server has no transaction but the test's own: for tests that look at snapshots."""
+    await copies.rest()
+
+
+@pytest.fixture
 async def db(dsn: str, settings: Settings) -> AsyncIterator[Database]:
     database = await Database.connect(dsn, settings)
     yield database

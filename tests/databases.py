@@ -35,11 +35,17 @@ class Copies:
         """Have the copy dropped, some time soon."""
         self._spawn(self._execute(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
+    async def rest(self) -> None:
+        """Wait until nothing is being made or dropped."""
+        if self._next:
+            await self._next
+        await asyncio.gather(*self._drops)
+
     async def close(self) -> None:
         """Drop what was made ahead, and wait for all drops."""
         if self._next:
             self.drop(await self._next)
-        await asyncio.gather(*self._drops)
+        await self.rest()
 
     async def _make(self) -> str:
         name = f"rewards_test_{os.getpid()}_{next(self._serial)}"

@@ -14,6 +14,9 @@ from rewards.infra.changes import ChangeFeed, announce, forget
 from rewards.infra.db import Database
 from rewards.infra.settings import Settings
 
+# The feed begins at the oldest transaction of the whole server.
+pytestmark = pytest.mark.usefixtures("quiet")
+
 
 class Told:
     """A subscriber that remembers."""
