@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from rewards.core.errors import Refusal
 from rewards.orders.model import Order, item_id
+from rewards.orders.refunds import CancelAsk, cancel
 from rewards.pricing.model import returned_share
 from rewards.wallets.model import WalletStatus
-from tests.shop import Shop
+from tests.shop import STAFF, Shop
 
 
 def state(answer: Order | Refusal) -> str:
@@ -133,6 +134,21 @@ async def test_items_that_cannot_be_given_back_are_refused_and_nothing_moves(sho
         "INVALID_FIELD",
         "ORDER_NOT_FOUND",
     ]
+    assert await shop.everything() == before
+
+
+async def test_a_cancel_that_names_no_item_is_refused_and_nothing_moves(shop: Shop) -> None:
+    client = await shop.client(minor=1_000_000)
+    product = await shop.product()
+    await shop.stock(product, 1)
+    delivered = await shop.place_one(shop.ask(client, product))
+    bulk = await shop.place_one(shop.ask(client, product, 60))
+    before = await shop.everything()
+    for placed in (delivered, bulk):
+        ask = CancelAsk(placed.order.id, STAFF, "no longer wanted", ())
+        async with shop.parts.db.transaction() as tx:
+            [answer] = await cancel(tx, [ask], shop.now)
+        assert code(answer) == "INVALID_FIELD"
     assert await shop.everything() == before
 
 

@@ -162,6 +162,8 @@ def _choose_items(order: Order, items: Sequence[Item], ask: CancelAsk) -> list[I
 def _named_items(
     order: Order, items: Sequence[Item], item_ids: Sequence[str]
 ) -> list[Item] | Refusal:
+    if not item_ids:
+        return InvalidField("ItemIds", "required")
     by_position = {item.position: item for item in items}
     chosen: dict[int, Item] = {}
     for public_id in item_ids:
