@@ -131,11 +131,12 @@ WHERE u.state IN ('DELIVERED', 'COMPLETED')
     AND NOT EXISTS (SELECT FROM order_items AS i WHERE i.unit_id = u.id)
 """
 
+# Not held against the unit's own beginning: that is another process's clock.
 UNIT_WAS_GOOD_WHEN_SOLD = """
 SELECT i.order_id AS subject, i.position, i.unit_id, i.delivered_at, u.expires_at
 FROM order_items AS i
 JOIN units AS u ON u.id = i.unit_id
-WHERE i.delivered_at >= u.expires_at OR i.delivered_at < u.created_at
+WHERE i.delivered_at >= u.expires_at
 """
 
 COUNTERS_COUNT_ITEMS = """
