@@ -50,9 +50,7 @@ async def compare(market: Market) -> None:
     assert {row[0]: row[1] for row in blocked} == {
         n: unit.reason for n, unit in oracle.units.items() if unit.state == "BLOCKED"
     }
-    assert {row[0]: row[1] for row in units} == {
-        n: unit.state for n, unit in oracle.units.items()
-    }
+    assert {row[0]: row[1] for row in units} == {n: unit.state for n, unit in oracle.units.items()}
     await compare_codes(market)
 
 

@@ -1,4 +1,4 @@
-"""Eight actors at once: nobody can foretell who gets which unit, but nothing may be lost or made."""
+"""Eight actors at once: nobody can foretell who gets which unit, but nothing is lost or made."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -153,9 +153,7 @@ class Market:
         async def work(tx: object) -> list[object]:
             state = UnitState.AVAILABLE
             return list(
-                await inventory.add_units(
-                    tx, parts.vault, batch, units, state, now, loaded=loaded
-                )
+                await inventory.add_units(tx, parts.vault, batch, units, state, now, loaded=loaded)
             )
 
         answers = await parts.db.run(work)

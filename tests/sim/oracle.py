@@ -299,7 +299,9 @@ class Oracle:
         return answers
 
     def _open_bulk_units(self, client: int) -> int:
-        bulk = (s for s in self.sales.values() if s.client == client and s.quantity > self.filled_max)
+        bulk = (
+            s for s in self.sales.values() if s.client == client and s.quantity > self.filled_max
+        )
         return sum(sale.missing for sale in bulk if sale.open and sale.lines)
 
     def processing(self) -> list[int]:
@@ -367,7 +369,9 @@ class Oracle:
 
     # Money
 
-    def book(self, wallet: Wallet, kind: str, amount: int, ref: str | None) -> str | tuple[int, bool]:
+    def book(
+        self, wallet: Wallet, kind: str, amount: int, ref: str | None
+    ) -> str | tuple[int, bool]:
         """The balance it leaves, and whether it was booked before."""
         if ref is not None and (kind, ref) in wallet.booked:
             before, balance = wallet.booked[kind, ref]

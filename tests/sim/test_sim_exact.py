@@ -18,7 +18,7 @@ CHECK_EVERY = 100
 async def test_every_answer_is_the_oracles(
     seed: int, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A start place for the pool scan may be a second old; here the first to expire goes first, always.
+    # A start place of the pool scan may be a second old; here the first to expire goes first.
     monkeypatch.setattr(hints, "LIFE_S", -1.0)
     clock = SteppedClock()
     async with open_shop(dsn, tmp_path, clock, **CHOSEN) as shop:

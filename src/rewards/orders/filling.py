@@ -23,6 +23,7 @@ from rewards.orders.model import (
 )
 from rewards.orders.placing import outcome_path
 from rewards.orders.sql import Move
+from rewards.wallets import service as wallets
 from rewards.webhooks import service as webhooks
 from rewards.webhooks.model import Event, EventType
 
@@ -64,22 +65,23 @@ async def retry(
     }
     going = [ask for ask in asks if ask.order_id not in refused]
     orders = {ask.order_id: locked[ask.order_id] for ask in going}
-    over = await _over_bulk_limit(tx, list(orders.values()), limits)
+    at = model.moment_of_act(at, orders.values())
+    closing = await _close_over_limit(tx, orders, asks, limits, at)
+    over = {move.after.id for move in closing}
     filled = await _fill(tx, [orders[n] for n in orders if n not in over], at, hints)
-    moves = [_move(orders[n], filled[n], asks) for n in filled]
-    await sql.move_orders(tx, [move for move in moves if len(move.path) > 1])
-    await webhooks.emit(tx, [e for m in moves if m.after != m.before for e in _events(m)], at)
+    looks = [_move(orders[n], filled[n], asks) for n in filled]
+    # One statement for all: the tallies it locks come in one order.
+    moved = [look for look in looks if len(look.path) > 1] + closing
+    await sql.move_orders(tx, moved)
+    await webhooks.emit(tx, [event for move in moved for event in _events(move)], at)
+    told = [("order.retried", look) for look in looks]
+    told += [("order.bulk_limit_exceeded", move) for move in closing]
     await audit.record(
         tx,
-        [facts.audit_fact("order.retried", m.after, m.path, m.actor, m.reason) for m in moves],
+        [facts.audit_fact(action, m.after, m.path, m.actor, m.reason) for action, m in told],
         at,
     )
-    closed = await refunds.close_over_limit(
-        tx,
-        [refunds.CloseAsk(orders[n], _ask(asks, n).actor, _ask(asks, n).reason) for n in over],
-        at,
-    )
-    done = {m.after.id: m.after for m in moves} | {order.id: order for order in closed}
+    done = {move.after.id: move.after for _, move in told}
     return [refused.get(ask.order_id) or done[ask.order_id] for ask in asks]
 
 
@@ -93,19 +95,37 @@ def _ask(asks: Sequence[RetryAsk], order_id: int) -> RetryAsk:
     return next(ask for ask in asks if ask.order_id == order_id)
 
 
-async def _over_bulk_limit(tx: Tx, orders: Sequence[Order], limits: BulkLimits) -> set[int]:
-    """Bulk orders, in id order, that no longer fit under their client's cap of open bulk units."""
-    bulk = [order for order in orders if order.state == model.BULK]
+async def _close_over_limit(
+    tx: Tx,
+    orders: Mapping[int, Order],
+    asks: Sequence[RetryAsk],
+    limits: BulkLimits,
+    at: datetime,
+) -> list[Move]:
+    """Refund the bulk orders that no longer fit under their client's cap, to be moved as told."""
+    bulk = [order for order in orders.values() if order.state == model.BULK]
     if not bulk:
-        return set()
+        return []
+    # One client's bulk orders stand in line, and wallets are locked before the pool as in placing.
+    purses = await wallets.lock(tx, sorted({order.client_id for order in bulk}))
+    over = await _over_bulk_limit(tx, bulk, limits)
+    closing = [
+        refunds.CloseAsk(order, _ask(asks, order.id).actor, _ask(asks, order.id).reason)
+        for order in over
+    ]
+    return await refunds.refund_over_limit(tx, closing, purses, at)
+
+
+async def _over_bulk_limit(tx: Tx, bulk: Sequence[Order], limits: BulkLimits) -> list[Order]:
+    """Those that, asked one by one, no longer fit under their client's cap of open bulk units."""
     open_units = await sql_read.open_bulk_units(
         tx, sorted({order.client_id for order in bulk}), limits.filled_quantity_max
     )
-    over = set()
+    over = []
     for order in bulk:
         units = open_units.get(order.client_id, 0) + order.quantity
         if units > limits.bulk_units_max:
-            over.add(order.id)
+            over.append(order)
         else:
             open_units[order.client_id] = units
     return over

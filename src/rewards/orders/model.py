@@ -1,9 +1,9 @@
 """What an order is and the one state machine it moves in (spec.md §3); pure."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -229,6 +229,17 @@ class Order:
     def instant(self) -> bool:
         """Served whole in the request that placed it."""
         return self.delivered_at == self.placed_at
+
+
+TICK = timedelta(microseconds=1)
+
+
+def moment_of_act(at: datetime, orders: Iterable[Order]) -> datetime:
+    """When an act upon these locked orders happened: `at`, or just after what came before it.
+
+    The clock was read before the locks were there, and is not the clock of whoever held them.
+    """
+    return max([at, *(order.changed_at + TICK for order in orders)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,10 @@ class Plan:
         ]
 
     @property
+    def move(self) -> Move:
+        return Move(self.before, self.after, self.path, self.actor, self.reason)
+
+    @property
     def refund_minor(self) -> int:
         """Newly due back, whether it can be booked now or not."""
         due = self.after.refunded_minor + self.after.refund_owed_minor
@@ -81,6 +85,7 @@ async def cancel(tx: Tx, asks: Sequence[CancelAsk], at: datetime) -> list[Order 
     """
     assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
     locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
+    at = model.moment_of_act(at, locked.values())
     items = await sql_read.read_items(tx, list(locked))
     purses = await _lock_purses(tx, locked.values())
     answers: dict[int, Order | Refusal] = {}
@@ -100,14 +105,17 @@ async def cancel(tx: Tx, asks: Sequence[CancelAsk], at: datetime) -> list[Order 
     return [answers[ask.order_id] for ask in asks]
 
 
-async def close_over_limit(tx: Tx, asks: Sequence[CloseAsk], at: datetime) -> list[Order]:
-    """Cancel bulk orders over their client's cap, with a full refund (BULK_LIMIT_EXCEEDED)."""
-    if not asks:
-        return []
-    purses = await _lock_purses(tx, [ask.order for ask in asks])
-    plans = [settle(_close(ask, model.OVER_BULK_LIMIT, at), purses) for ask in asks]
-    await _carry_out(tx, plans, purses, "order.bulk_limit_exceeded", at)
-    return [plan.after for plan in plans]
+async def refund_over_limit(
+    tx: Tx, asks: Sequence[CloseAsk], purses: Sequence[Wallet], at: datetime
+) -> list[Move]:
+    """Book the full refunds of bulk orders over their client's cap (BULK_LIMIT_EXCEEDED).
+
+    The wallets are locked; the moves that close the orders are the caller's to write.
+    """
+    by_id = {purse.id: purse for purse in purses}
+    plans = [settle(_close(ask, model.OVER_BULK_LIMIT, at), by_id) for ask in asks]
+    await _pay(tx, plans, by_id, at)
+    return [plan.move for plan in plans]
 
 
 def _close(ask: CloseAsk, target: State, at: datetime) -> Plan:
@@ -228,14 +236,8 @@ async def _carry_out(
         return
     await inventory.revoke(tx, [unit for plan in plans for unit in plan.revoked_units])
     await sql.move_items(tx, [pair for plan in plans for pair in plan.items])
-    paying = [(p, p.after.refunded_minor - p.before.refunded_minor) for p in plans]
-    await wallets.post(
-        tx,
-        list(purses.values()),
-        [_credit(plan.after, amount, plan.reason) for plan, amount in paying if amount],
-        at,
-    )
-    moves = [Move(p.before, p.after, p.path, p.actor, p.reason) for p in plans]
+    await _pay(tx, plans, purses, at)
+    moves = [plan.move for plan in plans]
     await sql.move_orders(tx, moves)
     closed = [
         m.after
@@ -246,6 +248,12 @@ async def _carry_out(
     await audit.record(
         tx, [facts.audit_fact(action, m.after, m.path, m.actor, m.reason) for m in moves], at
     )
+
+
+async def _pay(tx: Tx, plans: Sequence[Plan], purses: Mapping[int, Wallet], at: datetime) -> None:
+    paying = [(p, p.after.refunded_minor - p.before.refunded_minor) for p in plans]
+    credits = [_credit(plan.after, amount, plan.reason) for plan, amount in paying if amount]
+    await wallets.post(tx, purses, credits, at)
 
 
 def _credit(order: Order, amount_minor: int, reason: str | None) -> Posting:
@@ -264,6 +272,7 @@ async def pay_owed(
 ) -> list[Order | Refusal]:
     """Book refunds still owed, where the wallet takes money again; others stay owed, unchanged."""
     locked = await sql.lock_orders(tx, order_ids)
+    at = model.moment_of_act(at, locked.values())
     purses = await _lock_purses(tx, locked.values())
     plans = []
     for order in locked.values():
