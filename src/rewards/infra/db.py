@@ -19,12 +19,18 @@ ATTEMPT_MAX = 3
 ACQUIRE_TIMEOUT_S = 2.0
 # Serialization failure, deadlock: the transaction was undone and may simply run again.
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# The server is gone, full, or busy beyond its patience. Nothing was done, unless it went away while
+# it committed; a caller's Idempotency-Key tells.
 AWAY = (
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    # Shut down, crashed or starting; a statement that took too long.
+    asyncpg.OperatorInterventionError,
+    # Out of connections, disk or memory.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    # A standby that is not promoted yet.
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
     # What the driver says when the server's farewell has arrived but the socket's end has not.
     asyncpg.InternalClientError,
