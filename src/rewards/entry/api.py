@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -132,6 +133,16 @@ def _always(value: object) -> Provide:
     return Provide(provide)
 
 
+class Server(uvicorn.Server):
+    """Returns when it was told to stop, so that its caller can close what it opened.
+
+    The library's own would raise the signal again at the end, and die of it.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+
+
 async def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way get SHUTDOWN_GRACE_S to finish."""
     config = uvicorn.Config(
@@ -149,7 +160,7 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
-    await uvicorn.Server(config).serve()
+    await Server(config).serve()
 
 
 async def run(settings: Settings, host: str, port: int) -> None:
