@@ -72,8 +72,8 @@ ORDER BY status, sub_status, product_id, currency
 
 DUE_DEADLINES = """
 SELECT id FROM orders
-WHERE deliver_by <= $1 AND status IN ('PLACED', 'PENDING', 'PARTIALLY_DELIVERED')
-ORDER BY deliver_by LIMIT $2
+WHERE deliver_by <= $1 AND status IN ('PLACED', 'PENDING', 'PARTIALLY_DELIVERED') AND id > $2
+ORDER BY id LIMIT $3
 """
 
 # Younger ones may still be with the worker that was told of them.
@@ -224,9 +224,9 @@ async def summary(
     return rows
 
 
-async def due_deadlines(tx: Tx, now: datetime, limit: int) -> list[int]:
-    """Open orders whose deliver_by has passed, the most overdue first."""
-    return [row["id"] for row in await tx.fetch(DUE_DEADLINES, now, limit)]
+async def due_deadlines(tx: Tx, now: datetime, after_id: int, limit: int) -> list[int]:
+    """Open orders whose deliver_by has passed, in id order from `after_id` on."""
+    return [row["id"] for row in await tx.fetch(DUE_DEADLINES, now, after_id, limit)]
 
 
 async def waiting_in(

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -33,7 +34,7 @@ WAITING_SUB_STATUSES = tuple(
 )
 PENDING_SUB_STATUSES = tuple(sorted({s.sub_status for s in model.STATES if s in model.FILLABLE}))
 
-Chunk = Callable[[Tx, Sequence[int]], Awaitable[list[Order | Refusal]]]
+Chunk = Callable[[Sequence[int], Tx], Awaitable[list[Order | Refusal]]]
 NextIds = Callable[[Tx, int, int], Awaitable[list[int]]]
 
 
@@ -50,7 +51,7 @@ class OrderTasks:
         """Fill orders of 11 to 50 from the pool; one that is filled already is left alone."""
         for start in range(0, len(order_ids), CHUNK_MAX):
             chunk = sorted(set(order_ids[start : start + CHUNK_MAX]))
-            await self.db.run(lambda tx, chunk=chunk: self._retry(tx, chunk))  # type: ignore[misc]
+            await self.db.run(partial(self._retry, chunk))
 
     async def sweep(self) -> int:
         """Fill orders whose job was lost: still PROCESSING long after they were placed."""
@@ -75,10 +76,9 @@ class OrderTasks:
         """Cancel and refund what its client no longer wants: `deliver_by` has passed."""
 
         async def due(tx: Tx, after_id: int, limit: int) -> list[int]:
-            # In order of deadline, not of id; a cancelled one is not due any more.
-            return await sql_read.due_deadlines(tx, self.clock.now(), limit)
+            return await sql_read.due_deadlines(tx, self.clock.now(), after_id, limit)
 
-        async def give_up(tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
+        async def give_up(order_ids: Sequence[int], tx: Tx) -> list[Order | Refusal]:
             asks = [CancelAsk(n, SYSTEM, "deliver_by has passed") for n in order_ids]
             return await cancel(tx, asks, self.clock.now())
 
@@ -87,7 +87,7 @@ class OrderTasks:
     async def refunds_owed(self) -> int:
         """Book refunds that could not be booked before, where the wallet takes money again."""
 
-        async def pay(tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
+        async def pay(order_ids: Sequence[int], tx: Tx) -> list[Order | Refusal]:
             return await pay_owed(tx, order_ids, SYSTEM, self.clock.now())
 
         return await self._each_chunk(sql_read.refunds_owed, pay)
@@ -101,7 +101,7 @@ class OrderTasks:
             log.warning("orders_stuck", orders=count, oldest=str(oldest))
         return count
 
-    async def _retry(self, tx: Tx, order_ids: Sequence[int]) -> list[Order | Refusal]:
+    async def _retry(self, order_ids: Sequence[int], tx: Tx) -> list[Order | Refusal]:
         limits = BulkLimits(self.settings.filled_quantity_max, self.settings.bulk_units_max)
         asks = [RetryAsk(order_id, SYSTEM) for order_id in order_ids]
         return await retry(tx, asks, limits, self.clock.now(), self.hints)
@@ -115,6 +115,6 @@ class OrderTasks:
             if not order_ids:
                 break
             chunk = sorted(order_ids)
-            await self.db.run(lambda tx, chunk=chunk: act(tx, chunk))  # type: ignore[misc]
+            await self.db.run(partial(act, chunk))
             after_id, acted = chunk[-1], acted + len(chunk)
         return acted
