@@ -262,3 +262,39 @@ async def test_somebody_is_let_in_through_the_door(house: House, admin: dict[str
     assert (await refused(house, admin, "POST", "/staff", bad, 400))["message"] == (
         "Invalid Role: oneof"
     )
+
+
+async def test_the_trail_can_be_read_and_narrowed(house: House, admin: dict[str, str]) -> None:
+    for name in ("A", "B"):
+        await house.http.post(f"{API}/clients", json={"name": name}, headers=admin)
+    await house.http.patch(f"{API}/clients/{house.client}", json={"name": "C"}, headers=admin)
+    whole = await house.http.get(f"{API}/audit", headers=admin)
+    assert [entry["action"] for entry in whole.json()] == [
+        "client.changed",
+        "client.created",
+        "client.created",
+    ]
+    newest = whole.json()[0]
+    assert newest["facts"] == {"name": {"from": "Acme", "to": "C"}}
+    assert (newest["actor"], newest["address"]) == ("STAFF", "192.0.2.7")
+    for query, ids in (
+        ("limit=1", [0]),
+        (f"cursor={newest['id']}", [1, 2]),
+        ("action=client.created", [1, 2]),
+        (f"subject_kind=client&subject_id={house.client}", [0]),
+        (f"client_id={house.client}", [0]),
+        (f"staff_id={newest['actor_id']}", [0, 1, 2]),
+        ("staff_id=999", []),
+    ):
+        found = await house.http.get(f"{API}/audit?{query}", headers=admin)
+        assert found.json() == [whole.json()[turn] for turn in ids], query
+    bad = await house.http.get(f"{API}/audit?client_id=x", headers=admin)
+    assert (bad.status_code, bad.json()["message"]) == (400, "Invalid ClientId: number")
+
+
+async def test_a_clients_wallets_are_listed(house: House, admin: dict[str, str]) -> None:
+    answer = await house.http.get(f"{API}/clients/{house.client}/wallets", headers=admin)
+    [wallet] = answer.json()
+    assert (wallet["id"], wallet["currency"], wallet["status"]) == (house.wallet, "USD", "ACTIVE")
+    missing = await house.http.get(f"{API}/clients/999999/wallets", headers=admin)
+    assert (missing.status_code, missing.json()["code"]) == (404, "CLIENT_NOT_FOUND")

@@ -46,6 +46,11 @@ async def test_every_staff_route_names_its_permission(house: House) -> None:
             assert (guards[0].permission is None) == (key in ANY_STAFF), key
 
 
+async def test_every_permission_opens_some_route(house: House) -> None:
+    asked = {guard.permission for guards in staff_routes(house).values() for guard in guards}
+    assert asked - {None} == set(Permission)
+
+
 async def test_nobody_else_gets_in(house: House) -> None:
     admin = await house.member(Role.ADMIN)
     gone = await house.member(Role.ADMIN, active=False, username="gone@example.com")

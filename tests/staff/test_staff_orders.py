@@ -38,6 +38,11 @@ class Desk:
         told: dict[str, Any] = answer.json()
         return told
 
+    async def get(self, path: str, status: int = 200) -> httpx.Response:
+        answer = await self.http.get(API + path, headers=self.headers)
+        assert answer.status_code == status, answer.text
+        return answer
+
     async def refused(self, path: str, body: Any, status: int) -> dict[str, Any]:
         before = await self.shop.everything()
         told = await self.post(path, body, status)
@@ -99,6 +104,7 @@ async def test_a_retry_delivers_what_has_come_in_since(desk: Desk) -> None:
     assert (whole["status"], whole["sub_status"]) == ("DELIVERED", "COMPLETED")
     # Codes are for the client, not for staff.
     assert whole["vouchers"] == []
+    assert [item["status"] for item in whole["items"]] == ["DELIVERED"] * 3
     assert not any(code in str(whole) for code in desk.shop.codes)
     trail = await desk.trail(order.id)
     assert [row["action"] for row in trail] == ["order.placed"] + ["order.retried"] * 3
@@ -146,6 +152,42 @@ async def test_named_items_of_a_delivered_order_are_recalled(desk: Desk) -> None
     )
     assert twice["code"] == "ORDER_NOT_CANCELLABLE"
     await desk.assert_sound()
+
+
+async def test_staff_see_every_clients_orders_and_no_code(desk: Desk) -> None:
+    product = await desk.shop.product()
+    await desk.shop.stock(product, 3)
+    placed = []
+    for _ in range(3):
+        client = await desk.shop.client(minor=100_000)
+        placed += [
+            (await desk.shop.place_one(desk.shop.ask(client, product, quantity))).order
+            for quantity in (1, 2)
+        ]
+    seen: list[int] = []
+    cursor = ""
+    for _ in range(3):
+        answer = await desk.get(f"?limit=2{cursor}")
+        seen += [order["id"] for order in answer.json()]
+        cursor = f"&cursor={answer.headers.get('x-next-cursor')}"
+    assert answer.headers["x-has-more"] == "false"
+    assert seen == sorted((order.id for order in placed), reverse=True)
+    last = placed[-1]
+    ones = (await desk.get(f"?client_id={last.client_id}&limit=1")).json()
+    twos = await desk.get(f"?client_id={last.client_id}&status=pending")
+    assert [order["id"] for order in ones] == [last.id]
+    assert {order["status"] for order in twos.json()} == {"PENDING"}
+    assert (await desk.get("?status=failed")).json() == []
+    first = (await desk.get(f"/{placed[0].id}")).json()
+    assert (first["client_id"], first["vouchers"]) == (placed[0].client_id, [])
+    assert [item["status"] for item in first["items"]] == ["DELIVERED"]
+    [act] = first["history"]
+    assert (act["actor"], act["actor_id"]) == ("CLIENT", placed[0].client_id)
+    assert act["path"][-1] == "DELIVERED·COMPLETED"
+    assert not any(code in str(first) for code in desk.shop.codes)
+    for query in ("?status=lost", "?sub_status=x", "?client_id=x", "?cursor=x", "?limit=501"):
+        assert (await desk.get(query, 400)).json()["code"] == "INVALID_FIELD"
+    assert (await desk.get("/999999", 404)).json()["code"] == "ORDER_NOT_FOUND"
 
 
 async def test_what_makes_no_sense_changes_nothing(desk: Desk) -> None:

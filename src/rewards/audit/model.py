@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from rewards.core.actor import Actor
 
@@ -17,3 +18,24 @@ class AuditFact:
     subject_id: int
     facts: Mapping[str, object] = field(default_factory=dict)
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A fact as it stands in the trail."""
+
+    id: int
+    at: datetime
+    fact: AuditFact
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What to read of the trail; None leaves a field open."""
+
+    subject_kind: str | None = None
+    subject_id: int | None = None
+    action: str | None = None
+    client_id: int | None = None
+    # Of a member of staff.
+    staff_id: int | None = None

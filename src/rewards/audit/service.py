@@ -1,19 +1,26 @@
-"""What others may do with the audit trail: add to it, in the transaction it speaks of."""
+"""What others may do with the audit trail: add to it in the transaction it speaks of, read it."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from rewards.audit import sql
-from rewards.audit.model import AuditFact
+from rewards.audit.model import AuditEntry, AuditFact, AuditFilter
 from rewards.infra.db import Tx
 
 # For the doctor: name to the SELECT of the rows that break it.
 CHECKS = sql.CHECKS
 
-__all__ = ["AuditFact", "record"]
+__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "read", "record"]
 
 
 async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
     """Write the facts, in order, in one statement. They can never be changed (spec.md §8)."""
     if facts:
         await sql.record(tx, facts, at)
+
+
+async def read(
+    tx: Tx, narrow: AuditFilter, *, before_id: int = 2**63 - 1, limit: int = 50
+) -> list[AuditEntry]:
+    """Entries newest first; the next page begins before the last one's id."""
+    return await sql.read(tx, narrow, before_id, limit)

@@ -3,6 +3,7 @@
 from litestar import Router
 
 from rewards.staff import (
+    http_audit,
     http_auth,
     http_clients,
     http_credentials,
@@ -18,6 +19,7 @@ ROUTER = Router(
     path="/",
     security=SECURITY,
     route_handlers=[
+        http_audit.ROUTER,
         http_auth.ROUTER,
         http_clients.ROUTER,
         http_credentials.ROUTER,

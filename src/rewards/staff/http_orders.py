@@ -1,26 +1,68 @@
-"""Orders, as staff act upon them: retry from the pool, cancel and refund."""
+"""Orders, as staff see and act upon them: list, read, retry from the pool, cancel and refund."""
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request, Response, Router, post
+from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
+from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField, Refusal
+from rewards.core.money import to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, path_id
+from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, path_id, whole
 from rewards.infra.openapi import answers, takes
+from rewards.orders import overview
 from rewards.orders import service as orders
-from rewards.orders.model import Order, OrderNotFound
+from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
 from rewards.orders.service import BulkLimits, CancelAsk, RetryAsk
 from rewards.orders.view import OrderOut, show
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings
 from rewards.staff.model import Permission
 
+LIST_DEFAULT, LIST_MAX = 50, 500
 REASON_CHARS_MAX = 500
 ITEMS_MAX = 10_000
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class StaffOrderOut(OrderOut):
+    """An order as its client sees it, without vouchers, and what only staff may know."""
+
+    client_id: int
+    wallet_id: int
+    # Due back to the client, and not bookable yet.
+    refund_owed_amount: Decimal
+
+
+class ActOut(msgspec.Struct):
+    """Something done to the order; `path` is every STATUS·SUB_STATUS it went through."""
+
+    at: datetime
+    path: list[str]
+    actor: str
+    actor_id: int | None
+    reason: str | None
+
+
+class WholeOrderOut(StaffOrderOut):
+    history: list[ActOut]
+
+
+def _shown(order: Order, items: Sequence[Item] = ()) -> StaffOrderOut:
+    owed = to_decimal(order.refund_owed_minor, exponent_of(order.currency))
+    return StaffOrderOut(
+        **msgspec.structs.asdict(show(order, items)),
+        client_id=order.client_id,
+        wallet_id=order.wallet_id,
+        refund_owed_amount=owed,
+    )
 
 
 class RetryIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,13 +82,66 @@ RETRY = msgspec.json.Decoder(RetryIn)
 CANCEL = msgspec.json.Decoder(CancelIn)
 
 
+@get(
+    "/orders",
+    operation_id="findOrders",
+    guards=[requires(Permission.ORDERS_READ)],
+    responses=answers(list[StaffOrderOut], 400, 401, 403),
+)
+async def find_orders(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
+    """Orders of all clients, newest first, without items.
+
+    `status`, `sub_status` (any case), `client_id`; `limit` (50, at most 500); `cursor` from
+    `X-Next-Cursor`.
+    """
+    query = request.query_params
+    client = query.get("client_id")
+    limit = whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    async with db.connection() as connection:
+        page = await overview.find(
+            connection,
+            client_id=whole("ClientId", client, default=1, maximum=ID_MAX) if client else None,
+            status=_choice("Status", Status, query.get("status")),
+            sub_status=_choice("SubStatus", SubStatus, query.get("sub_status")),
+            after=query.get("cursor"),
+            limit=limit,
+        )
+    return cursor_answer(request, [_shown(order) for order in page.orders], limit, page.following)
+
+
+def _choice(field: str, kind: type[Choice], text: str | None) -> Choice | None:
+    if not text:
+        return None
+    try:
+        return kind(text.upper())
+    except ValueError:
+        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None
+
+
+@get(
+    "/orders/{order_id:str}",
+    operation_id="inspectOrder",
+    guards=[requires(Permission.ORDERS_READ)],
+    responses=answers(WholeOrderOut, 401, 403, 404),
+)
+async def inspect_order(order_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+    """One order with its items and every act upon it: who, why, and where it led. No voucher."""
+    async with db.transaction() as tx:
+        order, items, steps = await overview.read(tx, path_id(order_id, OrderNotFound))
+    history = [
+        ActOut(step.at, step.path, step.actor_kind, step.actor_id, step.reason) for step in steps
+    ]
+    shown = msgspec.structs.asdict(_shown(order, items))
+    return encode(WholeOrderOut(**shown, history=history))
+
+
 @post(
     "/orders/{order_id:str}/retry",
     status_code=200,
     operation_id="retryOrder",
     guards=[requires(Permission.ORDERS_RETRY)],
     operation_class=takes(RetryIn, required=False),
-    responses=answers(OrderOut, 400, 401, 403, 404, 409),
+    responses=answers(StaffOrderOut, 400, 401, 403, 404, 409),
 )
 async def retry_order(
     request: Request[Any, Any, Any],
@@ -66,11 +161,11 @@ async def retry_order(
     ask = RetryAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason)
     limits = BulkLimits(settings.filled_quantity_max, settings.bulk_units_max)
 
-    async def work(tx: Tx) -> Order:
+    async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await orders.retry(tx, [ask], limits, clock.now())
-        return _raised(answer)
+        return await _answered(tx, answer)
 
-    return encode(show(await db.run(work)))
+    return encode(await db.run(work))
 
 
 @post(
@@ -79,7 +174,7 @@ async def retry_order(
     operation_id="cancelOrder",
     guards=[requires(Permission.ORDERS_CANCEL)],
     operation_class=takes(CancelIn),
-    responses=answers(OrderOut, 400, 401, 403, 404, 409),
+    responses=answers(StaffOrderOut, 400, 401, 403, 404, 409),
 )
 async def cancel_order(
     request: Request[Any, Any, Any],
@@ -101,11 +196,11 @@ async def cancel_order(
     item_ids = _item_ids(body.item_ids)
     ask = CancelAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason, item_ids)
 
-    async def work(tx: Tx) -> Order:
+    async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await orders.cancel(tx, [ask], clock.now())
-        return _raised(answer)
+        return await _answered(tx, answer)
 
-    return encode(show(await db.run(work)))
+    return encode(await db.run(work))
 
 
 def _item_ids(given: list[str] | None) -> tuple[str, ...] | None:
@@ -118,12 +213,15 @@ def _item_ids(given: list[str] | None) -> tuple[str, ...] | None:
     return tuple(given)
 
 
-def _raised(answer: Order | Refusal) -> Order:
+async def _answered(tx: Tx, answer: Order | Refusal) -> StaffOrderOut:
     if isinstance(answer, Refusal):
         raise answer
-    return answer
+    [items] = await overview.read_items(tx, [answer])
+    return _shown(answer, items)
 
 
 ROUTER = Router(
-    path="/admin/api/v1", tags=["Orders (staff)"], route_handlers=[retry_order, cancel_order]
+    path="/admin/api/v1",
+    tags=["Orders (staff)"],
+    route_handlers=[find_orders, inspect_order, retry_order, cancel_order],
 )

@@ -1,11 +1,11 @@
-"""Clients' money, as staff may touch it: open a wallet, top one up."""
+"""Clients' money, as staff may touch it: see wallets, open one, top one up."""
 
 from collections.abc import Collection
 from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, Router, post
+from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from rewards.audit import service as audit
@@ -177,6 +177,22 @@ def _topped_up(wallet: Wallet, ask: TopUp, posted: Posted, who: Caller) -> Audit
     )
 
 
+@get(
+    "/clients/{client_id:str}/wallets",
+    operation_id="listClientWallets",
+    guards=[requires(Permission.WALLETS_READ)],
+    responses=answers(list[WalletOut], 401, 403, 404),
+)
+async def list_wallets(client_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+    """A client's wallets, closed ones too."""
+    number = path_id(client_id, ClientNotFound)
+    async with db.connection() as connection:
+        if (await clients.read(connection, [number])) == [None]:
+            raise ClientNotFound
+        found = await wallets.list_for_client(connection, number)
+    return encode([WalletOut.of(wallet) for wallet in found])
+
+
 @post(
     "/clients/{client_id:str}/wallets",
     status_code=201,
@@ -237,5 +253,7 @@ def _optional_minor(field: str, raw: msgspec.Raw, currency: str) -> int | None:
 
 
 ROUTER = Router(
-    path="/admin/api/v1", tags=["Wallets (staff)"], route_handlers=[top_up, open_wallet]
+    path="/admin/api/v1",
+    tags=["Wallets (staff)"],
+    route_handlers=[top_up, list_wallets, open_wallet],
 )
