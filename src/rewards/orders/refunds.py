@@ -174,10 +174,11 @@ def _named_items(
         return InvalidField("ItemIds", "required")
     by_position = {item.position: item for item in items}
     chosen: dict[int, Item] = {}
-    for public_id in item_ids:
+    for index, public_id in enumerate(item_ids):
         item = by_position.get(model.item_position(order.id, public_id) or 0)
         if item is None:
-            return InvalidField("ItemIds", "unknown", details={"item_id": public_id})
+            # Which one, not what it says: somebody may have pasted a code.
+            return InvalidField("ItemIds", "unknown", details={"index": index})
         if item.status not in (ItemStatus.PENDING, ItemStatus.DELIVERED):
             return OrderNotCancellable(order.state, f"item {public_id} is {item.status}")
         chosen[item.position] = item
