@@ -10,6 +10,7 @@ import tempfile
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -81,7 +82,7 @@ async def test_no_secret_is_found_where_it_does_not_belong(house: House) -> None
             for hit in sweep.text(f"{reply.what} {reply.status}", reply.headers)
             + ([] if reply.own else sweep.text(f"{reply.what} {reply.status}", reply.body))
         ],
-        "logs": sweep.text("output", house.process.output()),
+        "logs": sweep.text("output", but_once(house.process.output(), card)),
         "tables": await tables(owner, sweep),
         "dump": sweep.text("pg_dump", await dump(house.home, card["database_url"])),
         "temporary": [hit for name, held in watch.seen.items() for hit in sweep.text(name, held)]
@@ -117,6 +118,14 @@ def test_the_sweep_finds_what_it_is_meant_to_find(tmp_path: Path) -> None:
     (tmp_path / "c.bin").write_bytes(b"nothing")
     assert sweep.folder(tmp_path) == ["a.bin: mark", "b.bin: mark"]
     assert sweep.text("log", b"a token of somebody's") == ["log: token"]
+
+
+def but_once(output: str, card: dict[str, Any]) -> str:
+    """The output without the one announcement of what was just made (spec.md §10)."""
+    made = [card["client"]["api_secret"], card["client"]["password"]]
+    for word in [*made, *(person["password"] for person in card["staff"].values())]:
+        output = output.replace(word, "", 1)
+    return output
 
 
 def database_passwords(home: Path) -> dict[str, str]:
