@@ -1,5 +1,6 @@
 """Calls a served API over a real socket, and tells whether the database changed meanwhile."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,9 +68,15 @@ class Api:
     ) -> Answer:
         """`shown`: who calls; the sandbox's client with its API key unless said otherwise."""
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
-        sent = {**(self.key if shown is None else shown), **JSON_TYPE, **(headers or {})}
+        sent = {
+            "Content-Length": str(len(data or b"")),
+            **(self.key if shown is None else shown),
+            **JSON_TYPE,
+            **(headers or {}),
+        }
+        file = io.BytesIO(data) if data else data
         async with self.session.request(
-            method, self.url + path, data=data, headers=sent, allow_redirects=False
+            method, self.url + path, data=file, headers=sent, allow_redirects=False
         ) as answer:
             text = (await answer.read()).decode("utf-8")
             return Answer(answer.status, answer.headers.copy(), text)

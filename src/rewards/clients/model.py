@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from rewards.core.errors import Conflict, InvalidField, NotFound
+from rewards.core.text import printable
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -191,8 +192,7 @@ def check_client(
     if name is not None:
         if not name.strip():
             raise InvalidField("Name", "required")
-        if len(name) > NAME_CHARS_MAX:
-            raise InvalidField("Name", "max")
+        printable("Name", name, NAME_CHARS_MAX)
     if limits is not None:
         for label, value in (
             ("OrdersPerMinute", limits.per_minute),

@@ -12,8 +12,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def write(last: Order) -> str:
     """The cursor that continues after `last`."""
-    micros = (last.placed_at - EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(f"{micros}.{last.id}".encode()).decode().rstrip("=")
+    return _text((last.placed_at - EPOCH) // timedelta(microseconds=1), last.id)
+
+
+def _text(micros: int, order_id: int) -> str:
+    return base64.urlsafe_b64encode(f"{micros}.{order_id}".encode()).decode().rstrip("=")
 
 
 def read(text: str) -> tuple[datetime, int]:
@@ -22,13 +25,10 @@ def read(text: str) -> tuple[datetime, int]:
         if len(text) > CURSOR_LENGTH_MAX:
             raise ValueError("too long")
         padded = text + "=" * (-len(text) % 4)
-        micros, order_id = base64.b64decode(padded, altchars=b"-_", validate=True).split(b".")
-        return EPOCH + timedelta(microseconds=int(micros)), _bigint(int(order_id))
+        parts = base64.b64decode(padded, altchars=b"-_", validate=True).split(b".")
+        micros, order_id = map(int, parts)
+        if micros < 0 or not 0 < order_id < 2**63 or _text(micros, order_id) != text:
+            raise ValueError("not ours")
+        return EPOCH + timedelta(microseconds=micros), order_id
     except (ValueError, OverflowError):
         raise InvalidField("Cursor", "format") from None
-
-
-def _bigint(value: int) -> int:
-    if not 0 < value < 2**63:
-        raise ValueError("no id")
-    return value

@@ -154,10 +154,12 @@ async def _place(request: Request[Any, Any, Any], principal: Principal, orders: 
 
 
 def _key_use(request: Request[Any, Any, Any], principal: Principal, raw: bytes) -> KeyUse | None:
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    keys = request.headers.getall("idempotency-key", [])
+    if not keys:
         return None
-    return KeyUse(principal.client_id, idempotency.validate(key), idempotency.fingerprint(raw))
+    if len(keys) > 1:
+        raise InvalidField("Idempotency-Key", "one")
+    return KeyUse(principal.client_id, idempotency.validate(keys[0]), idempotency.fingerprint(raw))
 
 
 def _ask(

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Request, Response, Router, post
 
 from rewards.core.errors import InvalidField
+from rewards.core.text import printable
 from rewards.infra.http import answer_with, decode, encode
 from rewards.infra.openapi import answers, takes
 from rewards.staff import service
@@ -57,8 +58,7 @@ async def log_in(request: Request[Any, Any, Any], gate: GivenGate) -> Response[b
     for field, value in (("Username", body.username), ("Password", body.password)):
         if not value:
             raise InvalidField(field, "required")
-        if len(value) > CHARS_MAX:
-            raise InvalidField(field, "max")
+        printable(field, value, CHARS_MAX)
     session = await gate.log_in(request.scope, body.username, body.password)
     out = LoginOut(
         session.access_token, session.access_expires_at, session.staff.role, session.staff.id

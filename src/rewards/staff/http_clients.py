@@ -1,8 +1,9 @@
 """Clients, as staff see and change them: limits, credentials, logins."""
 
+import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, get, patch, post
@@ -20,6 +21,7 @@ from rewards.clients.model import (
     NewClient,
 )
 from rewards.core.errors import InvalidField
+from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
 from rewards.infra.openapi import answers, takes
@@ -29,6 +31,24 @@ from rewards.staff.model import Permission
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 NAME_CHARS_MAX = 200
+# A JSON number or a string of one; what it may be, `check_client` says.
+PERCENT_TEXT = re.compile(r'("?)-?[0-9]{1,20}(\.[0-9]{1,20})?\1', re.ASCII)
+Percent = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        extra_json_schema={
+            "type": ["number", "null"],
+            "minimum": 0,
+            "maximum": 100,
+            "description": "Percent charged on top when an order needs FX",
+            "examples": [1.5],
+        }
+    ),
+]
+
+
+def _absent() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
 
 
 class LimitsIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,6 +69,16 @@ class LimitsIn(msgspec.Struct, forbid_unknown_fields=True):
         )
 
 
+def _percent(raw: msgspec.Raw) -> Decimal | None:
+    """None for null; its bounds are the client's to check."""
+    text = bytes(raw).decode()
+    if text == "null":
+        return None
+    if not PERCENT_TEXT.fullmatch(text):
+        raise InvalidField("ConversionFeePercent", "format")
+    return Decimal(text.strip('"'))
+
+
 def _or(given: int | None, else_: int) -> int:
     return else_ if given is None else given
 
@@ -60,7 +90,7 @@ class NewClientIn(msgspec.Struct, forbid_unknown_fields=True):
     limits: LimitsIn = msgspec.field(default_factory=LimitsIn)
     allowed_ips: list[str] = []
     # Charged on top when an order needs FX.
-    conversion_fee_percent: Decimal = Decimal(0)
+    conversion_fee_percent: Percent = msgspec.field(default_factory=_absent)
 
 
 class ClientChangeIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,7 +100,7 @@ class ClientChangeIn(msgspec.Struct, forbid_unknown_fields=True):
     status: str | None = None
     limits: LimitsIn | None = None
     allowed_ips: list[str] | None = None
-    conversion_fee_percent: Decimal | None = None
+    conversion_fee_percent: Percent = msgspec.field(default_factory=_absent)
 
 
 class LimitsOut(msgspec.Struct):
@@ -124,9 +154,7 @@ async def list_clients(request: Request[Any, Any, Any], db: GivenDatabase) -> Re
     """Clients by id; `name` finds a part of a name in any case; `page`, `limit` (50, max 500)."""
     query = request.query_params
     ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    name = query.get("name")
-    if name is not None and len(name) > NAME_CHARS_MAX:
-        raise InvalidField("Name", "max")
+    name = printable("Name", query["name"], NAME_CHARS_MAX) if query.get("name") else None
     async with db.connection() as connection:
         page = await clients.list_clients(connection, ask, name=name)
     return page_answer(request, page, [ClientOut.of(client) for client in page.items])
@@ -166,7 +194,7 @@ async def create_client(
         name=body.name,
         limits=body.limits.over(Limits()),
         allowed_ips=tuple(body.allowed_ips),
-        conversion_fee_percent=body.conversion_fee_percent,
+        conversion_fee_percent=_percent(body.conversion_fee_percent) or Decimal(0),
         **({} if quantity is None else {"max_quantity": quantity}),
     )
 
@@ -219,7 +247,7 @@ def _wanted(body: ClientChangeIn, before: Client) -> ClientChange:
         status=status,
         limits=None if body.limits is None else body.limits.over(before.limits),
         max_quantity=None if body.limits is None else body.limits.max_quantity,
-        conversion_fee_percent=body.conversion_fee_percent,
+        conversion_fee_percent=_percent(body.conversion_fee_percent),
         allowed_ips=None if body.allowed_ips is None else tuple(body.allowed_ips),
     )
 
