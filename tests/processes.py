@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 START_TIMEOUT_S = 30.0
@@ -35,7 +37,6 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 _running: set["Process"] = set()
-_logs: list[Path] = []
 
 
 @dataclass(eq=False, slots=True)
@@ -90,6 +91,12 @@ class Process:
         _running.discard(self)
 
 
+@lru_cache
+def _logs() -> Path:
+    """A folder of this session, under a name that conftest sweeps when the session was killed."""
+    return Path(tempfile.mkdtemp(prefix=f"rewards-test-{os.getpid()}-logs-"))
+
+
 async def start(
     command: Sequence[str],
     env: Mapping[str, str] | None = None,
@@ -101,7 +108,7 @@ async def start(
 
     Raises AssertionError with the output when it exits before that or takes longer.
     """
-    descriptor, log = tempfile.mkstemp(prefix="rewards-process-", suffix=".log")
+    descriptor, log = tempfile.mkstemp(suffix=".log", dir=_logs())
     with os.fdopen(descriptor, "wb") as out:
         popen = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", TIED, str(os.getpid()), *command],
@@ -113,7 +120,6 @@ async def start(
         )
     process = Process(command, Path(log), popen)
     _running.add(process)
-    _logs.append(process.log)
     deadline = time.monotonic() + timeout_s
     while port is not None and not await _answers(port):
         exited, late = process.returncode is not None, time.monotonic() > deadline
@@ -149,5 +155,6 @@ def end_all() -> None:
     """Kill what still runs; also called by conftest at the end of the session."""
     for process in list(_running):
         process.end()
-    for log in _logs:
-        log.unlink(missing_ok=True)
+    if _logs.cache_info().currsize:
+        shutil.rmtree(_logs(), ignore_errors=True)
+        _logs.cache_clear()
