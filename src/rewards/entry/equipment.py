@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from rewards.catalog.catalog import Catalog
+from rewards.clients.sessions import forget_sessions
 from rewards.core.clock import Clock
 from rewards.infra import changes, idempotency, jobs
 from rewards.infra.db import Database
@@ -36,6 +37,7 @@ DEADLINES_EVERY_S = 15
 REFUNDS_EVERY_S = 300
 STUCK_EVERY_S = 3_600
 FORGET_EVERY_S = 3_600
+SESSIONS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)
 LONG_S = 900.0
 RETENTION = jobs.declare("infra.retention")
@@ -127,11 +129,13 @@ def stock(catalog: Catalog) -> Equip:
 
 
 def caches(worker: Worker, context: Context) -> None:
-    """Forget announcements that every process has long heard."""
+    """Forget announcements that every process has long heard, and sessions long over."""
 
     async def forget() -> None:
+        now = context.clock.now()
         async with context.db.transaction() as tx:
-            await changes.forget(tx, context.clock.now() - CHANGES_KEPT)
+            await changes.forget(tx, now - CHANGES_KEPT)
+            await forget_sessions(tx, now - SESSIONS_KEPT)
 
     worker.register(FORGET_CHANGES, _alone(forget))
     worker.schedule(FORGET_CHANGES, FORGET_EVERY_S)
