@@ -1,12 +1,13 @@
 """Compares what the database holds with the oracle's copy of it, and asks the doctor."""
 
+import itertools
 from collections.abc import Iterable
 
 from rewards.entry import doctor
 from rewards.infra import checks
 from rewards.inventory import service as inventory
 from rewards.orders import sql_read
-from rewards.orders.model import Item, Order
+from rewards.orders.model import STATES, Item, Order, State, walk
 from tests.sim.market import Market
 
 
@@ -66,6 +67,15 @@ async def compare_codes(market: Market) -> None:
     assert {n: found for (n, _), found in zip(sealed, opened, strict=True)} == {
         n: unit.fields for n, unit in units.items()
     }
+
+
+async def walked(market: Market) -> set[tuple[State, State]]:
+    """Every step that stands in the history of an order, each of them legal."""
+    async with market.shop.parts.db.connection() as connection:
+        rows = await connection.fetch("SELECT DISTINCT path FROM order_transitions")
+    by_name = {str(state): state for state in STATES}
+    paths = [walk(*(by_name[name] for name in row["path"])) for row in rows]
+    return {step for path in paths for step in itertools.pairwise(path)}
 
 
 async def ask_doctor(dsn: str) -> None:

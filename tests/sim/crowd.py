@@ -83,7 +83,7 @@ class Crowd:
 
     async def place(self) -> None:
         ask = self.market.draw_ask()
-        if ask.ref is None and self.market.chance(30) and self.told.placed:
+        if ask.ref is None and self.market.chance(8) and self.told.placed:
             taken = self.dice.choice(list(self.told.placed.values())).order
             ask = self.market.shop.ask(taken.client_id, ask.product, ref=taken.ref)
         placed = await self.market.shop.parts.orders.place(ask)

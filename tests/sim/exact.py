@@ -148,7 +148,7 @@ class Exact:
 
     async def freeze_or_thaw(self) -> int:
         wallet = self.dice.choice(list(self.oracle.wallets.values()))
-        wallet.status = "FROZEN" if wallet.active and self.market.chance(50) else "ACTIVE"
+        wallet.status = "FROZEN" if wallet.active and self.market.chance(60) else "ACTIVE"
         change = StatusChange(wallet.id, WalletStatus(wallet.status))
         [answer] = await self._run(lambda tx: wallets.set_status(tx, [change]))
         assert not isinstance(answer, Refusal), answer
@@ -257,11 +257,11 @@ FILL = ("PENDING·INITIAL", "PENDING·VENDOR_ORDER_PENDING", "PARTIALLY_DELIVERE
 ACTS: dict[Callable[[Exact], Awaitable[int]], int] = {
     Exact.place: 40,
     Exact.retry: 12,
-    Exact.fill: 6,
+    Exact.fill: 4,
     Exact.cancel: 14,
     Exact.deadlines: 2,
     Exact.pay_owed: 3,
-    Exact.freeze_or_thaw: 4,
+    Exact.freeze_or_thaw: 6,
     Exact.book: 9,
     Exact.deliver_stock: 6,
     Exact.pump: 5,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from rewards.catalog.model import Denomination, Product, ShelfKey
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, UnitState
@@ -54,10 +56,13 @@ PRODUCTS: dict[int, dict[str, object]] = {
 FUNDS_MINOR = 60_000
 
 
-def seeds(count: int, first: int) -> list[int]:
-    """`count` seeds from `first` on; REWARDS_SIM_SEED=n names the only one to run again."""
+def seeds(count: int, long: int) -> list[object]:
+    """`count` seeds for every day and `long` more; REWARDS_SIM_SEED=n plays that one alone."""
     given = os.environ.get("REWARDS_SIM_SEED")
-    return [int(given)] if given else list(range(first, first + count))
+    if given:
+        return [int(given)]
+    full = [pytest.param(100 + n, marks=pytest.mark.long) for n in range(1, long + 1)]
+    return [*range(1, count + 1), *full]
 
 
 @dataclass
@@ -94,7 +99,7 @@ class Market:
             "conversion_fee_percent": self.oracle.conversion_fees[client],
             "key": self.fresh("key-key") if self.chance(50) else None,
             "ref": self._draw_ref(client) if self.chance(40) else None,
-            "wallet_id": dice.choice(list(self.oracle.wallets)) if self.chance(25) else None,
+            "wallet_id": self._draw_wallet(client) if self.chance(25) else None,
         }
         if self.chance(25):
             facts["on_partial"] = OnPartial.ALL_OR_NOTHING
@@ -113,6 +118,11 @@ class Market:
             other = replace(ask.key_use, fingerprint=b"another body")
             return replace(ask, key_use=other, quantity=ask.quantity + 1)
         return ask
+
+    def _draw_wallet(self, client: int) -> int:
+        """One of the client's own, now and then another's."""
+        own = [n for n, wallet in self.oracle.wallets.items() if wallet.client == client]
+        return self.dice.choice(own if self.chance(85) else list(self.oracle.wallets))
 
     def _draw_ref(self, client: int) -> str:
         used = [ref for owner, ref in self.oracle.refs if owner == client]
