@@ -270,6 +270,15 @@ async def test_a_stale_hint_costs_one_statement_and_no_unit(stock: Stock) -> Non
     assert await counted(stock.db, [Need(SHELF, 1)], hints) == ([[]], [sql.PICK_UNITS])
 
 
+async def test_units_that_all_or_nothing_left_are_still_the_first_to_go(stock: Stock) -> None:
+    hints = PoolHints()
+    early = await stock.fill(2, days=10)
+    assert ids(await take(stock.db, [Need(SHELF, 3, all_or_nothing=True)], hints)) == [[]]
+    late = await stock.fill(2, days=50)
+    assert ids(await take(stock.db, [Need(SHELF, 2)], hints)) == [early]
+    assert ids(await take(stock.db, [Need(SHELF, 2)], hints)) == [late]
+
+
 async def test_a_hint_lives_a_second_however_often_it_moves(stock: Stock) -> None:
     now_s = 100.0
     hints = PoolHints(lambda: now_s)

@@ -34,6 +34,11 @@ async def allocate(
     assert sum(asks.values()) <= UNITS_MAX, "a batch has a limit"
     picked = await _pick(tx, asks, now, hints)
     hands = deal(picked, needs)
+    if hints is not None:
+        # What was picked and not dealt stays in front of the next pick.
+        for need, hand in zip(needs, hands, strict=True):
+            if hand:
+                hints.moved(need.shelf, hand[-1])
     unit_ids = [unit.unit_id for hand in hands for unit in hand]
     if not unit_ids:
         return [[] for _ in needs]
@@ -57,9 +62,6 @@ async def _pick(
     if stale:
         # What the first try locked is ours and is found again, so the second answer replaces it.
         picked |= await sql.pick_units(tx, stale, [None] * len(stale), now)
-    for shelf, units in picked.items():
-        if units:
-            hints.moved(shelf, units[-1])
     return picked
 
 
