@@ -122,7 +122,8 @@ class Exact:
         return 1
 
     async def cancel(self) -> int:
-        [order_id] = self._draw_orders(1, ())
+        states = self.dice.choice(((), (*FILL, PROCESSING), (PROCESSING,)))
+        [order_id] = self._draw_orders(1, states)
         sale = self.oracle.sales.get(order_id)
         chosen = None
         if sale is not None and self.market.chance(60):
@@ -253,6 +254,7 @@ class Exact:
         await compare(self.market)
 
 
+PROCESSING = "PENDING·PROCESSING"
 FILL = ("PENDING·INITIAL", "PENDING·VENDOR_ORDER_PENDING", "PARTIALLY_DELIVERED·PARTIAL")
 ACTS: dict[Callable[[Exact], Awaitable[int]], int] = {
     Exact.place: 40,
