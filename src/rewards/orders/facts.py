@@ -57,3 +57,16 @@ def audit_fact(
         },
         reason=reason,
     )
+
+
+def opening_fact(actor: Actor, order: Order, units: int) -> AuditFact:
+    """One row of the trail: somebody was shown the codes of so many units (spec.md §4)."""
+    return AuditFact(
+        actor=actor,
+        client_id=order.client_id,
+        action="order.vouchers_opened",
+        subject_kind="order",
+        subject_id=order.id,
+        facts={"units": units},
+        reason=None,
+    )

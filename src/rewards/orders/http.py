@@ -146,7 +146,7 @@ async def _place(request: Request[Any, Any, Any], principal: Principal, orders: 
         ask = _ask(request, principal, orders, body, use)
     except Refusal:
         # The catalogue may have changed since: a repeated key still hears its first answer.
-        first = await orders.first_answer(use) if use else None
+        first = await orders.first_answer(use, actor_of(request, principal)) if use else None
         if first is None:
             raise
         return first

@@ -50,7 +50,7 @@ async def place(
     # what is read next (keys, references, funds) cannot change under us, from any process.
     locked = await wallets.lock(tx, sorted({ask.client_id for ask in asks}))
     answers: list[Placed | Refusal | None] = list(
-        await replays(tx, [ask.key_use for ask in asks], at)
+        await replays(tx, [ask.key_use for ask in asks], [ask.actor for ask in asks], at)
     )
     fresh = [n for n, answer in enumerate(answers) if answer is None]
     if fresh:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from rewards.audit import service as audit
+from rewards.core.actor import Actor
 from rewards.core.errors import Refusal
 from rewards.infra import idempotency
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.inventory.model import StoredUnit, Taken
-from rewards.orders import model, sql_read
+from rewards.orders import facts, model, sql_read
 from rewards.orders.decide import KeyUse
 from rewards.orders.model import Item, ItemStatus, Order, State
 
@@ -27,9 +29,12 @@ class Placed:
 
 
 async def replays(
-    tx: Tx, uses: Sequence[KeyUse | None], at: datetime
+    tx: Tx, uses: Sequence[KeyUse | None], actors: Sequence[Actor], at: datetime
 ) -> list[Placed | Refusal | None]:
-    """For each use: the first answer to its key, a refusal when the body differs, None when new."""
+    """For each use: the first answer to its key, a refusal when the body differs, None when new.
+
+    Codes that are shown again leave an audit row as at any other opening (spec.md §4).
+    """
     answers: list[Placed | Refusal | None] = [None] * len(uses)
     keyed = [(n, use) for n, use in enumerate(uses) if use is not None]
     stored = await idempotency.read(
@@ -46,6 +51,13 @@ async def replays(
     placed = await first_answers(tx, [first for _, first in repeated])
     for (n, _), answer in zip(repeated, placed, strict=True):
         answers[n] = answer
+    openings = [
+        facts.opening_fact(actors[n], answer.order, len(answer.units))
+        for (n, _), answer in zip(repeated, placed, strict=True)
+        if answer.units
+    ]
+    if openings:
+        await audit.record(tx, openings, at)
     return answers
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from rewards.audit import service as audit
-from rewards.audit.model import AuditFact
 from rewards.catalog.service import Catalog
 from rewards.core.actor import Actor
 from rewards.core.clock import Clock
@@ -18,10 +17,10 @@ from rewards.infra.idempotency import IdempotencyKeyInProgress
 from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import Taken
-from rewards.orders import sql_read
+from rewards.orders import facts, sql_read
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
-from rewards.orders.model import Item, ItemStatus, Order, OrderNotFound
+from rewards.orders.model import Item, ItemStatus, OrderNotFound
 from rewards.orders.placing import Sources, place
 from rewards.orders.refunds import CancelAsk, cancel, pay_owed
 from rewards.orders.replay import ROUTE, Placed, replays
@@ -94,10 +93,10 @@ class Orders:
         """Place one order through the desk. Raises its refusal, or Unavailable when it is full."""
         return await self._desk.submit(ask)
 
-    async def first_answer(self, use: KeyUse) -> Placed | None:
+    async def first_answer(self, use: KeyUse, actor: Actor) -> Placed | None:
         """The first answer to a key, or None. Raises when the key came with another body."""
         async with self.db.transaction() as tx:
-            [answer] = await replays(tx, [use], self.clock.now())
+            [answer] = await replays(tx, [use], [actor], self.clock.now())
         if isinstance(answer, Refusal):
             raise answer
         return answer
@@ -133,7 +132,9 @@ class Orders:
             stored = await inventory.read_units(tx, delivered_units(items))
             units = [unit for unit in stored if unit is not None]
             if units:
-                await audit.record(tx, [_opening(actor, order, len(units))], self.clock.now())
+                await audit.record(
+                    tx, [facts.opening_fact(actor, order, len(units))], self.clock.now()
+                )
         opened = await self._open(Taken(u.unit_id, u.expires_at, u.sealed) for u in units)
         return show(order, items, opened)
 
@@ -145,18 +146,6 @@ def delivered_units(items: Iterable[Item]) -> list[int]:
         for item in items
         if item.unit_id is not None and item.status is ItemStatus.DELIVERED
     ]
-
-
-def _opening(actor: Actor, order: Order, units: int) -> AuditFact:
-    return AuditFact(
-        actor=actor,
-        client_id=order.client_id,
-        action="order.vouchers_opened",
-        subject_kind="order",
-        subject_id=order.id,
-        facts={"units": units},
-        reason=None,
-    )
 
 
 async def history(tx: Tx, client_id: int, order_id: int) -> list[sql_read.Step]:

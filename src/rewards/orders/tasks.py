@@ -1,5 +1,6 @@
 """What the worker does for orders. Each may run twice, and be killed at any point, without harm."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,7 +10,7 @@ import structlog
 
 from rewards.core.actor import SYSTEM
 from rewards.core.clock import Clock
-from rewards.core.errors import Refusal
+from rewards.core.errors import Refusal, Unavailable
 from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
 from rewards.inventory.hints import PoolHints
@@ -46,6 +47,8 @@ class OrderTasks:
     clock: Clock
     settings: Settings
     hints: PoolHints = field(default_factory=PoolHints)
+    # Where a task that had more than RUN_MAX to look at goes on.
+    left_off: dict[str, int] = field(default_factory=dict)
 
     async def fill(self, order_ids: Sequence[int]) -> None:
         """Fill orders of 11 to 50 from the pool; one that is filled already is left alone."""
@@ -60,7 +63,7 @@ class OrderTasks:
             before = self.clock.now() - LOST_AFTER
             return await sql_read.waiting_in(tx, SubStatus.PROCESSING, before, after_id, limit)
 
-        return await self._each_chunk(lost, self._retry)
+        return await self._each_chunk("sweep", lost, self._retry)
 
     async def retry_waiting(self) -> int:
         """Look into the pool for all that waits, only where auto-retry is on (spec.md §4)."""
@@ -70,7 +73,7 @@ class OrderTasks:
         async def waiting(tx: Tx, after_id: int, limit: int) -> list[int]:
             return await sql_read.waiting_for_stock(tx, WAITING_SUB_STATUSES, after_id, limit)
 
-        return await self._each_chunk(waiting, self._retry)
+        return await self._each_chunk("retry_waiting", waiting, self._retry)
 
     async def deadlines(self) -> int:
         """Cancel and refund what its client no longer wants: `deliver_by` has passed."""
@@ -82,7 +85,7 @@ class OrderTasks:
             asks = [CancelAsk(n, SYSTEM, "deliver_by has passed") for n in order_ids]
             return await cancel(tx, asks, self.clock.now())
 
-        return await self._each_chunk(due, give_up)
+        return await self._each_chunk("deadlines", due, give_up)
 
     async def refunds_owed(self) -> int:
         """Book refunds that could not be booked before, where the wallet takes money again."""
@@ -90,7 +93,7 @@ class OrderTasks:
         async def pay(order_ids: Sequence[int], tx: Tx) -> list[Order | Refusal]:
             return await pay_owed(tx, order_ids, SYSTEM, self.clock.now())
 
-        return await self._each_chunk(sql_read.refunds_owed, pay)
+        return await self._each_chunk("refunds_owed", sql_read.refunds_owed, pay)
 
     async def report_stuck(self) -> int:
         """Say how many orders wait for more than 24 hours; somebody must look at them."""
@@ -106,15 +109,38 @@ class OrderTasks:
         asks = [RetryAsk(order_id, SYSTEM) for order_id in order_ids]
         return await retry(tx, asks, limits, self.clock.now(), self.hints)
 
-    async def _each_chunk(self, find: NextIds, act: Chunk) -> int:
-        """Act on what `find` names, a chunk a transaction; how many were acted on."""
-        after_id, acted = 0, 0
+    async def _each_chunk(self, task: str, find: NextIds, act: Chunk) -> int:
+        """Act on what `find` names, a chunk a transaction; how many were acted on.
+
+        A run that reaches RUN_MAX leaves off there, and the next one of this process goes on. An
+        order that fails keeps no other waiting; the last such problem is raised at the end.
+        """
+        after_id, acted = self.left_off.pop(task, 0), 0
+        problem: BaseException | None = None
         while acted < RUN_MAX:
             async with self.db.connection() as connection:
                 order_ids = await find(connection, after_id, CHUNK_MAX)
             if not order_ids:
                 break
             chunk = sorted(order_ids)
-            await self.db.run(partial(act, chunk))
+            problem = await self._act(chunk, act) or problem
             after_id, acted = chunk[-1], acted + len(chunk)
+        else:
+            self.left_off[task] = after_id
+        if problem is not None:
+            raise problem
         return acted
+
+    async def _act(self, chunk: Sequence[int], act: Chunk) -> BaseException | None:
+        """One transaction for all; should it fail, one for each. Answers the last failure."""
+        work = self.db.run(partial(act, chunk))
+        [outcome] = await asyncio.gather(work, return_exceptions=True)
+        if not isinstance(outcome, BaseException):
+            return None
+        if isinstance(outcome, Unavailable):
+            raise outcome
+        if len(chunk) == 1:
+            log.error("order_task_failed", order_id=chunk[0], exc_info=outcome)
+            return outcome
+        problems = [await self._act([order_id], act) for order_id in chunk]
+        return next((problem for problem in reversed(problems) if problem), None)
