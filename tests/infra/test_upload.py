@@ -74,6 +74,13 @@ async def test_a_file_arrives_as_it_was_sent(
     assert (told["filename"], told["texts"]) == ("stock.csv", {"name": "spring"})
 
 
+async def test_a_filename_keeps_only_what_can_be_stored(url: str) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a\x00b\x07c"\r\n\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    status, told = await send(url, head + b"x\r\n--b--\r\n", headers)
+    assert (status, told["filename"]) == (200, "abc")
+
+
 async def test_too_much_is_refused_before_and_while_it_is_read(url: str) -> None:
     assert (await send(url, form(b"x" * (LIMIT + 1))))[0] == 413
 

@@ -98,6 +98,9 @@ NO_CLIENTS: tuple[tuple[Any, str], ...] = (
     ({"name": "x", "status": "ACTIVE"}, "Invalid request body format"),
     ({"name": "x", "id": 7}, "Invalid request body format"),
     ({"name": " "}, "Invalid Name: required"),
+    ({"name": "a\x00b"}, "Invalid Name: printable"),
+    ({"name": "x" * 201}, "Invalid Name: max"),
+    ({"name": "x", "conversion_fee_percent": "NaN"}, "Invalid ConversionFeePercent: min"),
     ({"name": "x", "allowed_ips": ["10.0.0.1/8"]}, "Invalid AllowedIps: ip"),
     (
         {"name": "x", "limits": {"max_quantity": 0}},
@@ -262,6 +265,17 @@ async def test_somebody_is_let_in_through_the_door(house: House, admin: dict[str
     assert (await refused(house, admin, "POST", "/staff", bad, 400))["message"] == (
         "Invalid Role: oneof"
     )
+
+
+async def test_a_list_takes_no_odd_question(house: House, admin: dict[str, str]) -> None:
+    for query, message in (
+        ("name=a%00b", "Invalid Name: printable"),
+        ("name=" + "x" * 201, "Invalid Name: max"),
+        ("page=0", "Invalid Page: min"),
+        ("limit=501", "Invalid Limit: max"),
+    ):
+        answer = await house.http.get(f"{API}/clients?{query}", headers=admin)
+        assert (answer.status_code, answer.json()["message"]) == (400, message)
 
 
 async def test_the_trail_can_be_read_and_narrowed(house: House, admin: dict[str, str]) -> None:

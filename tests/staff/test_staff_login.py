@@ -58,7 +58,12 @@ async def test_whatever_is_wrong_the_answer_is_the_same(house: House, passwords:
         await service.change_staff(tx, passwords, [StaffChange(gone.id, active=False)], NOON)
     before = await house.everything()
     answers = []
-    for name, password in (("ann", "wrong password"), ("nobody", PASSWORD), ("gone", PASSWORD)):
+    for name, password in (
+        ("ann", "wrong password"),
+        ("nobody", PASSWORD),
+        ("gone", PASSWORD),
+        ("a\x00b", PASSWORD),
+    ):
         answer = await house.http.post(
             LOGIN,
             json={"username": name, "password": password},
@@ -75,6 +80,8 @@ NO_LOGINS = (
     (b'{"username": 1, "password": "x"}', "Invalid request body format"),
     (b'{"username": "a", "password": "b", "role": "admin"}', "Invalid request body format"),
     (b'{"password": "b"}', "Invalid Username: required"),
+    (b'{"username": "a\\u0000b", "password": "b"}', "Invalid Username: printable"),
+    (b'{"username": "a\\ud800b", "password": "b"}', "Invalid request body format"),
     (b'{"username": "a"}', "Invalid Password: required"),
     (b'{"username": "a", "password": "' + b"x" * 200 + b'"}', "Invalid Password: max"),
 )
@@ -175,6 +182,7 @@ async def test_people_are_created_in_order_and_refused_one_by_one(
         NewStaff("b", Role.ADMIN, PASSWORD),
         NewStaff("carl", Role.ADMIN, "short"),
         NewStaff("dora", Role.ADMIN, "elevenchars"),
+        NewStaff("dora", Role.ADMIN, "a bell \x07 rings in it"),
         NewStaff("eve", Role.FINANCE, PASSWORD),
     ]
     async with house.db.transaction() as tx:
@@ -183,6 +191,7 @@ async def test_people_are_created_in_order_and_refused_one_by_one(
     assert [type(answer) for answer in answers] == [
         Staff,
         UsernameTaken,
+        InvalidField,
         InvalidField,
         InvalidField,
         InvalidField,

@@ -11,6 +11,7 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from rewards.core.errors import InvalidBody, InvalidField, Refusal
+from rewards.core.text import UNPRINTABLE
 
 # Up to here a file stays in memory; beyond it lies in an unlinked file that nobody else can open.
 IN_MEMORY_BYTES_MAX = 4 * 1024 * 1024
@@ -124,7 +125,8 @@ class _Form:
         if self._field == self._file_field:
             if self._filename is not None:
                 raise InvalidField("File", "one")
-            self._filename = (part.filename or "")[:FILENAME_CHARS_MAX]
+            # The sender's own words; a database text cannot hold all of them.
+            self._filename = UNPRINTABLE.sub("", part.filename or "")[:FILENAME_CHARS_MAX]
         elif self._field not in self._wanted or self._field in self._texts:
             raise InvalidBody
 

@@ -6,9 +6,16 @@ from datetime import datetime
 
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
-from rewards.clients.passwords import check_password, check_username, normal_username
+from rewards.clients.passwords import (
+    PASSWORD_CHARS_MAX,
+    check_password,
+    check_username,
+    is_username,
+    normal_username,
+)
 from rewards.core.actor import SYSTEM, Actor
 from rewards.core.errors import InvalidField, Refusal
+from rewards.core.text import printable
 from rewards.infra import changes
 from rewards.infra.db import Database, Tx
 from rewards.infra.passwords import Passwords
@@ -66,6 +73,7 @@ def _check(ask: NewStaff) -> Refusal | None:
 
 def _check_password(password: str, username: str) -> None:
     check_password(password, username)
+    printable("Password", password, PASSWORD_CHARS_MAX)
     if len(password) < PASSWORD_CHARS_MIN:
         raise InvalidField("Password", "min")
 
@@ -140,6 +148,9 @@ def _changed(before: Staff, after: Staff, ask: StaffChange, actor: Actor) -> Aud
 async def find_login(db: Database, username: str, address: str | None) -> Login:
     """What a login needs to know; also for a name that nobody has, without saying so."""
     name = normal_username(username)
+    if not is_username(name):
+        # Nobody has it, and a database text may not even hold it.
+        return Login(name, None, None, False)
     async with db.connection() as connection:
         return await sql.read_login(connection, name, address)
 
