@@ -100,7 +100,7 @@ NO_CLIENTS: tuple[tuple[Any, str], ...] = (
     ({"name": " "}, "Invalid Name: required"),
     ({"name": "a\x00b"}, "Invalid Name: printable"),
     ({"name": "x" * 201}, "Invalid Name: max"),
-    ({"name": "x", "conversion_fee_percent": "NaN"}, "Invalid ConversionFeePercent: min"),
+    ({"name": "x", "conversion_fee_percent": "NaN"}, "Invalid ConversionFeePercent: format"),
     ({"name": "x", "allowed_ips": ["10.0.0.1/8"]}, "Invalid AllowedIps: ip"),
     (
         {"name": "x", "limits": {"max_quantity": 0}},
