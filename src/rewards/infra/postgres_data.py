@@ -15,6 +15,7 @@ from rewards.infra.postgres_files import (
     PostgresProblem,
     passwords,
     read_small,
+    settle,
 )
 
 INITDB_TIMEOUT_S = 120.0
@@ -80,7 +81,7 @@ def initdb(at: Place, programs: Path, lock: int, *, durable: bool) -> None:
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     else:
         locale = ["--locale=C"]
-    # A file without a name: the password is on no disk, in no list of processes.
+    # A file without a name: the password is in no list of processes, and no kill leaves it behind.
     with tempfile.TemporaryFile() as password, appending(at.log) as log:
         os.fchown(password.fileno(), at.account.uid, at.account.gid)
         password.write(passwords(at)[OWNER_ROLE].encode() + b"\n")
@@ -106,6 +107,7 @@ def initdb(at: Place, programs: Path, lock: int, *, durable: bool) -> None:
     if made.returncode != 0:
         raise PostgresProblem(f"initdb failed in {new}: {last_words(at)}")
     new.rename(at.data)
+    settle(at.home)
 
 
 def appending(log: Path) -> BinaryIO:

@@ -170,9 +170,6 @@ def _can_enter(account: Account, folder: Path) -> bool:
     return tried.returncode == 0
 
 
-# --- programs
-
-
 def bin_folder(at: Place) -> Path:
     """The installed wheel's programs, copied once to a folder of their version that nobody removes.
 
@@ -245,9 +242,6 @@ def _copy(wanted: Mapping[PurePosixPath, tuple[Path, int]], target: Path) -> Non
         shutil.rmtree(making.with_name(f"{making.name}-broken"), ignore_errors=True)
 
 
-# --- sockets
-
-
 def socket_folder(at: Place) -> Path:
     """A private folder for the socket: `run` in the home, or a short one in /tmp that stays ours.
 
@@ -286,9 +280,6 @@ def _keep_private(folder: Path, account: Account) -> bool:
     return mine and not found.st_mode & 0o077
 
 
-# --- passwords and small files
-
-
 def passwords(at: Place) -> Mapping[str, str]:
     """Role → password; made at random the first time, in a file that only its owner can read."""
     file = at.home / "postgres.json"
@@ -310,7 +301,17 @@ def passwords(at: Place) -> Mapping[str, str]:
         out.flush()
         os.fsync(out.fileno())
     Path(name).replace(file)
+    settle(at.home)
     return made
+
+
+def settle(folder: Path) -> None:
+    """Have the names in `folder` outlive a power cut, as the files under them do."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_small(path: Path) -> str:

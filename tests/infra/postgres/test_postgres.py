@@ -25,8 +25,6 @@ from tests.infra.postgres.homes import (
     word,
 )
 
-# --- from nothing
-
 
 async def test_a_server_comes_up_from_nothing_and_is_durable(fresh: Path) -> None:
     server = await ensure_server(fresh)
@@ -127,9 +125,6 @@ async def test_a_home_that_the_account_cannot_reach_works_all_the_same(
     await stop_server(closed / "home")
 
 
-# --- again
-
-
 async def test_a_second_start_keeps_the_data(home: Path, kept: Server) -> None:
     await stop_server(home)
     assert all_processes(home) == []
@@ -165,9 +160,6 @@ async def test_a_broken_copy_of_the_programs_is_made_again(
     assert not copied.resolve().is_relative_to(programs)
     (copied / "postgres").write_bytes(b"")
     assert await word(await up(home)) == "kept"
-
-
-# --- several starters
 
 
 async def test_four_starters_at_once_share_one_server(fresh: Path) -> None:

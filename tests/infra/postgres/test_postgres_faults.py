@@ -29,8 +29,6 @@ from tests.infra.postgres.homes import (
     word,
 )
 
-# --- kills
-
 
 async def test_a_killed_head_is_replaced_and_nothing_is_lost(home: Path, kept: Server) -> None:
     os.kill(head(home), signal.SIGKILL)
@@ -109,9 +107,6 @@ async def test_a_stop_ends_open_connections(home: Path, kept: Server) -> None:
     await asyncio.wait_for(stop_server(home), 5)
     connection.terminate()
     assert await word(await up(home)) == "kept"
-
-
-# --- half-made and foreign things
 
 
 @pytest.mark.parametrize("orphaned", [False, True])
