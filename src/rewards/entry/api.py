@@ -27,7 +27,8 @@ from rewards.staff import http as staff_http
 from rewards.wallets import http as wallets_http
 
 KEEP_ALIVE_S = 60
-SHUTDOWN_GRACE_S = 8
+# The rest of ten seconds is for closing, which takes long when the database does not answer.
+SHUTDOWN_GRACE_S = 5
 BACKLOG = 2048
 READY_TIMEOUT_S = 2.0
 GC_THRESHOLD = 20_000

@@ -88,6 +88,7 @@ class ChangeFeed:
             with suppress(asyncio.CancelledError):
                 await background
         if self._polling is not None:
+            self._polling.cancel()
             await asyncio.wait([self._polling])
 
     @property

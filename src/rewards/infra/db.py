@@ -17,6 +17,7 @@ Record: TypeAlias = asyncpg.Record
 
 ATTEMPT_MAX = 3
 ACQUIRE_TIMEOUT_S = 2.0
+CLOSE_TIMEOUT_S = 1.0
 # Serialization failure, deadlock: the transaction was undone and may simply run again.
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 # The server is gone, full, or busy beyond its patience. Nothing was done, unless it went away while
@@ -86,7 +87,7 @@ class Database:
 
     async def close(self) -> None:
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=5)
+            await asyncio.wait_for(self._pool.close(), CLOSE_TIMEOUT_S)
         except TimeoutError:
             self._pool.terminate()
 
@@ -94,15 +95,11 @@ class Database:
     async def connection(self) -> AsyncIterator[Tx]:
         """A connection outside any transaction: reads of one statement."""
         try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            # Giving it back may find the server gone too.
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield connection  # type: ignore[misc]
         except AWAY as away:
             raise Unavailable from away
-        try:
-            yield connection  # type: ignore[misc]
-        except AWAY as away:
-            raise Unavailable from away
-        finally:
-            await self._pool.release(connection)
 
     async def ping(self) -> None:
         """One round trip. Raises Unavailable when nobody answers."""
@@ -113,7 +110,12 @@ class Database:
     async def transaction(self) -> AsyncIterator[Tx]:
         """One unit of work: commits when the block ends, rolls back when it raises."""
         async with self.connection() as connection, connection.transaction():
-            yield connection
+            try:
+                yield connection
+            except TimeoutError:
+                # Who left a statement unanswered would let us wait as long for the rollback.
+                connection.terminate()
+                raise
 
     async def run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
         """Run `work` in a transaction, again if PostgreSQL undid it, at most ATTEMPT_MAX times."""

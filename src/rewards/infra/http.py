@@ -1,5 +1,6 @@
 """The HTTP edge every slice shares: error bodies, request ids, strict JSON, paging headers."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,8 @@ def answer_with(connection: ASGIConnection[Any, Any, Any, Any], headers: Mapping
 class RequestIds:
     """ASGI layer, outermost: puts X-Request-Id, echoed or made, on every answer.
 
-    It also adds what `answer_with` promised meanwhile.
+    It also adds what `answer_with` promised meanwhile, and answers 503 where the server gives a
+    request up because it stops.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -79,13 +81,32 @@ class RequestIds:
         REQUEST_ID.set(name)
         header = (b"x-request-id", name.encode())
 
+        begun = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 promised = cast("dict[str, Any]", scope).get("rewards_headers", ())
                 message["headers"] = [*message["headers"], header, *promised]
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            if not begun:
+                await _send_given_up(send_with_id, name)
+            raise
+
+
+async def _send_given_up(send: Send, name: str) -> None:
+    """Whether anything was done nobody knows yet: the caller's key will tell."""
+    gone = Unavailable()
+    body = ENCODER.encode(ErrorBody(gone.error, gone.message, gone.code, name))
+    told = {"content-type": JSON, "content-length": str(len(body)), **(gone.headers or {})}
+    headers = [(key.lower().encode(), value.encode()) for key, value in told.items()]
+    await send({"type": "http.response.start", "status": gone.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def refuse(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
