@@ -25,7 +25,7 @@ async def work(context: Context, stop: asyncio.Event, equipped: Sequence[Equip])
 
     Raises JobsUnhandled when the equipment lacks a handler for a declared name.
     """
-    worker = Worker(context.dsn, context.settings)
+    worker = Worker(context.dsn, context.settings, lease_s=context.settings.job_lease_s)
     for equip in equipped:
         equip(worker, context)
     running = asyncio.create_task(worker.run(stop))

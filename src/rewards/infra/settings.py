@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     statement_timeout_s: float = 10.0
     lock_timeout_s: float = 3.0
 
+    # A killed worker's jobs run elsewhere within this, and a sixth of it.
+    job_lease_s: float = 30.0
+
 
 @lru_cache
 def from_environment() -> Settings:
