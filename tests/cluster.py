@@ -131,6 +131,10 @@ class Cluster:
             assert not late, self.worker.output()
             await asyncio.sleep(POLL_S)
 
+    async def kill_worker(self) -> None:
+        assert self.worker is not None
+        await self.worker.kill()
+
     async def buyers(self, count: int, minor: int) -> list[Buyer]:
         """Clients with `minor` US cents each, no limits that matter, and an API key."""
         ids = [await self.shop.client(minor=minor, max_quantity=1000) for _ in range(count)]
