@@ -47,5 +47,6 @@ fmt: install ## Format and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-audit: install ## Look the installed packages up in the list of known vulnerabilities
-	$(BIN)/pip-audit --skip-editable --progress-spinner off
+audit: install ## Look the locked packages up in the list of known vulnerabilities
+	@$(BIN)/uv export --quiet --locked --all-extras --no-emit-project --format requirements-txt > .venv/locked.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r .venv/locked.txt
