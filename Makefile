@@ -8,7 +8,7 @@ UV = uv>=0.13,<0.14
 BIN = .venv/bin
 .DEFAULT_GOAL := help
 .SHELLFLAGS := -eu -c
-.PHONY: help install run test gates test-long test-pg15 bench fmt audit
+.PHONY: help install run test gates test-long test-pg15 bench openapi fmt audit
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-18s %s\n' "$$name" "$$what"; done
@@ -42,6 +42,10 @@ test-pg15: install ## The tests on a throw-away cluster of Debian's PostgreSQL 1
 
 bench: install ## Measure, and print ratios
 	$(BIN)/python -m benchmarks $(ARGS)
+
+openapi: install ## Write the OpenAPI documents to docs/
+	$(BIN)/rewards openapi > docs/openapi.json
+	$(BIN)/rewards openapi --staff > docs/admin-openapi.json
 
 fmt: install ## Format and mend what can be mended
 	$(BIN)/ruff check --fix

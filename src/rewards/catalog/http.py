@@ -170,8 +170,8 @@ async def get_availability(
     "/{product_id:str}/availability",
     status_code=200,
     operation_id="checkAvailability",
-    summary="Check availability",
-    operation_class=takes(AvailabilityBody),
+    summary="Check availability with a body",
+    operation_class=takes(AvailabilityBody, needs=("denomination",)),
     responses=answers(AvailabilityShape, 400, 401, 403, 404, 503, told="Whether it can be had"),
 )
 async def check_availability(

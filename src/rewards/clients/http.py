@@ -69,7 +69,7 @@ def _tokens(session: Session) -> Response[bytes]:
     status_code=200,
     operation_id="login",
     summary="Log in",
-    operation_class=takes(LoginBody),
+    operation_class=takes(LoginBody, needs=("username", "password")),
     responses=answers(TokensAnswer, 400, 401, 429, 503, told="A new session"),
 )
 async def login(
@@ -95,7 +95,7 @@ async def login(
     status_code=200,
     operation_id="refresh",
     summary="Refresh a session",
-    operation_class=takes(RefreshBody),
+    operation_class=takes(RefreshBody, needs=("refresh_token",)),
     responses=answers(TokensAnswer, 400, 401, 503, told="A new session"),
 )
 async def refresh(

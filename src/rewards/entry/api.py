@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+from datetime import datetime
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import uvicorn
 from litestar import Litestar, Response, Router, get
 from litestar.datastructures import State
@@ -19,7 +21,7 @@ from rewards.core.errors import Unavailable
 from rewards.entry import database, reference
 from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds, encode
-from rewards.infra.openapi import DecimalsAreNumbers
+from rewards.infra.openapi import DecimalsAreNumbers, answers
 from rewards.infra.settings import Settings
 from rewards.orders import http as orders_http
 from rewards.pricing import http as pricing_http
@@ -32,6 +34,11 @@ SHUTDOWN_GRACE_S = 5
 BACKLOG = 2048
 READY_TIMEOUT_S = 2.0
 GC_THRESHOLD = 20_000
+
+
+class Health(msgspec.Struct):
+    status: str
+    time: datetime
 
 
 @get("/healthz", include_in_schema=False)
@@ -47,11 +54,17 @@ def ready_route(parts: Parts) -> Any:
         await _ask_database(parts)
         return encode({"status": "ready"})
 
-    @get("/status", tags=["Health"])
+    @get(
+        "/status",
+        operation_id="getStatus",
+        summary="Get the service's status",
+        tags=["Health"],
+        responses=answers(Health, 503, told="Orders can be placed"),
+    )
     async def status() -> Response[bytes]:
         """Public health: 200 when orders can be placed, 503 when not."""
         await _ask_database(parts)
-        return encode({"status": "ok", "time": parts.clock.now()})
+        return encode(Health("ok", parts.clock.now()))
 
     return [ready, status]
 
@@ -86,7 +99,24 @@ PROVIDED = (
 
 def build_app(parts: Parts) -> ASGIApp:
     """The application over wired parts."""
-    app = Litestar(
+    return RequestIds(build_routes(parts))
+
+
+class _Nothing:
+    """Stands for parts that nobody will ask for anything."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def build_unwired() -> Litestar:
+    """The application without its parts: it can be described, not called."""
+    return build_routes(cast("Parts", _Nothing()))
+
+
+def build_routes(parts: Parts) -> Litestar:
+    """Every route, and what its handlers are given."""
+    return Litestar(
         route_handlers=[
             alive,
             *ready_route(parts),
@@ -120,10 +150,9 @@ def build_app(parts: Parts) -> ASGIApp:
         plugins=[DecimalsAreNumbers()],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=reference.OPENAPI,
+        openapi_config=reference.config(),
         logging_config=None,
     )
-    return RequestIds(app)
 
 
 def _always(value: object) -> Provide:

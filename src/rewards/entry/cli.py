@@ -103,6 +103,17 @@ def add_staff(
     sys.exit(asyncio.run(people.add_staff(from_environment(), username, role)))
 
 
+@app.command()
+def openapi(
+    staff: Annotated[bool, typer.Option("--staff", help="The staff's document.")] = False,
+) -> None:
+    """Print the OpenAPI document, as the API serves it."""
+    from rewards.entry import reference
+    from rewards.entry.api import build_unwired
+
+    typer.echo(reference.printed(build_unwired(), staff=staff))
+
+
 def main() -> None:
     """The `rewards` script."""
     app()

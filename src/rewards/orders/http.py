@@ -35,7 +35,7 @@ from rewards.infra.http import (
     request_id,
     whole,
 )
-from rewards.infra.openapi import answers, takes
+from rewards.infra.openapi import PAGE, answers, asks, choice, takes, whole_number
 from rewards.orders import cursor, service, sql_read
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.model import (
@@ -116,7 +116,7 @@ def actor_of(request: Request[Any, Any, Any], principal: Principal) -> Actor:
     before_request=requires("orders:write"),
     operation_id="createOrder",
     summary="Place an order",
-    operation_class=takes(CreateOrder),
+    operation_class=takes(CreateOrder, needs=("product_id", "denomination", "quantity")),
     responses=answers(OrderOut, 400, 401, 403, 404, 409, 413, 422, 429, 503, told="The order"),
 )
 async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -200,6 +200,31 @@ def _ask(
     "/orders",
     guards=[requires("orders:read")],
     operation_id="listOrders",
+    operation_class=asks(
+        {
+            "page": PAGE,
+            "limit": whole_number("Orders a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "cursor": {
+                "type": "string",
+                "maxLength": 64,
+                "description": "`X-Next-Cursor` of the page before, for deep paging",
+            },
+            "status": choice(Status, "In any case"),
+            "sub_status": choice(SubStatus, "In any case"),
+            "product_id": whole_number("Of this product", maximum=ID_MAX),
+            "ref": {
+                "type": "string",
+                "maxLength": REF_LENGTH_MAX,
+                "description": "With this reference",
+            },
+            "placed_from": {
+                "type": "string",
+                "format": "date-time",
+                "description": "Placed then or later",
+            },
+            "placed_to": {"type": "string", "format": "date-time", "description": "Placed before"},
+        }
+    ),
     summary="List orders",
     responses=answers(list[OrderOut], 400, 401, 403, 503, told="A page of orders"),
 )
@@ -263,6 +288,12 @@ def _optional_id(field: str, text: str | None) -> int | None:
     "/orders/summary",
     guards=[requires("orders:read")],
     operation_id="summariseOrders",
+    operation_class=asks(
+        {
+            "from": {"type": "string", "format": "date", "description": "First UTC day, included"},
+            "to": {"type": "string", "format": "date", "description": "Last UTC day, included"},
+        }
+    ),
     summary="Summarise orders",
     responses=answers(list[SummaryLine], 400, 401, 403, 503, told="The pipeline at a glance"),
 )

@@ -40,8 +40,25 @@ MOBILE_NUMBER = re.compile(r"[0-9]{4,15}", re.ASCII)
 
 # What the reader of the OpenAPI document is told; the rules themselves are in `check`.
 ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": ID_MAX, "examples": [6]}
-AMOUNT: dict[str, Any] = {"type": ["number", "string"], "examples": [25.00, "25.00"]}
-QUANTITY: dict[str, Any] = {"type": "integer", "minimum": 1, "examples": [5]}
+AMOUNT: dict[str, Any] = {
+    "description": "Face value of one voucher, in the product's currency; a number, or its text",
+    "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "[0-9]"}],
+    "examples": [25.00],
+}
+QUANTITY: dict[str, Any] = {
+    "description": "How many vouchers",
+    "type": "integer",
+    "minimum": 1,
+    "examples": [5],
+}
+
+
+def _shape(description: str, example: Any = None, **schema: Any) -> Any:
+    """How an optional field shows in the document."""
+    told = {"description": description, **schema}
+    return msgspec.Meta(
+        extra_json_schema=told if example is None else told | {"examples": [example]}
+    )
 
 
 class Mobile(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,14 +77,36 @@ class CreateOrder(msgspec.Struct, forbid_unknown_fields=True):
         default_factory=msgspec.Raw
     )
     quantity: Annotated[int | None, msgspec.Meta(extra_json_schema=QUANTITY)] = None
-    wallet_id: int | None = None
-    ref: str | None = None
-    email: str | None = None
-    mobile: Mobile | None = None
-    metadata: dict[str, str] | None = None
-    on_partial: str | None = None
-    deliver_by: str | None = None
-    claim_password: str | None = None
+    wallet_id: Annotated[
+        int | None, _shape("The wallet to pay from; chosen for you if left out", minimum=1)
+    ] = None
+    ref: Annotated[
+        str | None,
+        _shape("Yours, unique; made if left out", "CLIENT_REF_123456", minLength=1, maxLength=128),
+    ] = None
+    email: Annotated[
+        str | None,
+        _shape("Whom to send the vouchers", "customer@example.com", format="email", maxLength=254),
+    ] = None
+    mobile: Annotated[Mobile | None, _shape("Whom a recharge is for")] = None
+    metadata: Annotated[
+        dict[str, str] | None,
+        _shape("At most 20 pairs of yours, kept with the order", {"campaign": "spring"}),
+    ] = None
+    on_partial: Annotated[
+        str | None,
+        _shape(
+            "When the pool has only some: KEEP them, or ALL_OR_NOTHING waits; in any case",
+            enum=[*OnPartial, None],
+        ),
+    ] = None
+    deliver_by: Annotated[
+        str | None,
+        _shape("Cancel and refund what is not delivered by then", format="date-time"),
+    ] = None
+    claim_password: Annotated[
+        str | None, _shape("For products whose claim links are PROTECTED; refused for others")
+    ] = None
 
 
 DECODER = msgspec.json.Decoder(CreateOrder)

@@ -106,7 +106,7 @@ class ChargesAnswer(msgspec.Struct):
     status_code=200,
     operation_id="quoteCharges",
     summary="Calculate charges",
-    operation_class=takes(ChargesBody),
+    operation_class=takes(ChargesBody, needs=("denomination", "quantity")),
     responses=answers(ChargesAnswer, 400, 401, 403, 404, 503, told="What the order would cost"),
 )
 async def quote_charges(

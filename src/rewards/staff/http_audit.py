@@ -10,7 +10,7 @@ from rewards.audit import service as audit
 from rewards.audit.model import AuditEntry, AuditFilter
 from rewards.core.text import printable
 from rewards.infra.http import ID_MAX, cursor_answer, whole
-from rewards.infra.openapi import answers
+from rewards.infra.openapi import answers, asks, whole_number
 from rewards.staff.auth import requires
 from rewards.staff.given import GivenDatabase
 from rewards.staff.model import Permission
@@ -57,6 +57,25 @@ class AuditOut(msgspec.Struct):
 @get(
     "/audit",
     operation_id="readAuditTrail",
+    operation_class=asks(
+        {
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "cursor": whole_number("`X-Next-Cursor` of the page before", maximum=ID_MAX),
+            "subject_kind": {
+                "type": "string",
+                "maxLength": WORD_CHARS_MAX,
+                "description": "Such as `order`",
+            },
+            "subject_id": whole_number("Of this subject", maximum=ID_MAX),
+            "action": {
+                "type": "string",
+                "maxLength": WORD_CHARS_MAX,
+                "description": "Such as `order.cancelled`",
+            },
+            "client_id": whole_number("About this client", maximum=ID_MAX),
+            "staff_id": whole_number("Done by this member of staff", maximum=ID_MAX),
+        }
+    ),
     guards=[requires(Permission.AUDIT_READ)],
     responses=answers(list[AuditOut], 400, 401, 403),
 )

@@ -44,7 +44,7 @@ LOGIN = msgspec.json.Decoder(LoginIn)
     status_code=200,
     operation_id="staffLogin",
     security=[{}],
-    operation_class=takes(LoginIn),
+    operation_class=takes(LoginIn, needs=("username", "password")),
     responses=answers(LoginOut, 400, 401, 429, 503, told="Logged in"),
 )
 async def log_in(request: Request[Any, Any, Any], gate: GivenGate) -> Response[bytes]:

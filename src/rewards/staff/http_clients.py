@@ -24,7 +24,7 @@ from rewards.core.errors import InvalidField
 from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
-from rewards.infra.openapi import answers, takes
+from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase
 from rewards.staff.model import Permission
@@ -147,6 +147,17 @@ CLIENT_CHANGE = msgspec.json.Decoder(ClientChangeIn)
 @get(
     "/clients",
     operation_id="listClients",
+    operation_class=asks(
+        {
+            "page": PAGE,
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "name": {
+                "type": "string",
+                "maxLength": NAME_CHARS_MAX,
+                "description": "A part of the name, in any case",
+            },
+        }
+    ),
     guards=[requires(Permission.CLIENTS_READ)],
     responses=answers(list[ClientOut], 400, 401, 403),
 )

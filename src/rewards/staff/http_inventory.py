@@ -15,7 +15,7 @@ from rewards.core.errors import InvalidField
 from rewards.core.text import printable
 from rewards.infra.db import Database, Tx
 from rewards.infra.http import ID_MAX, encode, path_id, whole
-from rewards.infra.openapi import answers, takes_file
+from rewards.infra.openapi import answers, asks, takes_file, whole_number
 from rewards.infra.upload import Upload, receive
 from rewards.inventory import service as inventory
 from rewards.inventory.model import Batch, BatchNotFound, BatchSource, BatchState, BatchStatus
@@ -89,7 +89,15 @@ def _reject(row: RejectedRow) -> RejectOut:
     operation_id="importStock",
     guards=[requires(Permission.INVENTORY_IMPORT)],
     request_max_body_size=None,
-    operation_class=takes_file({"name": "What to call the batch; the file's name if left out"}),
+    operation_class=takes_file(
+        {"name": "What to call the batch; the file's name if left out"},
+        query={
+            "wait": {
+                "type": "boolean",
+                "description": "true: answer when every row was read, however many",
+            }
+        },
+    ),
     responses=answers(BatchOut, 400, 401, 403, 413, 503, status=202, told="Import started")
     | answers(BatchOut, told="Imported, with the whole report"),
 )
@@ -163,6 +171,14 @@ def _flag(field: str, text: str | None) -> bool:
 @get(
     "/inventory/batches",
     operation_id="listBatches",
+    operation_class=asks(
+        {
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "before": whole_number(
+                "Below this id: the last one of the page before", maximum=ID_MAX
+            ),
+        }
+    ),
     guards=[requires(Permission.INVENTORY_READ)],
     responses=answers(list[BatchOut], 400, 401, 403),
 )
@@ -190,6 +206,14 @@ async def get_batch(batch_id: FromPath[str], db: GivenDatabase) -> Response[byte
 @get(
     "/inventory/batches/{batch_id:str}/rows",
     operation_id="listRejectedRows",
+    operation_class=asks(
+        {
+            "limit": whole_number("Rows a page", maximum=REPORT_MAX, default=REPORT_DEFAULT),
+            "after": whole_number(
+                "Below this row: the last one of the page before", maximum=2**31 - 1
+            ),
+        }
+    ),
     guards=[requires(Permission.INVENTORY_READ)],
     responses=answers(list[RejectOut], 400, 401, 403, 404),
 )

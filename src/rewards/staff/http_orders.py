@@ -16,7 +16,7 @@ from rewards.core.money import to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, path_id, whole
-from rewards.infra.openapi import answers, takes
+from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.orders import overview
 from rewards.orders import service as orders
 from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
@@ -85,6 +85,19 @@ CANCEL = msgspec.json.Decoder(CancelIn)
 @get(
     "/orders",
     operation_id="findOrders",
+    operation_class=asks(
+        {
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "cursor": {
+                "type": "string",
+                "maxLength": 64,
+                "description": "`X-Next-Cursor` of the page before",
+            },
+            "status": choice(Status, "In any case"),
+            "sub_status": choice(SubStatus, "In any case"),
+            "client_id": whole_number("Of this client", maximum=ID_MAX),
+        }
+    ),
     guards=[requires(Permission.ORDERS_READ)],
     responses=answers(list[StaffOrderOut], 400, 401, 403),
 )
@@ -173,7 +186,7 @@ async def retry_order(
     status_code=200,
     operation_id="cancelOrder",
     guards=[requires(Permission.ORDERS_CANCEL)],
-    operation_class=takes(CancelIn),
+    operation_class=takes(CancelIn, needs=("reason",)),
     responses=answers(StaffOrderOut, 400, 401, 403, 404, 409),
 )
 async def cancel_order(

@@ -14,7 +14,7 @@ from rewards.core.errors import InvalidField
 from rewards.core.money import to_decimal
 from rewards.infra import jobs
 from rewards.infra.http import ID_MAX, decode, encode, whole
-from rewards.infra.openapi import answers, takes
+from rewards.infra.openapi import answers, asks, takes, whole_number
 from rewards.inventory import service as inventory
 from rewards.inventory.model import PumpReport, ShelfDepth, ShelfPumped
 from rewards.staff.auth import caller, requires
@@ -107,6 +107,7 @@ PUMP = msgspec.json.Decoder(PumpIn)
     "/inventory/pump",
     status_code=200,
     operation_id="pump",
+    summary="Pump stock into the pool",
     guards=[requires(Permission.INVENTORY_PUMP)],
     operation_class=takes(PumpIn, required=False),
     responses=answers(PumpOut, 400, 401, 403, 503),
@@ -155,6 +156,7 @@ def _pumped(
 @get(
     "/inventory/depth",
     operation_id="getDepth",
+    operation_class=asks({"product_id": whole_number("Of this product", maximum=ID_MAX)}),
     guards=[requires(Permission.INVENTORY_READ)],
     responses=answers(list[DepthOut], 400, 401, 403),
 )

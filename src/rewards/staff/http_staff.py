@@ -11,7 +11,7 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.page import Page
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
-from rewards.infra.openapi import answers, takes
+from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
 from rewards.staff import service
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase, GivenGate, GivenPasswords
@@ -59,8 +59,14 @@ STAFF_CHANGE = msgspec.json.Decoder(StaffChangeIn)
 @get(
     "/staff",
     operation_id="listStaff",
+    operation_class=asks(
+        {
+            "page": PAGE,
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+        }
+    ),
     guards=[requires(Permission.STAFF_READ)],
-    responses=answers(list[StaffOut], 401, 403),
+    responses=answers(list[StaffOut], 400, 401, 403),
 )
 async def list_staff(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
     """Everybody, in order of id; `page` and `limit` (50, at most 500)."""

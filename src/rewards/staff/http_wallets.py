@@ -110,7 +110,7 @@ NEW_WALLET = msgspec.json.Decoder(NewWalletIn)
     status_code=200,
     operation_id="topUpWallet",
     guards=[requires(Permission.WALLETS_TOP_UP)],
-    operation_class=takes(TopUpIn),
+    operation_class=takes(TopUpIn, needs=("amount",)),
     responses=answers(ToppedUpOut, 400, 401, 403, 404, 409),
 )
 async def top_up(

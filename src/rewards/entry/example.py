@@ -1,0 +1,145 @@
+"""Examples for the OpenAPI documents: refusals as the code words them, bodies as a sandbox gave."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from rewards.catalog.http_reference import CategoryNotFound, SubcategoryNotFound
+from rewards.catalog.model import DenominationNotAvailable, ProductNotFound, QuantityTooLarge
+from rewards.clients.model import ClientNotFound, CredentialNotFound, UsernameTaken
+from rewards.core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidBody,
+    InvalidField,
+    NotFound,
+    Refusal,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
+from rewards.infra.idempotency import IdempotencyKeyInProgress, IdempotencyKeyReused
+from rewards.infra.upload import BodyTooLarge
+from rewards.inventory.model import BatchNotFound
+from rewards.orders.model import (
+    DuplicateReference,
+    OrderNotCancellable,
+    OrderNotFound,
+    OrderNotRetryable,
+    State,
+    Status,
+    SubStatus,
+    WalletNotActive,
+)
+from rewards.staff.model import LastAdmin, StaffNotFound
+from rewards.staff.model import UsernameTaken as StaffNameTaken
+from rewards.wallets.model import (
+    InsufficientFunds,
+    LedgerReferenceReused,
+    TransactionNotFound,
+    WalletFrozen,
+    WalletNotFound,
+)
+
+DELIVERED = State(Status.DELIVERED, SubStatus.COMPLETED)
+REQUEST_ID = "req_5f2c8e1a9b7d4c3e6f0a1b2c"
+BODIES_FILE = "examples.json"
+# Whose id the last one in a path is.
+MISSING: dict[str, type[Refusal]] = {
+    "{product_id}": ProductNotFound,
+    "{order_id}": OrderNotFound,
+    "{wallet_id}": WalletNotFound,
+    "{transaction_id}": TransactionNotFound,
+    "{category_id}": CategoryNotFound,
+    "{subcategory_id}": SubcategoryNotFound,
+    "{client_id}": ClientNotFound,
+    "{credential_id}": CredentialNotFound,
+    "{batch_id}": BatchNotFound,
+    "{staff_id}": StaffNotFound,
+}
+
+
+def error_examples(path: str, operation_id: str, status: int) -> dict[str, Any]:
+    """What this operation may refuse with this status, by code."""
+    examples: dict[str, Any] = {}
+    for refusal in _refusals(path, operation_id, status):
+        name = refusal.code
+        if name in examples:
+            name = f"{name}_{len(examples) + 1}"
+        examples[name] = {"value": _body(refusal)}
+    return examples or {"INTERNAL": {"value": _fault(operation_id)}}
+
+
+def _body(refusal: Refusal) -> dict[str, Any]:
+    body = {
+        "error": refusal.error,
+        "message": refusal.message,
+        "code": refusal.code,
+        "request_id": REQUEST_ID,
+    }
+    return body | ({"details": dict(refusal.details)} if refusal.details else {})
+
+
+def _fault(operation_id: str) -> dict[str, Any]:
+    creating = operation_id == "createOrder"
+    return {
+        "error": "InternalServerError",
+        "message": "Failed to create order" if creating else "Internal server error",
+        "code": "INTERNAL",
+        "request_id": REQUEST_ID,
+    }
+
+
+def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
+    if operation_id == "createOrder" and status in ORDER:
+        return ORDER[status]
+    if status == 404:
+        ids = [part for part in path.split("/") if part in MISSING]
+        return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
+    if status == 409:
+        return CONFLICTS.get(operation_id, GENERAL[409])
+    return GENERAL.get(status, ())
+
+
+CONFLICTS: dict[str, Sequence[Refusal]] = {
+    "addLogin": (UsernameTaken(),),
+    "createStaff": (StaffNameTaken(),),
+    "changeStaff": (LastAdmin(),),
+    "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
+    "retryOrder": (OrderNotRetryable(DELIVERED),),
+    "cancelOrder": (OrderNotCancellable(State(Status.CANCELLED, SubStatus.REFUNDED)),),
+}
+ORDER: dict[int, Sequence[Refusal]] = {
+    400: (
+        InvalidBody(),
+        InvalidField("Quantity", "min"),
+        DenominationNotAvailable(),
+        QuantityTooLarge(1000),
+        DuplicateReference(1234),
+        InsufficientFunds(),
+        WalletNotActive(),
+    ),
+    404: (ProductNotFound(), WalletNotFound()),
+    409: (IdempotencyKeyInProgress(),),
+}
+GENERAL: dict[int, Sequence[Refusal]] = {
+    400: (InvalidBody(), InvalidField("Quantity", "min")),
+    401: (Unauthorized(),),
+    403: (Forbidden(),),
+    409: (Conflict("It is not in a state that allows this"),),
+    413: (BodyTooLarge(),),
+    422: (IdempotencyKeyReused(),),
+    429: (TooManyRequests(details={"limit": 60, "per_s": 60}),),
+    503: (Unavailable(),),
+}
+
+
+@cache
+def bodies() -> dict[str, dict[str, Any]]:
+    """`request` and `response` by operation id; amounts keep their digits."""
+    text = (resources.files("rewards.entry") / BODIES_FILE).read_text("utf-8")
+    found: dict[str, dict[str, Any]] = json.loads(text, parse_float=Decimal)
+    return found
