@@ -1,7 +1,7 @@
 """The orders of `/api/v1`: place, list, get, history, summary (spec.md §2, §3)."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
@@ -20,7 +20,7 @@ from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import to_decimal
 from rewards.core.page import Page
-from rewards.core.text import printable, timestamp
+from rewards.core.text import day, printable, timestamp
 from rewards.infra import idempotency
 from rewards.infra.db import Record
 from rewards.infra.http import (
@@ -303,7 +303,8 @@ async def summarise_orders(request: Request[Any, Any, Any], orders: GivenOrders)
     `from` and `to` are UTC days (2026-11-21), both inclusive and both optional.
     """
     query = request.query_params
-    first, last = _day("From", query.get("from")), _day("To", query.get("to"))
+    first = day("From", query["from"]) if query.get("from") else None
+    last = day("To", query["to"]) if query.get("to") else None
     client_id = principal_of(request).client_id
     async with orders.db.connection() as connection:
         rows = await sql_read.summary(connection, client_id, first, last)
@@ -315,15 +316,6 @@ def _summary_line(row: Record) -> SummaryLine:
     return SummaryLine(
         row["status"], row["sub_status"], row["product_id"], row["currency"], row["orders"], amount
     )
-
-
-def _day(field: str, text: str | None) -> date | None:
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InvalidField(field, "date") from None
 
 
 @get(
