@@ -124,11 +124,11 @@ async def _bring_up(home: Path, host: str, port: int, children: list[Child]) -> 
         return 1
     put_aside(home)
     first = known_secrets(home) is None
+    # Before the API: what it serves first is what lies here, not what it has yet to hear of.
+    seeded = await seed(server.app_dsn, settings)
     for child in _children(home, host, port, server.app_dsn):
         children.append(child)
         child.start()
-    # The API comes up while the demo data is laid out; it learns of it from the change feed.
-    seeded = await seed(server.app_dsn, settings)
     if not await _ready(base_url):
         typer.echo(f"nothing answers on {base_url}", err=True)
         return 1
