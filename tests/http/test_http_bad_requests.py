@@ -110,6 +110,16 @@ async def test_a_query_that_says_nothing_sensible_is_refused(
     assert not wrong
 
 
+async def test_an_empty_parameter_counts_as_absent(api: Api) -> None:
+    for path, name, _ in QUERIES:
+        if name == "denomination":
+            continue
+        who = await api.as_staff() if path.startswith("/admin") else api.key
+        sign = "&" if "?" in path else "?"
+        answer = await api.call("GET", f"{path}{sign}{name}=", shown=who)
+        assert answer.status == 200 or "batches/1/rows" in path, (path, name, answer.text)
+
+
 @pytest.mark.parametrize("text", ["%FF", "%ED%A0%80", "%00", "%", "%zz", "a%0d%0aX-Evil:1"])
 async def test_odd_bytes_in_a_query_break_nothing(api: Api, text: str) -> None:
     for path in (f"{ORDERS}?ref={text}", f"/api/v1/products?search={text}"):
@@ -165,21 +175,31 @@ async def test_an_unknown_path_answers_404_in_the_contracts_form(api: Api, path:
         assert answer.refusal == (404, "NotFound", "Not found")
 
 
-@pytest.mark.parametrize(
-    ("path", "allowed"),
-    [
-        (ORDERS, {"GET", "POST"}),
-        (f"{ORDERS}/1", {"GET"}),
-        ("/api/v1/products", {"GET"}),
-        ("/api/v1/products/6/charges", {"POST"}),
-        ("/auth/login", {"POST"}),
-        ("/api/v1/wallets", {"GET"}),
-        ("/admin/auth/login", {"POST"}),
-        ("/admin/api/v1/clients/{client}", {"GET", "PATCH"}),
-        ("/openapi.json", {"GET"}),
-        ("/status", {"GET"}),
-    ],
-)
+METHODS = [
+    (ORDERS, {"GET", "POST"}),
+    (f"{ORDERS}/1", {"GET"}),
+    ("/api/v1/products", {"GET"}),
+    ("/api/v1/products/6/charges", {"POST"}),
+    ("/auth/login", {"POST"}),
+    ("/api/v1/wallets", {"GET"}),
+    ("/admin/auth/login", {"POST"}),
+    ("/admin/api/v1/clients/{client}", {"GET", "PATCH"}),
+    ("/openapi.json", {"GET"}),
+    ("/status", {"GET"}),
+]
+
+
+@pytest.mark.parametrize(("path", "allowed"), METHODS, ids=[path for path, _ in METHODS])
+async def test_options_names_every_method_of_a_path(api: Api, path: str, allowed: set[str]) -> None:
+    answer = await api.call("OPTIONS", at(path, api), shown={})
+    assert (answer.status, answer.text) == (204, "")
+    offered = {name.strip() for name in answer.headers["Allow"].split(",")}
+    assert offered - {"OPTIONS"} == allowed
+    assert "X-Request-Id" in answer.headers
+    assert (await api.call("OPTIONS", "/nothing")).refusal == (404, "NotFound", "Not found")
+
+
+@pytest.mark.parametrize(("path", "allowed"), METHODS, ids=[path for path, _ in METHODS])
 async def test_an_unknown_method_answers_405_and_names_the_known_ones(
     api: Api, path: str, allowed: set[str]
 ) -> None:

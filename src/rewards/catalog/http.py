@@ -152,15 +152,17 @@ async def get_availability(
     product_id: FromPath[str],
     catalog: NamedDependency[Catalog],
     pool: Pool,
-    denomination: Annotated[str | None, query("Face value", type="number")] = None,
-    quantity: Annotated[str | None, query("How many; 1 if not given", type="integer")] = None,
+    denomination: Annotated[str | None, query("Face value", type="number", examples=[25])] = None,
+    quantity: Annotated[
+        str | None, query("How many; 1 if not given", type="integer", examples=[5])
+    ] = None,
 ) -> Response[bytes]:
     """Whether an order of this denomination and quantity would be taken, and how fast it comes.
 
     A product that is not in the pool can still be ordered; it is then DELAYED.
     """
     amount = read_amount("Denomination", denomination)
-    asked = 1 if quantity is None else parse_quantity(_whole(quantity))
+    asked = 1 if not quantity else parse_quantity(_whole(quantity))
     product = _offered(catalog, product_id, principal_of(request))
     minor = amount_minor("Denomination", amount, product.exponent)
     return await _availability(request, pool, product, minor, asked)

@@ -11,7 +11,8 @@ import uvicorn
 from litestar import Litestar, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.catalog import http as catalog_http
 from rewards.catalog import http_reference
@@ -99,7 +100,36 @@ PROVIDED = (
 
 def build_app(parts: Parts) -> ASGIApp:
     """The application over wired parts."""
-    return RequestIds(build_routes(parts))
+    return RequestIds(TellsMethods(build_routes(parts)))
+
+
+class TellsMethods:
+    """ASGI layer: answers OPTIONS with every method of the path, from what a 405 says of it.
+
+    The framework's own answer forgets methods that were registered after the first.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "OPTIONS":
+            await self._app(scope, receive, send)
+            return
+        told = False
+
+        async def send_methods(message: Message) -> None:
+            nonlocal told
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                told = True
+                message["status"] = 204
+                message["headers"] = [h for h in message["headers"] if h[0].lower() == b"allow"]
+            elif told and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        # No route takes TRACE.
+        await self._app({**scope, "method": "TRACE"}, receive, send_methods)
 
 
 class _Nothing:

@@ -55,8 +55,12 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "description": "Makes the call safe to repeat: the same key and body repeat the first answer,"
     " for 30 days",
-    "schema": {"type": "string", "minLength": 8, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "example": "order-2024-0001",
+    "schema": {
+        "type": "string",
+        "minLength": 8,
+        "maxLength": 255,
+        "pattern": "^[!-~]([ -~]*[!-~])?$",
+    },
 }
 REPLAYED = {
     "Idempotent-Replayed": {
@@ -170,7 +174,10 @@ def _parameter(given: Json) -> Json:
     if given["in"] == "path":
         schema = {"type": "integer", "minimum": 1, "maximum": ID_MAX}
     description = given.get("description") or f"Id of the {given['name'].removesuffix('_id')}"
-    made = {"name": given["name"], "in": given["in"], "description": description}
+    made: Json = {"name": given["name"], "in": given["in"], "description": description}
+    if given["in"] == "query":
+        # An empty one counts as absent, everywhere.
+        made["allowEmptyValue"] = True
     if given["in"] == "path":
         made["required"] = True
         made["example"] = 6 if given["name"] == "product_id" else 1

@@ -204,7 +204,8 @@ def page_ask(number: str | None, size: str | None, *, default: int, maximum: int
 
 
 def whole(field: str, text: str | None, *, default: int, maximum: int) -> int:
-    if text is None:
+    """A positive whole number; an empty parameter counts as absent."""
+    if not text:
         return default
     if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
         raise InvalidField(field, "number")

@@ -159,7 +159,7 @@ def _small(upload: Upload) -> bool:
 
 
 def _flag(field: str, text: str | None) -> bool:
-    if text is None:
+    if not text:
         return False
     if text.lower() in TRUE:
         return True
