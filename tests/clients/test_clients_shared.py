@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -95,6 +96,19 @@ async def place(limiter: Limiter, principal: Principal) -> bool:
             return True
     except TooManyRequests:
         return False
+
+
+async def answering(limiter: Limiter) -> None:
+    """Return once the shared store counts for this process again."""
+    shared = limiter._shared
+    assert shared is not None
+    async with asyncio.timeout(UP_TIMEOUT_S):
+        while True:
+            with suppress(SharedCountsAway):
+                if not shared.resting:
+                    await shared.take("probe", "anybody", [Window(10**6, 1)])
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def test_the_answers_are_the_naive_models_by_the_servers_clock(shared: SharedCounts) -> None:
@@ -202,12 +216,11 @@ async def test_without_the_store_each_process_counts_for_itself(
     alice = replace(ALICE, limits=replace(WIDE, per_minute=10))
     assert [await place(two[0], alice) for _ in range(4)] == [True] * 4
     await store.kill()
-    begun_s = time.monotonic()
     assert [await place(two[0], alice) for _ in range(12)] == [True] * 10 + [False] * 2
     assert [await place(two[1], alice) for _ in range(12)] == [True] * 10 + [False] * 2
-    assert time.monotonic() - begun_s < 2
     await store.start()
-    await asyncio.sleep(0.35)
+    for limiter in two:
+        await answering(limiter)
     # A fresh store: what it knew is gone with it, and it counts for both again.
     answers = [await place(two[n % 2], alice) for n in range(12)]
     assert answers == [True] * 10 + [False] * 2
