@@ -10,6 +10,8 @@ import aiohttp
 
 from rewards.entry.wiring import Parts
 
+# The client library wants a larger body as a file.
+LARGE_BYTES = 500_000
 ORDERS = "/api/v1/orders"
 JSON_TYPE = {"Content-Type": "application/json"}
 TABLES = """
@@ -74,7 +76,7 @@ class Api:
             **JSON_TYPE,
             **(headers or {}),
         }
-        file = io.BytesIO(data) if data else data
+        file = io.BytesIO(data) if data and len(data) > LARGE_BYTES else data
         async with self.session.request(
             method, self.url + path, data=file, headers=sent, allow_redirects=False
         ) as answer:
