@@ -18,7 +18,6 @@ PASSES = 2
 THREADS_MAX = 2
 # More waiting than this and a login flood would only make everybody wait longer.
 WAITING_MAX = 64
-PASSWORD_BYTES_MAX = 512
 
 
 class Passwords:

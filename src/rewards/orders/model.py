@@ -270,18 +270,6 @@ def item_position(order_id: int, public_id: str) -> int | None:
     return int(tail)
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One act upon an order and the states it walked, first the one it had."""
-
-    order_id: int
-    path: tuple[State, ...]
-    actor_kind: str
-    actor_id: int | None
-    reason: str | None
-    at: datetime
-
-
 class OrderNotFound(NotFound):
     code = "ORDER_NOT_FOUND"
     default_message = "Order not found"
