@@ -16,6 +16,14 @@ async def shop(db: Database, settings: Settings) -> Shop:
 
 
 @pytest.fixture
+async def minting(shop: Shop, db: Database, settings: Settings) -> AsyncIterator[Front]:
+    """A process of a sandbox, whose vendor makes what the pool lacks."""
+    minting = await open_shop(db, settings.model_copy(update={"sandbox": True}))
+    async with Front(minting).open() as front:
+        yield front
+
+
+@pytest.fixture
 async def front(shop: Shop) -> AsyncIterator[Front]:
     async with Front(shop).open() as front:
         yield front

@@ -64,7 +64,7 @@ class Shop:
     def __init__(self, db: Database, settings: Settings) -> None:
         self.db = db
         self.feed = ChangeFeed(db)
-        self.catalog = Catalog(db, self.feed)
+        self.catalog = Catalog(db, self.feed, mints=settings.sandbox)
         self.prices = Prices(db, self.feed, settings)
 
     async def open(self) -> None:

@@ -202,7 +202,8 @@ async def test_pages_come_with_their_headers(front: Front) -> None:
 
 
 async def test_delivery_time_follows_the_pool_at_once(front: Front) -> None:
-    await front.shop.add(AMAZON, replace(JAPANESE, id=7), like_amazon(id=8, realtime=True))
+    minted = like_amazon(id=8, realtime=True, allow_auto_vendor_fulfill=True)
+    await front.shop.add(AMAZON, replace(JAPANESE, id=7), minted)
 
     async def times() -> dict[int, str]:
         body = (await front.get("/products", sort="id")).body
@@ -211,12 +212,12 @@ async def test_delivery_time_follows_the_pool_at_once(front: Front) -> None:
         ]
         return {each["id"]: each["delivery_time"] for each in body}
 
-    assert await times() == {6: "DELAYED", 7: "DELAYED", 8: "INSTANT"}
+    assert await times() == {6: "DELAYED", 7: "DELAYED", 8: "DELAYED"}
     # Any loaded unit of a ranged product will do.
     front.pool.units[ShelfKey(7, 777, "JPY")] = 1
-    assert await times() == {6: "DELAYED", 7: "INSTANT", 8: "INSTANT"}
+    assert await times() == {6: "DELAYED", 7: "INSTANT", 8: "DELAYED"}
     front.pool.units[ShelfKey(7, 777, "JPY")] = 0
-    assert await times() == {6: "DELAYED", 7: "DELAYED", 8: "INSTANT"}
+    assert await times() == {6: "DELAYED", 7: "DELAYED", 8: "DELAYED"}
 
 
 async def test_a_list_can_be_narrowed_by_delivery_time(front: Front) -> None:
@@ -316,13 +317,34 @@ async def test_one_voucher_is_meant_where_no_quantity_is_given(front: Front) -> 
         assert reply.body["delivery_time"] == "INSTANT"
 
 
-async def test_a_realtime_product_is_always_at_hand(front: Front) -> None:
-    await front.shop.add(like_amazon(realtime=True))
-    assert await available(front, "25", 900) == {
-        "is_available": True,
-        "delivery_time": "INSTANT",
-        "max_quantity": 1000,
+async def told(front: Front) -> set[str]:
+    """Every delivery time that is said of 900 vouchers of product 6, or of one."""
+    quote = await front.post("/products/6/charges", '{"denomination": 25, "quantity": 900}')
+    return {
+        (await available(front, "25", 900))["delivery_time"],
+        quote.body["delivery_time"],
+        (await front.get("/products/6")).body["delivery_time"],
+        *(each["delivery_time"] for each in (await front.get("/products")).body),
     }
+
+
+async def test_a_realtime_product_is_at_hand_where_its_codes_are_minted(
+    front: Front, minting: Front
+) -> None:
+    await front.shop.add(like_amazon(realtime=True, allow_auto_vendor_fulfill=True))
+    await minting.shop.look()
+    assert (await told(minting), await told(front)) == ({"INSTANT"}, {"DELAYED"})
+
+
+async def test_without_the_flag_a_realtime_product_is_as_fast_as_the_pool(
+    front: Front, minting: Front
+) -> None:
+    await front.shop.add(like_amazon(realtime=True))
+    await minting.shop.look()
+    assert await told(minting) == await told(front) == {"DELAYED"}
+    for shown in (front, minting):
+        shown.pool.units[ShelfKey(6, 2500, "USD")] = 900
+        assert await told(shown) == {"INSTANT"}
 
 
 UNORDERABLE: list[tuple[dict[str, str], str]] = [

@@ -90,7 +90,12 @@ def test_a_quantity_is_at_least_one(value: int | None, rule: str) -> None:
     assert parse_quantity(1) == 1
 
 
-def test_the_pool_decides_the_speed_unless_the_product_is_realtime() -> None:
-    assert speed(a_product(), 5, 5) is DeliveryTime.INSTANT
-    assert speed(a_product(), 5, 4) is DeliveryTime.DELAYED
-    assert speed(a_product(realtime=True), 5, 0) is DeliveryTime.INSTANT
+def test_the_pool_decides_the_speed() -> None:
+    assert speed(5, 5) is DeliveryTime.INSTANT
+    assert speed(5, 4) is DeliveryTime.DELAYED
+
+
+def test_only_a_realtime_product_with_the_flag_is_minted() -> None:
+    assert a_product(realtime=True, allow_auto_vendor_fulfill=True).minted
+    assert not a_product(realtime=True).minted
+    assert not a_product(allow_auto_vendor_fulfill=True).minted

@@ -10,9 +10,13 @@ from rewards.catalog.model import (
     Category,
     Country,
     Currency,
+    DeliveryTime,
+    PoolDepth,
     Product,
+    ShelfKey,
     Subcategory,
     Wording,
+    speed,
 )
 from rewards.catalog.snapshot import Snapshot
 from rewards.infra.changes import ChangeFeed
@@ -25,8 +29,9 @@ WORDING_MAX = 10_000
 class Catalog:
     """Look-ups without an await. Hold on to a product, not to the catalogue, while you decide."""
 
-    def __init__(self, db: Database, feed: ChangeFeed) -> None:
-        """Empty until `load`."""
+    def __init__(self, db: Database, feed: ChangeFeed, *, mints: bool = False) -> None:
+        """Empty until `load`. `mints`: the sandbox vendor makes what the pool lacks."""
+        self._mints = mints
         self._db = db
         self._feed = feed
         self._snapshot = Snapshot.of([], {}, {}, {}, {})
@@ -65,6 +70,19 @@ class Catalog:
         if product is None or not product.active or not product.visible_to(client_id):
             return None
         return product
+
+    def always_at_hand(self, product: Product) -> bool:
+        """Whatever the pool holds, an order of it is served in the request."""
+        return self._mints and product.minted
+
+    async def delivery_time(
+        self, pool: PoolDepth, product: Product, denomination_minor: int, quantity: int
+    ) -> DeliveryTime:
+        """How fast this quantity of one denomination comes, as things are now."""
+        if self.always_at_hand(product):
+            return DeliveryTime.INSTANT
+        [depth] = await pool.depth([ShelfKey(product.id, denomination_minor, product.currency)])
+        return speed(quantity, depth)
 
     def currency(self, code: str) -> Currency:
         """KeyError for a code that no row has."""

@@ -16,7 +16,6 @@ from rewards.catalog.model import (
     PoolDepth,
     Product,
     ProductNotFound,
-    ShelfKey,
     parse_quantity,
     speed,
 )
@@ -112,11 +111,11 @@ async def list_products(
     principal = principal_of(request)
     found = chosen(catalog.snapshot, principal.client_id, wanted)
     if wanted.delivery_time is not None:
-        times = await _times(pool, found)
+        times = await _times(catalog, pool, found)
         found = [each for each in found if times[each.id] is wanted.delivery_time]
     shown = found[ask.offset : ask.offset + ask.size]
     if wanted.delivery_time is None:
-        times = await _times(pool, shown)
+        times = await _times(catalog, pool, shown)
     body = [_shape(catalog, prices, principal, each, times[each.id]) for each in shown]
     return page_answer(request, Page(body, ask, len(found)), body)
 
@@ -137,7 +136,7 @@ async def get_product(
     """One product with its denominations, terms and redemption instructions."""
     principal = principal_of(request)
     product = _offered(catalog, product_id, principal)
-    times = await _times(pool, [product])
+    times = await _times(catalog, pool, [product])
     return encode(_shape(catalog, prices, principal, product, times[product.id]))
 
 
@@ -165,7 +164,7 @@ async def get_availability(
     asked = 1 if not quantity else parse_quantity(_whole(quantity))
     product = _offered(catalog, product_id, principal_of(request))
     minor = amount_minor("Denomination", amount, product.exponent)
-    return await _availability(request, pool, product, minor, asked)
+    return await _availability(request, catalog, pool, product, minor, asked)
 
 
 @post(
@@ -188,7 +187,7 @@ async def check_availability(
     asked = parse_quantity(body.quantity)
     product = _offered(catalog, product_id, principal_of(request))
     minor = amount_minor("Denomination", amount, product.exponent)
-    return await _availability(request, pool, product, minor, asked)
+    return await _availability(request, catalog, pool, product, minor, asked)
 
 
 def _whole(text: str) -> int:
@@ -222,25 +221,30 @@ def _shape(
     )
 
 
-async def _times(pool: PoolDepth, products: Sequence[Product]) -> dict[int, DeliveryTime]:
+async def _times(
+    catalog: Catalog, pool: PoolDepth, products: Sequence[Product]
+) -> dict[int, DeliveryTime]:
     """How fast one voucher of each product comes, whatever its denomination."""
-    asked = [product.id for product in products if not product.realtime]
+    instant = {product.id for product in products if catalog.always_at_hand(product)}
+    asked = [product.id for product in products if product.id not in instant]
     depths = await pool.product_depth(asked) if asked else {}
-    return {product.id: speed(product, 1, depths.get(product.id, 0)) for product in products}
+    times = dict.fromkeys(instant, DeliveryTime.INSTANT)
+    return times | {product_id: speed(1, depths.get(product_id, 0)) for product_id in asked}
 
 
 async def _availability(
-    request: Request[Any, Any, Any], pool: PoolDepth, product: Product, minor: int, quantity: int
+    request: Request[Any, Any, Any],
+    catalog: Catalog,
+    pool: PoolDepth,
+    product: Product,
+    minor: int,
+    quantity: int,
 ) -> Response[bytes]:
     quantity_max = product.quantity_max(principal_of(request).max_quantity)
     if not product.sells(minor):
         return encode(AvailabilityShape(False, DeliveryTime.DELAYED, quantity_max))
-    depth = 0
-    if not product.realtime:
-        [depth] = await pool.depth([ShelfKey(product.id, minor, product.currency)])
-    return encode(
-        AvailabilityShape(quantity <= quantity_max, speed(product, quantity, depth), quantity_max)
-    )
+    time = await catalog.delivery_time(pool, product, minor, quantity)
+    return encode(AvailabilityShape(quantity <= quantity_max, time, quantity_max))
 
 
 ROUTER = Router(

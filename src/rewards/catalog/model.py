@@ -273,6 +273,11 @@ class Product(ProductFacts):
     def visible_to(self, client_id: int) -> bool:
         return self.visible_by_default != (client_id in self.visibility_exceptions)
 
+    @property
+    def minted(self) -> bool:
+        """Where a sandbox vendor runs, it makes this product's codes on a miss (D1)."""
+        return self.realtime and self.allow_auto_vendor_fulfill
+
     def quantity_max(self, client_quantity_max: int) -> int:
         """The most one order of this client may ask for."""
         if self.max_quantity is None:
@@ -315,7 +320,6 @@ def parse_quantity(value: int | None) -> int:
     return value
 
 
-def speed(product: Product, quantity: int, depth: int) -> DeliveryTime:
-    """INSTANT when the loaded pool covers the quantity, or the product is always at hand (§4)."""
-    ready = product.realtime or depth >= quantity
-    return DeliveryTime.INSTANT if ready else DeliveryTime.DELAYED
+def speed(quantity: int, depth: int) -> DeliveryTime:
+    """INSTANT when the loaded pool covers the quantity (spec.md §4)."""
+    return DeliveryTime.INSTANT if depth >= quantity else DeliveryTime.DELAYED

@@ -93,7 +93,7 @@ async def open_parts(
         stack.push_async_callback(db.close)
         vault = await Vault.open_database(db, settings)
         feed = ChangeFeed(db)
-        catalog = Catalog(db, feed)
+        catalog = Catalog(db, feed, mints=settings.sandbox)
         prices = Prices(db, feed, settings)
         tokens = AccessTokens(vault)
         directory = Directory(db, vault, feed, clock, tokens)

@@ -27,7 +27,7 @@ class Mint:
         self._batch_id = batch_id
 
     def covers(self, product: Product) -> bool:
-        return self._batch_id is not None and product.realtime and product.allow_auto_vendor_fulfill
+        return self._batch_id is not None and product.minted
 
     async def mint(
         self, tx: Tx, product: Product, shelf: ShelfKey, quantity: int, at: datetime

@@ -14,12 +14,9 @@ from rewards.catalog.model import (
     DeliveryTime,
     DenominationNotAvailable,
     PoolDepth,
-    Product,
     ProductNotFound,
     QuantityTooLarge,
-    ShelfKey,
     parse_quantity,
-    speed,
 )
 from rewards.clients.auth import SECURITY, principal_of, requires
 from rewards.core.currency import exponent_of
@@ -146,7 +143,7 @@ async def quote_charges(
     quoted = prices.quote(product, minor, quantity, currency, client)
     if isinstance(quoted, Refusal):
         raise quoted
-    time = await _time(pool, product, minor, quantity)
+    time = await catalog.delivery_time(pool, product, minor, quantity)
     return encode(charges_answer(quoted, quantity_max, time))
 
 
@@ -188,13 +185,6 @@ def _wallet_id(wallet_id: int | None) -> int | None:
         if wallet_id > ID_MAX:
             raise InvalidField("WalletId", "max")
     return wallet_id
-
-
-async def _time(pool: PoolDepth, product: Product, minor: int, quantity: int) -> DeliveryTime:
-    depth = 0
-    if not product.realtime:
-        [depth] = await pool.depth([ShelfKey(product.id, minor, product.currency)])
-    return speed(product, quantity, depth)
 
 
 ROUTER = Router(
