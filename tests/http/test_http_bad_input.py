@@ -1,7 +1,10 @@
 """Whatever is sent, the answer is a clear refusal in the contract's form, and nothing changes."""
 
 import asyncio
+import json
 from collections.abc import Mapping
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -86,6 +89,23 @@ async def test_a_body_of_10_mb_is_refused_and_the_next_request_is_heard(
     assert answer.json["code"] == "BODY_TOO_LARGE"
     assert (await api.call("GET", "/api/v1/wallets")).status == 200
     assert await api.everything() == before
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["too large", "from a stranger"])
+async def test_who_sends_all_before_it_listens_reads_the_refusal(api: Api, known: bool) -> None:
+    """As Python's own client does; a connection that is reset would be all it sees."""
+    host = api.url.removeprefix("http://")
+
+    def send_then_listen() -> tuple[int, str]:
+        with closing(HTTPConnection(host, timeout=30)) as line:
+            headers = {"Connection": "close"} | (api.key if known else {})
+            line.request("POST", ORDERS, b" " * TEN_MB, headers)
+            answer = line.getresponse()
+            return answer.status, json.loads(answer.read())["code"]
+
+    expected = (413, "BODY_TOO_LARGE") if known else (401, "UNAUTHORIZED")
+    for _ in range(3):
+        assert await asyncio.to_thread(send_then_listen) == expected
 
 
 async def test_a_body_in_chunks_is_bounded_as_well(api: Api) -> None:

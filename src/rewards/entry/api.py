@@ -22,6 +22,7 @@ from rewards.core.errors import Unavailable
 from rewards.entry import database, reference
 from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds, encode
+from rewards.infra.leftover import ReadsRest
 from rewards.infra.openapi import DecimalsAreNumbers, answers
 from rewards.infra.settings import Settings
 from rewards.orders import http as orders_http
@@ -100,7 +101,7 @@ PROVIDED = (
 
 def build_app(parts: Parts) -> ASGIApp:
     """The application over wired parts."""
-    return RequestIds(TellsMethods(build_routes(parts)))
+    return RequestIds(ReadsRest(TellsMethods(build_routes(parts))))
 
 
 class TellsMethods:
