@@ -1,0 +1,1 @@
+"""Where vouchers are bought: vendors, their adapters, and every order placed with them."""

@@ -1,0 +1,1 @@
+"""One module for each vendor's wire format, all behind the port."""

@@ -1,0 +1,176 @@
+"""The sandbox vendor: a plain JSON protocol, for demonstrations and tests."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from rewards.vendors.model import (
+    Accepted,
+    Balance,
+    Callback,
+    CallbackRefused,
+    Capabilities,
+    Card,
+    Cost,
+    Delivered,
+    Line,
+    NotKnown,
+    Offer,
+    Outcome,
+    Purchase,
+    Reason,
+    Refused,
+    Unknown,
+)
+from rewards.vendors.outcome import of_placing, of_reading
+from rewards.vendors.port import AdapterKind, Field, VendorRefused
+from rewards.vendors.throttle import Rate
+from rewards.vendors.wire import Answer, Wire
+
+PAGE = 100
+PAGES_MAX = 1_000
+REASONS = {
+    "out_of_stock": Reason.OUT_OF_STOCK,
+    "no_balance": Reason.INSUFFICIENT_VENDOR_BALANCE,
+    "bad_value": Reason.BAD_DENOMINATION,
+    "inactive": Reason.PRODUCT_INACTIVE,
+    "price_changed": Reason.PRICE_CHANGED,
+}
+
+
+class SandboxVendor:
+    """Bearer key; orders are created and read under our key."""
+
+    capabilities = Capabilities(
+        quantity_max=1_000,
+        sync_quantity_max=10,
+        recharges=True,
+        callbacks=False,
+        expected_s=5,
+        not_found_grace_s=30,
+    )
+
+    def __init__(self, api_key: str, wire: Wire) -> None:
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._wire = wire
+
+    def key(self, fresh: UUID) -> str:
+        return str(fresh)
+
+    async def place(self, key: str, line: Line) -> Outcome:
+        body = {
+            "key": key,
+            "sku": line.sku,
+            "face_minor": line.face_minor,
+            "quantity": line.quantity,
+            **({"mobile": dict(line.mobile)} if line.mobile else {}),
+        }
+        raw = msgspec.json.encode(body)
+        return await of_placing(self._ask("place", "POST", "/orders", raw))
+
+    async def read(self, purchase: Purchase) -> Outcome:
+        return await of_reading(self._ask("read", "GET", f"/orders/{purchase.key}"))
+
+    async def balances(self) -> Sequence[Balance]:
+        answer = await self._wire.call("balance", "GET", "/balance", headers=self._headers)
+        if answer.status != 200:
+            raise VendorRefused(f"balance: {answer.status}")
+        return [Balance(row["currency"], row["balance_minor"]) for row in answer.json()]
+
+    async def catalogue(self) -> AsyncIterator[Offer]:
+        for page in range(PAGES_MAX):
+            query = {"offset": str(page * PAGE), "limit": str(PAGE)}
+            answer = await self._wire.call(
+                "catalogue", "GET", "/products", query=query, headers=self._headers
+            )
+            if answer.status != 200:
+                raise VendorRefused(f"catalogue: {answer.status}")
+            rows = answer.json()
+            for row in rows:
+                yield Offer(**{**row, "fixed_minor": tuple(row["fixed_minor"])})
+            if len(rows) < PAGE:
+                return
+
+    def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
+        raise CallbackRefused("this vendor does not call back")
+
+    async def _ask(self, call: str, method: str, path: str, body: bytes | None = None) -> Outcome:
+        answer = await self._wire.call(call, method, path, headers=self._headers, body=body)
+        return _read(answer)
+
+
+def _read(answer: Answer) -> Outcome:
+    if answer.status == 429:
+        return Refused(Reason.THROTTLED, "asked too often", answer.retry_after_s)
+    if answer.status == 404:
+        return NotKnown()
+    if answer.status == 409:
+        return Unknown("the key is known already")
+    if answer.status in (401, 403):
+        return Refused(Reason.BAD_CREDENTIALS, f"the vendor answers {answer.status}")
+    content = answer.json()
+    if answer.status == 422:
+        return Refused(REASONS.get(content["reason"], Reason.OTHER), str(content["reason"]))
+    if answer.status not in (200, 201):
+        return Unknown(f"an unexpected status {answer.status}")
+    return _state(content)
+
+
+def _state(content: Any) -> Outcome:
+    cost = Cost(int(content["cost_minor"]), str(content["currency"]))
+    ref = str(content["ref"])
+    if content["state"] == "RUNNING":
+        return Accepted(ref, cost)
+    if content["state"] == "FAILED":
+        return Refused(Reason.OTHER, "the vendor could not deliver")
+    if content["state"] not in ("DONE", "PARTIAL"):
+        return Unknown("a state without sense")
+    return Delivered(tuple(_card(card) for card in content["cards"]), ref, cost)
+
+
+def _card(card: Mapping[str, Any]) -> Card:
+    fields = {
+        "card_number": str(card["code"]),
+        "pin_code": str(card["pin"]),
+        "voucher_reference_number": str(card["serial"]),
+    }
+    expires_at = datetime.fromisoformat(card["expires_at"])
+    return Card(fields, expires_at, int(card["face_minor"]), str(card["currency"]))
+
+
+def _build(config: Mapping[str, str], secrets: Mapping[str, str], wire: Wire) -> SandboxVendor:
+    return SandboxVendor(secrets["api_key"], wire)
+
+
+KIND = AdapterKind(
+    name="sandbox",
+    build=_build,
+    config=(Field("base_url", "where the simulator listens"),),
+    secrets=(Field("api_key", "any text"),),
+    safe=frozenset(
+        [
+            "key",
+            "sku",
+            "name",
+            "face_minor",
+            "quantity",
+            "ref",
+            "currency",
+            "cost_minor",
+            "state",
+            "reason",
+            "offset",
+            "limit",
+            "min_minor",
+            "max_minor",
+            "fixed_minor",
+            "stock",
+            "active",
+            "balance_minor",
+        ]
+    ),
+    rates={"*": Rate(200, 1.0)},
+)

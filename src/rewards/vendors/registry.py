@@ -1,0 +1,11 @@
+"""Every adapter there is, by the name an account's `adapter` column carries."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rewards.vendors.adapters import sandbox
+from rewards.vendors.port import AdapterKind
+
+_KINDS = (sandbox.KIND,)
+
+ADAPTERS: Mapping[str, AdapterKind] = MappingProxyType({kind.name: kind for kind in _KINDS})

@@ -1,0 +1,98 @@
+"""The sandbox vendor's server."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from rewards.vendors.simulators.book import Sale, SaleState, SimProduct, Vexed
+from rewards.vendors.simulators.faults import Fault
+from rewards.vendors.simulators.serving import Handler, Simulator, parse
+
+REASONS = {
+    Fault.OUT_OF_STOCK: "out_of_stock",
+    Fault.NO_BALANCE: "no_balance",
+    Fault.WRONG_VALUE: "bad_value",
+    Fault.INACTIVE: "inactive",
+    Fault.PRICE_DRIFT: "price_changed",
+}
+
+
+class SandboxSimulator(Simulator):
+    """Any bearer key is right."""
+
+    def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
+        return {
+            ("POST", "/orders"): ("place", self.place),
+            ("GET", "/orders/{key}"): ("read", self.read),
+            ("GET", "/products"): ("catalogue", self.catalogue),
+            ("GET", "/balance"): ("balance", self.balance),
+        }
+
+    async def place(self, request: web.Request) -> web.Response:
+        asked = parse(await request.read())
+        if asked["key"] in self.book.sales:
+            return web.json_response({"reason": "key_used"}, status=409)
+        fault = self.fault(request, asked["sku"])
+        try:
+            sale = self.book.sell(
+                *(asked["key"], asked["sku"], asked["face_minor"], asked["quantity"]),
+                fault=fault,
+                extra=asked.get("mobile"),
+            )
+        except Vexed as refused:
+            return web.json_response({"reason": REASONS[refused.fault]}, status=422)
+        return web.json_response(self._shown(sale), status=201)
+
+    async def read(self, request: web.Request) -> web.Response:
+        sale = self.book.sales.get(request.match_info["key"])
+        if sale is None:
+            return web.json_response({"reason": "not_found"}, status=404)
+        return web.json_response(self._shown(sale))
+
+    async def catalogue(self, request: web.Request) -> web.Response:
+        start, count = int(request.query["offset"]), int(request.query["limit"])
+        page = list(self.book.products.values())[start : start + count]
+        return web.json_response([_offer(product) for product in page])
+
+    async def balance(self, _request: web.Request) -> web.Response:
+        currencies = sorted({product.currency for product in self.book.products.values()})
+        return web.json_response(
+            [{"currency": code, "balance_minor": self.book.balance_minor} for code in currencies]
+        )
+
+    def _shown(self, sale: Sale) -> dict[str, object]:
+        state = sale.state(self.book.clock.now())
+        ready = state in (SaleState.DONE, SaleState.PARTIAL)
+        # A recharge brings nothing that could be handed on.
+        cards = sale.cards if ready and not sale.extra else []
+        return {
+            "ref": sale.ref,
+            "key": sale.key,
+            "state": state,
+            "currency": sale.currency,
+            "cost_minor": sale.cost_minor,
+            "cards": [
+                {
+                    "serial": card.serial,
+                    "code": card.code,
+                    "pin": card.pin,
+                    "face_minor": card.face_minor,
+                    "currency": card.currency,
+                    "expires_at": card.expires_at.isoformat(),
+                }
+                for card in cards
+            ],
+        }
+
+
+def _offer(product: SimProduct) -> dict[str, object]:
+    return {
+        "sku": product.sku,
+        "name": product.name,
+        "currency": product.currency,
+        "min_minor": product.min_minor,
+        "max_minor": product.max_minor,
+        "fixed_minor": list(product.fixed_minor),
+        "stock": product.stock,
+        "active": True,
+    }

@@ -1,0 +1,178 @@
+"""The engine every simulator runs on: named routes, faults, callbacks, the control room."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from rewards.vendors.simulators.book import Book
+from rewards.vendors.simulators.faults import AFTER, BEFORE, HEADER, Fault, Script, Scripted
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+HUGE_BYTES = 10 * 1024 * 1024
+SLOW_S = 30.0
+JSON = "application/json"
+MAINTENANCE = "<html><body>Maintenance</body></html>"
+CALLBACK_TIMEOUT_S = 5.0
+FAULT: web.RequestKey[Fault] = web.RequestKey("fault", Fault)
+CALL: web.RequestKey[str] = web.RequestKey("call", str)
+
+
+class Simulator:
+    """One vendor's server. A subclass lists its `routes()` and writes their handlers.
+
+    A handler that sells asks `self.fault(request, sku)` which fault of the sale strikes it.
+    """
+
+    slow_s = SLOW_S
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.script = Script()
+        self._posting: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
+        """(method, path) to the call's name and its handler."""
+        raise NotImplementedError
+
+    def throttled(self) -> web.Response:
+        """What this vendor says when it is asked too often."""
+        return web.json_response({"message": "too many requests"}, status=429)
+
+    def denied(self, fault: Fault) -> web.Response:
+        """TOKEN_KILLED and IP_DENIED, as this vendor says them."""
+        status = 401 if fault is Fault.TOKEN_KILLED else 403
+        return web.json_response({"message": "denied"}, status=status)
+
+    def fault(self, request: web.Request, sku: str) -> Fault | None:
+        """What goes wrong with this sale: scripted, asked by header, or the reserved product's."""
+        struck = request.get(FAULT)
+        product = self.book.products.get(sku)
+        if struck is None and product is not None and product.fault is not None:
+            struck = request[FAULT] = product.fault
+        return struck
+
+    def notify(self, url: str, body: bytes, headers: Mapping[str, str], copies: int = 1) -> None:
+        """Call back, in the background; who does not answer is not asked again."""
+        for _ in range(copies):
+            task = asyncio.create_task(_post(url, body, headers))
+            self._posting.add(task)
+            task.add_done_callback(self._posting.discard)
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=BODY_BYTES_MAX)
+        for (method, path), (call, handler) in self.routes().items():
+            app.router.add_route(method, path, self._striking(call, handler))
+        app.router.add_get("/_simulator/book", self._show_book)
+        app.router.add_post("/_simulator/script", self._take_script)
+        app.router.add_post("/_simulator/clock", self._move_clock)
+        return app
+
+    def _striking(self, call: str, handler: Handler) -> Handler:
+        async def run(request: web.Request) -> web.StreamResponse:
+            self.book.calls[call] += 1
+            request[CALL] = call
+            asked = request.headers.get(HEADER)
+            struck = Fault(asked) if asked else self.script.next(call)
+            if struck is not None:
+                request[FAULT] = struck
+            early = self._before(request, struck)
+            if early is not None:
+                return early
+            response = await handler(request)
+            return await self._after(request, response)
+
+        return run
+
+    def _before(self, request: web.Request, fault: Fault | None) -> web.Response | None:
+        if fault is Fault.THROTTLE:
+            return self.throttled()
+        if fault in (Fault.TOKEN_KILLED, Fault.IP_DENIED):
+            return self.denied(fault)
+        if fault not in BEFORE:
+            return None
+        if fault is Fault.DROP_BEFORE:
+            _hang_up(request)
+        return web.Response(status=503, text="try later")
+
+    async def _after(
+        self, request: web.Request, response: web.StreamResponse
+    ) -> web.StreamResponse:
+        fault = request.get(FAULT)
+        if fault not in AFTER:
+            return response
+        if fault is Fault.SLOW:
+            await asyncio.sleep(self.slow_s)
+            return response
+        if fault is Fault.DROP_AFTER:
+            _hang_up(request)
+        spoiled = {
+            Fault.HTML: web.Response(text=MAINTENANCE, content_type="text/html"),
+            Fault.HUGE: web.Response(body=b" " * HUGE_BYTES, content_type=JSON),
+            Fault.GARBAGE: web.Response(body=b'{"status": "succ', content_type=JSON),
+            Fault.REDIRECT: web.Response(status=302, headers={"Location": "/elsewhere"}),
+        }
+        return spoiled.get(fault) or web.Response(status=500, text="internal error")
+
+    async def _show_book(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.book.facts())
+
+    async def _take_script(self, request: web.Request) -> web.Response:
+        """`[{fault, call?, times?, skip?}]`; an empty list clears what waits."""
+        asked = await request.json()
+        if not asked:
+            self.script.clear()
+        self.script.add(_scripted(one) for one in asked)
+        return web.json_response({"taken": len(asked)})
+
+    async def _move_clock(self, request: web.Request) -> web.Response:
+        """`{"advance_s": 60}`"""
+        self.book.clock.advance((await request.json())["advance_s"])
+        return web.json_response({"now": self.book.clock.now().isoformat()})
+
+    @asynccontextmanager
+    async def serve(self, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
+        """Serve until left; gives the base URL."""
+        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host, port)
+            await site.start()
+            sockets: Any = runner.addresses
+            yield f"http://{host}:{sockets[0][1]}"
+        finally:
+            for task in list(self._posting):
+                task.cancel()
+            await runner.cleanup()
+
+
+def _scripted(asked: Mapping[str, Any]) -> Scripted:
+    times, skip = int(asked.get("times", 1)), int(asked.get("skip", 0))
+    return Scripted(Fault(asked["fault"]), asked.get("call"), times, skip)
+
+
+def _hang_up(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    timeout = aiohttp.ClientTimeout(total=CALLBACK_TIMEOUT_S)
+    # Vendors do not tell twice either: who missed it reads back.
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+            await session.post(url, data=body, headers=headers, allow_redirects=False)
+
+
+def parse(body: bytes) -> Any:
+    """A request body as JSON, or None."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

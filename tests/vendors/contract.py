@@ -1,0 +1,235 @@
+"""What every adapter must do whatever its vendor's wire looks like, as tests to be inherited."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from rewards.vendors.model import (
+    Accepted,
+    Delivered,
+    Line,
+    NotKnown,
+    Outcome,
+    Purchase,
+    PurchaseState,
+    Purpose,
+    Reason,
+    Refused,
+    Unknown,
+)
+from rewards.vendors.simulators.faults import Fault, Scripted
+from tests.vendors.conftest import Open, Stand
+
+READS_MAX = 50
+
+
+def purchase_of(key: str, line: Line, vendor_ref: str | None = None) -> Purchase:
+    at = datetime.now(UTC)
+    return Purchase(
+        id=1,
+        vendor_id=1,
+        key=key,
+        purpose=Purpose.ORDER,
+        subject_id=1,
+        position=0,
+        line=line,
+        state=PurchaseState.UNKNOWN,
+        vendor_ref=vendor_ref,
+        reason=None,
+        message=None,
+        received=0,
+        quarantined=0,
+        cost=None,
+        batch_id=None,
+        calls=1,
+        next_at=at,
+        window_ends_at=at + timedelta(days=1),
+        case_at=None,
+        asked_by=None,
+        created_at=at,
+        sent_at=at,
+        settled_at=None,
+    )
+
+
+class AdapterContract:
+    """Subclass it, give `line` and `open`, and name what this wire cannot show in `skips`."""
+
+    # What is bought; any sku and value the simulator sells without a fault.
+    line: Line
+    # Faults this simulator has no place for.
+    skips: frozenset[Fault] = frozenset()
+    # Call names of the simulator that place.
+    place_call = "place"
+
+    async def open(self, stand: Open) -> Stand:
+        raise NotImplementedError
+
+    async def settled(self, at: Stand, key: str, first: Outcome | None = None) -> Outcome:
+        """Reads until the vendor is done with it."""
+        purchase = purchase_of(key, self.line, getattr(first, "vendor_ref", None))
+        for _ in range(READS_MAX):
+            outcome: Outcome = await at.vendor.read(purchase)
+            if not isinstance(outcome, Accepted):
+                return outcome
+            purchase = replace(purchase, vendor_ref=outcome.vendor_ref or purchase.vendor_ref)
+            at.simulator.book.clock.advance(30)
+        pytest.fail("never done")
+
+    def sold(self, at: Stand) -> Sequence[int]:
+        return [len(sale.cards) for sale in at.simulator.book.sales.values()]
+
+    async def test_buys_once_and_brings_the_codes_the_vendor_sold(self, stand: Open) -> None:
+        at = await self.open(stand)
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        assert isinstance(first, Accepted | Delivered)
+        done = first if isinstance(first, Delivered) else await self.settled(at, key, first)
+        assert isinstance(done, Delivered)
+        assert len(done.cards) == self.line.quantity
+        [sale] = at.simulator.book.sales.values()
+        told = {value for card in done.cards for value in card.fields.values()}
+        assert {card.code for card in sale.cards} <= told
+
+    async def test_keeps_no_code_in_the_exchanges(self, stand: Open) -> None:
+        at = await self.open(stand)
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        await self.settled(at, key, first)
+        [sale] = at.simulator.book.sales.values()
+        assert at.kept.exchanges
+        for card in sale.cards:
+            assert card.code not in at.kept.text
+            assert f'"{card.pin}"' not in at.kept.text
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault.DROP_AFTER,
+            Fault.ERROR_AFTER,
+            Fault.SLOW,
+            Fault.HTML,
+            Fault.HUGE,
+            Fault.GARBAGE,
+            Fault.REDIRECT,
+        ],
+    )
+    async def test_a_lost_answer_is_unknown_and_is_read_back(
+        self, stand: Open, fault: Fault
+    ) -> None:
+        at = await self.open(stand)
+        if fault in self.skips:
+            pytest.skip("not on this wire")
+        at.simulator.slow_s = 3.0
+        key = at.vendor.key(uuid4())
+        at.simulator.script.add([Scripted(fault, self.place_call)])
+        assert isinstance(await at.vendor.place(key, self.line), Unknown)
+        done = await self.settled(at, key)
+        assert isinstance(done, Delivered)
+        assert len(done.cards) == self.line.quantity
+        assert self.sold(at) == [self.line.quantity]
+
+    async def test_a_call_that_never_arrived_is_unknown_and_then_not_known(
+        self, stand: Open
+    ) -> None:
+        at = await self.open(stand)
+        key = at.vendor.key(uuid4())
+        at.simulator.script.add([Scripted(Fault.DROP_BEFORE, self.place_call)])
+        assert isinstance(await at.vendor.place(key, self.line), Unknown)
+        assert isinstance(await at.vendor.read(purchase_of(key, self.line)), NotKnown)
+        assert self.sold(at) == []
+
+    async def test_placing_a_key_again_buys_nothing(self, stand: Open) -> None:
+        at = await self.open(stand)
+        key = at.vendor.key(uuid4())
+        await at.vendor.place(key, self.line)
+        again = await at.vendor.place(key, self.line)
+        assert not isinstance(again, Refused), "only reading back tells what became of it"
+        assert self.sold(at) == [self.line.quantity]
+
+    @pytest.mark.parametrize(
+        ("fault", "reason"),
+        [
+            (Fault.OUT_OF_STOCK, Reason.OUT_OF_STOCK),
+            (Fault.NO_BALANCE, Reason.INSUFFICIENT_VENDOR_BALANCE),
+            (Fault.INACTIVE, Reason.PRODUCT_INACTIVE),
+            (Fault.PRICE_DRIFT, Reason.PRICE_CHANGED),
+        ],
+    )
+    async def test_a_refusal_says_why_and_buys_nothing(
+        self, stand: Open, fault: Fault, reason: Reason
+    ) -> None:
+        at = await self.open(stand)
+        if fault in self.skips:
+            pytest.skip("not on this wire")
+        at.simulator.script.add([Scripted(fault, self.place_call)])
+        outcome = await at.vendor.place(at.vendor.key(uuid4()), self.line)
+        assert isinstance(outcome, Refused)
+        assert outcome.reason is reason
+        assert not outcome.transient
+        assert self.sold(at) == []
+
+    async def test_asked_too_often_is_a_transient_refusal(self, stand: Open) -> None:
+        at = await self.open(stand)
+        if Fault.THROTTLE in self.skips:
+            pytest.skip("not on this wire")
+        at.simulator.script.add([Scripted(Fault.THROTTLE, self.place_call)])
+        outcome = await at.vendor.place(at.vendor.key(uuid4()), self.line)
+        assert isinstance(outcome, Refused)
+        assert outcome.transient
+        assert self.sold(at) == []
+
+    @pytest.mark.parametrize(
+        "fault", [Fault.THROTTLE, Fault.IP_DENIED, Fault.ERROR_BEFORE, Fault.HTML, Fault.GARBAGE]
+    )
+    async def test_a_failed_read_says_nothing_about_the_order(
+        self, stand: Open, fault: Fault
+    ) -> None:
+        at = await self.open(stand)
+        if fault in self.skips:
+            pytest.skip("not on this wire")
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        # Any call while reading, however many the wire needs.
+        at.simulator.script.add([Scripted(fault)])
+        read = await at.vendor.read(purchase_of(key, self.line, getattr(first, "vendor_ref", None)))
+        assert isinstance(read, Unknown)
+        at.simulator.script.clear()
+        assert isinstance(await self.settled(at, key, first), Delivered)
+
+    async def test_a_part_is_told_as_a_part(self, stand: Open) -> None:
+        at = await self.open(stand)
+        if Fault.PARTIAL in self.skips:
+            pytest.skip("not on this wire")
+        at.simulator.script.add([Scripted(Fault.PARTIAL, self.place_call)])
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        done = await self.settled(at, key, first)
+        assert isinstance(done, Delivered)
+        assert len(done.cards) == self.line.quantity // 2
+
+    async def test_a_late_failure_is_a_refusal(self, stand: Open) -> None:
+        at = await self.open(stand)
+        if Fault.LATE_FAILURE in self.skips:
+            pytest.skip("not on this wire")
+        at.simulator.book.delay_s = 20
+        at.simulator.script.add([Scripted(Fault.LATE_FAILURE, self.place_call)])
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        assert isinstance(first, Accepted)
+        assert isinstance(await self.settled(at, key, first), Refused)
+
+    async def test_tells_the_balance_and_the_catalogue(self, stand: Open) -> None:
+        at = await self.open(stand)
+        if at.vendor.capabilities.balance:
+            [balance] = [b for b in await at.vendor.balances() if b.currency == self.line.currency]
+            assert balance.amount_minor == at.simulator.book.balance_minor
+        if at.vendor.capabilities.catalogue:
+            offers = {offer.sku: offer async for offer in at.vendor.catalogue()}
+            assert offers.keys() == at.simulator.book.products.keys()
+            offer = offers[self.line.sku]
+            assert offer.currency == self.line.currency
+            assert offer.min_minor <= self.line.face_minor <= offer.max_minor
