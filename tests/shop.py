@@ -15,16 +15,18 @@ from rewards.clients.model import Limits, NewClient
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock, SystemClock
 from rewards.core.errors import Refusal
+from rewards.entry.doctor import all_checks
 from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.db import Tx
 from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders import sql_read
+from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Order, tier
-from rewards.orders.refunds import CancelAsk, cancel
+from rewards.orders.refunds import cancel, fail, pay_owed
 from rewards.orders.replay import Placed
 from rewards.orders.tasks import OrderTasks
 from rewards.pricing import service as pricing
@@ -192,6 +194,42 @@ class Shop:
 
         [answer] = await self.parts.db.run(work)
         return answer
+
+    async def fail(self, order_id: int, *item_ids: str) -> Order | Refusal:
+        ask = FailAsk(order_id, STAFF, "the operator refused for good", item_ids or None)
+
+        async def work(tx: Tx) -> list[Order | Refusal]:
+            return await fail(tx, [ask], self.now)
+
+        [answer] = await self.parts.db.run(work)
+        return answer
+
+    async def pay_owed(self, order_id: int) -> Order | Refusal:
+        async def work(tx: Tx) -> list[Order | Refusal]:
+            return await pay_owed(tx, [order_id], STAFF, self.now)
+
+        [answer] = await self.parts.db.run(work)
+        return answer
+
+    async def events(self, order_id: int) -> list[str]:
+        """What the order's client was told about it, in order."""
+        async with self.parts.db.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT type FROM events WHERE order_id = $1 ORDER BY id", order_id
+            )
+        return [row["type"] for row in rows]
+
+    async def path(self, order_id: int) -> list[str]:
+        """Every state the order went through, act by act."""
+        async with self.parts.db.connection() as connection:
+            steps = await sql_read.read_history(connection, order_id)
+        return [place for step in steps for place in step.path]
+
+    async def broken(self) -> dict[str, int]:
+        """Every invariant that does not hold, and how many rows break it."""
+        async with self.parts.db.connection() as connection:
+            found = {name: await connection.fetch(check) for name, check in all_checks().items()}
+        return {name: len(rows) for name, rows in found.items() if rows}
 
     async def order(self, order_id: int) -> Order:
         async with self.parts.db.connection() as connection:

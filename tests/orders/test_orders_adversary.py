@@ -8,7 +8,6 @@ from decimal import Decimal
 import pytest
 
 from rewards.core.errors import Refusal
-from rewards.entry.doctor import all_checks
 from rewards.infra.db import Tx
 from rewards.orders import tasks
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
@@ -19,13 +18,6 @@ from rewards.wallets.model import WalletStatus
 from tests.shop import STAFF, Shop
 
 LIMITS = BulkLimits(filled_quantity_max=50, bulk_units_max=100)
-
-
-async def broken(shop: Shop) -> dict[str, int]:
-    """Every invariant that does not hold, and how many rows break it."""
-    async with shop.parts.db.connection() as connection:
-        found = {name: await connection.fetch(check) for name, check in all_checks().items()}
-    return {name: len(rows) for name, rows in found.items() if rows}
 
 
 async def test_a_member_that_cannot_even_be_sent_hurts_no_neighbour(shop: Shop) -> None:
@@ -39,7 +31,7 @@ async def test_a_member_that_cannot_even_be_sent_hurts_no_neighbour(shop: Shop) 
     served = [answer for answer in answers if isinstance(answer, Placed)]
     assert len(served) == 10
     assert not isinstance(answers[5], Refusal), "a bug is no outage"
-    assert await broken(shop) == {}
+    assert await shop.broken() == {}
 
 
 async def test_codes_said_again_are_audited_like_any_opening(shop: Shop) -> None:
@@ -68,7 +60,7 @@ async def test_two_retries_at_once_never_pass_the_bulk_cap_together(shop: Shop) 
     answers = await asyncio.gather(*(shop.retry(n, bulk_units_max=100) for n in placed))
     states = sorted(str(a.sub_status) for a in answers if isinstance(a, Order))
     assert states == [*["BULK_LIMIT_EXCEEDED"] * 3, "VENDOR_ORDER_PENDING"]
-    assert await broken(shop) == {}
+    assert await shop.broken() == {}
 
 
 async def test_a_retry_waits_for_wallets_before_it_holds_anything_else(shop: Shop) -> None:
@@ -110,7 +102,7 @@ async def test_history_never_runs_backwards_whatever_a_clock_says(shop: Shop) ->
         [paid] = await pay_owed(tx, [order_id], STAFF, slow)
     assert isinstance(paid, Order)
     assert paid.changed_at >= cancelled.changed_at
-    found = await broken(shop)
+    found = await shop.broken()
     assert not [name for name in found if name.startswith(("i15", "i10"))], found
 
 
@@ -156,7 +148,7 @@ async def test_what_lies_behind_many_hopeless_orders_is_reached(
 async def test_no_sequence_of_acts_breaks_an_invariant(shop: Shop, seed: int) -> None:
     """CI: 6 random days of 40 acts on up to 6 orders of two clients; every doctor check after."""
     await Storm(shop, random.Random(seed)).rage(40)
-    assert await broken(shop) == {}
+    assert await shop.broken() == {}
 
 
 @pytest.mark.long
@@ -164,7 +156,7 @@ async def test_no_sequence_of_acts_breaks_an_invariant(shop: Shop, seed: int) ->
 async def test_no_long_sequence_of_acts_breaks_an_invariant(shop: Shop, seed: int) -> None:
     """The same, 100 days of 80 acts."""
     await Storm(shop, random.Random(seed)).rage(80)
-    assert await broken(shop) == {}
+    assert await shop.broken() == {}
 
 
 class Storm:

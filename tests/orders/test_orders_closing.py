@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.core.errors import Refusal
+from rewards.orders.closing import CancelAsk
 from rewards.orders.model import Order, item_id
-from rewards.orders.refunds import CancelAsk, cancel
+from rewards.orders.refunds import cancel
 from rewards.pricing.model import returned_share
 from rewards.wallets.model import WalletStatus
 from tests.shop import STAFF, Shop

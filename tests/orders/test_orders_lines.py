@@ -6,9 +6,10 @@ from datetime import timedelta
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.orders import sql_read
+from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Order
-from rewards.orders.refunds import CancelAsk, cancel
+from rewards.orders.refunds import cancel
 from rewards.wallets import service as wallets
 from tests.shop import STAFF, Shop
 

@@ -25,20 +25,6 @@ def code(answer: Placed | Refusal) -> str:
     return answer.code
 
 
-async def events(shop: Shop, order_id: int) -> list[str]:
-    async with shop.parts.db.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT type FROM events WHERE order_id = $1 ORDER BY id", order_id
-        )
-    return [row["type"] for row in rows]
-
-
-async def path(shop: Shop, order_id: int) -> list[str]:
-    async with shop.parts.db.connection() as connection:
-        steps = await sql_read.read_history(connection, order_id)
-    return [place for step in steps for place in step.path]
-
-
 async def test_an_order_in_stock_is_delivered_and_paid_in_one_step(shop: Shop) -> None:
     client = await shop.client(minor=20_000)
     product = await shop.product()
@@ -57,12 +43,12 @@ async def test_an_order_in_stock_is_delivered_and_paid_in_one_step(shop: Shop) -
     assert codes == {f"{canary}-card_number" for canary in shop.codes}
     assert shown.pending_items == 0
     assert shown.fulfilled_from_cache == 5
-    assert await path(shop, placed.order.id) == [
+    assert await shop.path(placed.order.id) == [
         "PLACED·INITIAL",
         "PENDING·INVENTORY_FULFILLED",
         "DELIVERED·COMPLETED",
     ]
-    assert await events(shop, placed.order.id) == ["order.delivered"]
+    assert await shop.events(placed.order.id) == ["order.delivered"]
 
 
 async def test_a_miss_waits_and_is_paid(shop: Shop) -> None:
@@ -71,7 +57,7 @@ async def test_a_miss_waits_and_is_paid(shop: Shop) -> None:
     placed = await shop.place_one(shop.ask(client, product, 2))
     assert state(placed) == "PENDING·VENDOR_ORDER_PENDING"
     assert await shop.balance(client) == 20_000 - 5_100
-    assert await events(shop, placed.order.id) == ["order.created", "order.pending"]
+    assert await shop.events(placed.order.id) == ["order.created", "order.pending"]
 
 
 async def test_a_short_pool_delivers_what_it_has(shop: Shop) -> None:
@@ -83,7 +69,7 @@ async def test_a_short_pool_delivers_what_it_has(shop: Shop) -> None:
     assert state(placed) == "PARTIALLY_DELIVERED·PARTIAL"
     assert [item.status for item in shown.items] == ["DELIVERED", "DELIVERED", "PENDING"]
     assert (shown.pending_items, shown.fulfilled_from_cache) == (1, 2)
-    assert await events(shop, placed.order.id) == ["order.partially_delivered"]
+    assert await shop.events(placed.order.id) == ["order.partially_delivered"]
 
 
 async def test_all_or_nothing_leaves_a_short_pool_to_the_next(shop: Shop) -> None:
@@ -115,7 +101,7 @@ async def test_the_size_of_an_order_decides_how_it_is_served(
     placed = await shop.place_one(shop.ask(client, product, quantity))
     assert state(placed) == expected
     assert len(placed.items) == items
-    assert await events(shop, placed.order.id) == told
+    assert await shop.events(placed.order.id) == told
 
 
 async def test_refusals_in_a_batch_leave_nothing_and_hurt_no_neighbour(shop: Shop) -> None:

@@ -9,9 +9,10 @@ from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BlockReason
 from rewards.orders import sql_read
+from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Item, Order, item_id
-from rewards.orders.refunds import CancelAsk, cancel, pay_owed
+from rewards.orders.refunds import cancel, pay_owed
 from rewards.orders.replay import Placed
 from rewards.wallets import service as wallets
 from rewards.wallets.model import Adjustment, Posted, StatusChange, TopUp, WalletStatus
@@ -23,6 +24,7 @@ ACTORS = 8
 EXPECTED = frozenset(
     {
         "BATCH_STATE",
+        "DELIVER_BY_PASSED",
         "DUPLICATE_REFERENCE",
         "IDEMPOTENCY_KEY_REUSED",
         "INSUFFICIENT_FUNDS",
@@ -31,6 +33,7 @@ EXPECTED = frozenset(
         "ORDER_NOT_CANCELLABLE",
         "ORDER_NOT_RETRYABLE",
         "REFERENCE_REUSED",
+        "REFUND_NOT_OWED",
         "WALLET_FROZEN",
         "WALLET_NOT_ACTIVE",
         "WALLET_NOT_FOUND",

@@ -9,9 +9,10 @@ from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BlockReason
 from rewards.inventory.units import PLACE
+from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Order, item_id
-from rewards.orders.refunds import CancelAsk, cancel
+from rewards.orders.refunds import cancel
 from rewards.orders.replay import Placed
 from rewards.pricing.model import ClientDiscount
 from rewards.wallets import service as wallets

@@ -278,6 +278,8 @@ class Oracle:
                 answers.append("ORDER_NOT_FOUND")
             elif sale.state not in (*FILLABLE, PARTIAL):
                 answers.append("ORDER_NOT_RETRYABLE")
+            elif sale.deliver_by is not None and sale.deliver_by <= now:
+                answers.append("DELIVER_BY_PASSED")
             else:
                 answers.append(sale)
                 units = self._open_bulk_units(sale.client) + wanted.get(sale.client, 0)

@@ -12,9 +12,10 @@ import pytest
 
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
+from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import OnPartial, Order
-from rewards.orders.refunds import CancelAsk, cancel
+from rewards.orders.refunds import cancel
 from rewards.orders.replay import Placed
 from tests.shop import STAFF, Shop, open_shop
 from tests.sim.books import ask_doctor

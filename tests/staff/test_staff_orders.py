@@ -17,6 +17,7 @@ from rewards.infra.tokens import Signer
 from rewards.orders.model import Order
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
+from rewards.wallets.model import WalletStatus
 from tests.shop import Shop, open_shop
 
 API = "/admin/api/v1/orders"
@@ -232,4 +233,23 @@ async def test_of_many_cancels_and_retries_at_once_one_wins(desk: Desk) -> None:
     assert refunded in (0, order.amount_minor)
     assert after.status in ("DELIVERED", "CANCELLED")
     assert 200 in answers
+    await desk.assert_sound()
+
+
+async def test_an_owed_refund_is_retried_by_staff(desk: Desk) -> None:
+    order = await desk.waiting_order()
+    path = f"/{order.id}/refund-retry"
+    assert (await desk.refused(path, None, 409))["code"] == "REFUND_NOT_OWED"
+    assert (await desk.refused("/999999/refund-retry", None, 404))["code"] == "ORDER_NOT_FOUND"
+    await desk.shop.set_wallet_status(order.client_id, WalletStatus.FROZEN)
+    owed = await desk.post(f"/{order.id}/cancel", {"reason": "cannot be sourced"})
+    assert (owed["sub_status"], owed["refund_owed_amount"]) == ("NOT_REFUNDED", 76.5)
+    assert (await desk.refused(path, None, 409))["code"] == "WALLET_FROZEN"
+    await desk.shop.set_wallet_status(order.client_id, WalletStatus.ACTIVE)
+    paid = await desk.post(path)
+    assert (paid["status"], paid["sub_status"]) == ("CANCELLED", "REFUNDED")
+    assert (paid["refunded_amount"], paid["refund_owed_amount"]) == (76.5, 0)
+    last = (await desk.trail(order.id))[-1]
+    assert (last["action"], last["actor_id"]) == ("order.refunded", desk.staff_id)
+    assert (await desk.refused(path, None, 409))["code"] == "REFUND_NOT_OWED"
     await desk.assert_sound()

@@ -2,6 +2,7 @@
 
 from rewards.audit.model import AuditFact
 from rewards.core.actor import Actor
+from rewards.orders.closing import Plan
 from rewards.orders.model import Order, State, Status
 from rewards.webhooks.model import Event, EventType
 
@@ -34,6 +35,16 @@ def outcome_events(order: Order) -> list[Event]:
     """What a client is told when an order came to a new place; nothing while it just waits."""
     kind = OUTCOME_EVENTS.get(order.status)
     return [event(kind, order)] if kind else []
+
+
+def closing_events(plan: Plan) -> list[Event]:
+    """What a client is told when something of an order went back."""
+    before, after = plan.before, plan.after
+    if after.state != before.state or after.status is Status.CANCELLED:
+        return outcome_events(after)
+    # It still waits for the rest, and has fewer vouchers than it was told.
+    taken_back = after.revoked > before.revoked
+    return [event(EventType.ORDER_PARTIALLY_DELIVERED, after)] if taken_back else []
 
 
 def audit_fact(

@@ -12,7 +12,9 @@ from rewards.inventory import service as inventory
 from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import Need, ShelfKey, Taken
 from rewards.orders import facts, model, refunds, sql, sql_read
+from rewards.orders.closing import CloseAsk
 from rewards.orders.model import (
+    DeliverByPassed,
     Item,
     ItemStatus,
     OnPartial,
@@ -54,14 +56,15 @@ async def retry(
 ) -> list[Order | Refusal]:
     """Fill each order from the pool as far as it goes; answers the order as it stands now.
 
-    Refused: unknown order, or one that nobody waits for (delivered, closed, with a vendor). One
-    that got nothing stays where it is, and only the audit trail knows that somebody looked. A bulk
-    order gets its items here, or is cancelled when its client's open bulk units exceed the cap.
+    Refused: unknown order, one that nobody waits for (delivered, closed, with a vendor), and one
+    whose `deliver_by` has passed: the worker is about to cancel and refund it. One that got nothing
+    stays where it is, and only the audit trail knows that somebody looked. A bulk order gets its
+    items here, or is cancelled when its client's open bulk units exceed the cap.
     """
     assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
     locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
     refused = {
-        ask.order_id: refusal for ask in asks if (refusal := _refuse(locked.get(ask.order_id)))
+        ask.order_id: refusal for ask in asks if (refusal := _refuse(locked.get(ask.order_id), at))
     }
     going = [ask for ask in asks if ask.order_id not in refused]
     orders = {ask.order_id: locked[ask.order_id] for ask in going}
@@ -85,10 +88,13 @@ async def retry(
     return [refused.get(ask.order_id) or done[ask.order_id] for ask in asks]
 
 
-def _refuse(order: Order | None) -> Refusal | None:
+def _refuse(order: Order | None, at: datetime) -> Refusal | None:
     if order is None:
         return OrderNotFound()
-    return None if order.state in model.FILLABLE else OrderNotRetryable(order.state)
+    if order.state not in model.FILLABLE:
+        return OrderNotRetryable(order.state)
+    late = order.deliver_by is not None and order.deliver_by <= at
+    return DeliverByPassed() if late else None
 
 
 def _ask(asks: Sequence[RetryAsk], order_id: int) -> RetryAsk:
@@ -110,8 +116,7 @@ async def _close_over_limit(
     purses = await wallets.lock(tx, sorted({order.client_id for order in bulk}))
     over = await _over_bulk_limit(tx, bulk, limits)
     closing = [
-        refunds.CloseAsk(order, _ask(asks, order.id).actor, _ask(asks, order.id).reason)
-        for order in over
+        CloseAsk(order, _ask(asks, order.id).actor, _ask(asks, order.id).reason) for order in over
     ]
     return await refunds.refund_over_limit(tx, closing, purses, at)
 

@@ -120,9 +120,9 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
         RECONCILED: frozenset(_CLOSED_BY_STAFF),
         # What was delivered before a cancel may still be recalled, item by item.
         REFUNDED: frozenset({REFUNDED, REFUND_OWED}),
-        REFUND_OWED: frozenset({REFUNDED}),
+        REFUND_OWED: frozenset({REFUNDED, REFUND_OWED}),
         OVER_BULK_LIMIT: frozenset(),
-        FAILED: frozenset({REFUNDED}),
+        FAILED: frozenset({REFUNDED, REFUND_OWED}),
         FAILED_OWED: frozenset({FAILED, REFUND_OWED}),
     }
 )
@@ -293,6 +293,35 @@ class OrderNotRetryable(Conflict):
     def __init__(self, state: State) -> None:
         super().__init__(
             f"Order is {state} and cannot be retried",
+            details={"status": state.status, "sub_status": state.sub_status},
+        )
+
+
+class DeliverByPassed(Conflict):
+    """Its client no longer wants it: the next look of the worker cancels and refunds it."""
+
+    code = "DELIVER_BY_PASSED"
+    default_message = "deliver_by has passed and the order is about to be cancelled"
+
+
+class OrderNotOpen(Conflict):
+    """Nothing of it waits any more, or not what was named."""
+
+    code = "ORDER_NOT_OPEN"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(
+            f"Order is {state} and nothing of it waits",
+            details={"status": state.status, "sub_status": state.sub_status},
+        )
+
+
+class RefundNotOwed(Conflict):
+    code = "REFUND_NOT_OWED"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(
+            f"Order is {state} and no refund is owed",
             details={"status": state.status, "sub_status": state.sub_status},
         )
 

@@ -18,11 +18,12 @@ from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import Taken
 from rewards.orders import facts, sql_read
+from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Item, ItemStatus, OrderNotFound
 from rewards.orders.placing import Sources, place
-from rewards.orders.refunds import CancelAsk, cancel, pay_owed
+from rewards.orders.refunds import cancel, fail, pay_owed
 from rewards.orders.replay import ROUTE, Placed, replays
 from rewards.orders.view import OrderOut, VoucherOut, show, voucher
 
@@ -30,11 +31,13 @@ __all__ = [
     "ROUTE",
     "BulkLimits",
     "CancelAsk",
+    "FailAsk",
     "Orders",
     "PlaceAsk",
     "Placed",
     "RetryAsk",
     "cancel",
+    "fail",
     "pay_owed",
     "retry",
 ]

@@ -15,9 +15,10 @@ from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
 from rewards.inventory.hints import PoolHints
 from rewards.orders import model, sql_read
+from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Order, SubStatus
-from rewards.orders.refunds import CancelAsk, cancel, pay_owed
+from rewards.orders.refunds import cancel, pay_owed
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ RUN_MAX = 10_000
 # Longer than a job takes to be picked up; after that its order is looked for.
 LOST_AFTER = timedelta(seconds=60)
 STUCK_AFTER = timedelta(hours=24)
+LATE = "deliver_by has passed"
 
 # What a look into the pool may help without anybody having asked for it.
 WAITING_SUB_STATUSES = tuple(
@@ -82,7 +84,7 @@ class OrderTasks:
             return await sql_read.due_deadlines(tx, self.clock.now(), after_id, limit)
 
         async def give_up(order_ids: Sequence[int], tx: Tx) -> list[Order | Refusal]:
-            asks = [CancelAsk(n, SYSTEM, "deliver_by has passed") for n in order_ids]
+            asks = [CancelAsk(n, SYSTEM, LATE, only_open=True) for n in order_ids]
             return await cancel(tx, asks, self.clock.now())
 
         return await self._each_chunk("deadlines", due, give_up)

@@ -216,6 +216,33 @@ async def cancel_order(
     return encode(await db.run(work))
 
 
+@post(
+    "/orders/{order_id:str}/refund-retry",
+    status_code=200,
+    operation_id="retryRefund",
+    guards=[requires(Permission.ORDERS_REFUND)],
+    responses=answers(StaffOrderOut, 401, 403, 404, 409),
+)
+async def retry_refund(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    order_id: FromPath[str],
+) -> Response[bytes]:
+    """Book a refund that is owed, now that the wallet takes money again; the worker tries as well.
+
+    409 when nothing is owed, or when the wallet still refuses the money and why: frozen, closed,
+    or too full for it. Then it stays owed.
+    """
+    number = path_id(order_id, OrderNotFound)
+
+    async def work(tx: Tx) -> StaffOrderOut:
+        [answer] = await orders.pay_owed(tx, [number], caller(request).actor, clock.now())
+        return await _answered(tx, answer)
+
+    return encode(await db.run(work))
+
+
 def _item_ids(given: list[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
@@ -236,5 +263,5 @@ async def _answered(tx: Tx, answer: Order | Refusal) -> StaffOrderOut:
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Orders (staff)"],
-    route_handlers=[find_orders, inspect_order, retry_order, cancel_order],
+    route_handlers=[find_orders, inspect_order, retry_order, cancel_order, retry_refund],
 )

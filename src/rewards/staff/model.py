@@ -19,6 +19,7 @@ class Permission(StrEnum):
     ORDERS_READ = "orders:read"
     ORDERS_RETRY = "orders:retry"
     ORDERS_CANCEL = "orders:cancel"
+    ORDERS_REFUND = "orders:refund_retry"
     INVENTORY_READ = "inventory:read"
     INVENTORY_IMPORT = "inventory:import"
     INVENTORY_PUMP = "inventory:pump"
@@ -52,6 +53,7 @@ _VIEWER = frozenset(
 _SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
 _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_CANCEL,
+    Permission.ORDERS_REFUND,
     Permission.INVENTORY_IMPORT,
     Permission.INVENTORY_PUMP,
 }
@@ -59,6 +61,7 @@ _OPERATIONS = _SUPPORT | {
 _FINANCE = _VIEWER | {
     Permission.WALLETS_OPEN,
     Permission.WALLETS_TOP_UP,
+    Permission.ORDERS_REFUND,
     Permission.AUDIT_READ,
 }
 

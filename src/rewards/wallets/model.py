@@ -87,6 +87,13 @@ class WalletClosed(Conflict):
     default_message = "Wallet is closed"
 
 
+class WalletFull(Conflict):
+    """A refund would take the balance above what a wallet can hold."""
+
+    code = "WALLET_FULL"
+    default_message = "Wallet cannot hold this much"
+
+
 class WalletNotEmpty(Conflict):
     """A wallet is closed only when nobody owes anybody anything through it."""
 
@@ -337,10 +344,15 @@ def chain(
     return links, moves
 
 
-def refusal_to_credit(wallet: Wallet | None) -> Refusal | None:
-    """Why money cannot be put into this wallet now; None when it can (spec.md §3, NOT_REFUNDED)."""
+def refusal_to_credit(wallet: Wallet | None, amount_minor: int = 0) -> Refusal | None:
+    """Why this much cannot be put into the wallet now; None when it can (spec.md §3, NOT_REFUNDED).
+
+    A wallet that is there and active takes nothing (0) whatever its balance.
+    """
     if wallet is None:
         return WalletNotFound()
     if wallet.status is WalletStatus.CLOSED:
         return WalletClosed()
-    return WalletFrozen() if wallet.status is WalletStatus.FROZEN else None
+    if wallet.status is WalletStatus.FROZEN:
+        return WalletFrozen()
+    return WalletFull() if wallet.balance_minor + amount_minor > BALANCE_MINOR_MAX else None

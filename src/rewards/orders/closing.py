@@ -1,0 +1,271 @@
+"""What closing an order, whole or in part, does to it and to the money; pure (spec.md §3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rewards.core.actor import Actor
+from rewards.core.errors import InvalidField, Refusal
+from rewards.orders import model
+from rewards.orders.model import (
+    Item,
+    ItemStatus,
+    Order,
+    OrderNotCancellable,
+    OrderNotOpen,
+    RefundNotOwed,
+    State,
+    Status,
+)
+from rewards.orders.sql import Move
+from rewards.pricing.model import returned_share
+from rewards.wallets.model import Wallet, refusal_to_credit
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsk:
+    """Give up what still waits, or (late) take back what was delivered; all, or named items."""
+
+    order_id: int
+    actor: Actor
+    reason: str
+    item_ids: tuple[str, ...] | None = None
+    # A deadline gives up what waits; whatever was delivered a moment ago stays delivered.
+    only_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FailAsk:
+    """Give up what can never be served, for good: all that waits, or named items of it."""
+
+    order_id: int
+    actor: Actor
+    reason: str
+    item_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAsk:
+    """An order that is already locked, to be closed whole."""
+
+    order: Order
+    actor: Actor
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What closing will do: items to change, the order afterwards, the path it walks."""
+
+    before: Order
+    after: Order
+    path: tuple[State, ...]
+    items: tuple[tuple[Item, Item], ...]
+    actor: Actor
+    reason: str | None
+
+    @property
+    def revoked_units(self) -> list[int]:
+        return [
+            old.unit_id
+            for old, new in self.items
+            if new.status is ItemStatus.REVOKED and old.unit_id
+        ]
+
+    @property
+    def move(self) -> Move:
+        return Move(self.before, self.after, self.path, self.actor, self.reason)
+
+    @property
+    def paid_minor(self) -> int:
+        """What this act books on the wallet, of now or owed since before."""
+        return self.after.refunded_minor - self.before.refunded_minor
+
+
+class Purses:
+    """Locked wallets and the refunds decided for each of them so far: one cannot overflow."""
+
+    def __init__(self, locked: Mapping[int, Wallet]) -> None:
+        self.wallets = locked
+        self._decided = dict.fromkeys(locked, 0)
+
+    def refusal(self, wallet_id: int, amount_minor: int) -> Refusal | None:
+        """Why this much more cannot be put into the wallet now; None when it can."""
+        return refusal_to_credit(self.wallets[wallet_id], self._decided[wallet_id] + amount_minor)
+
+    def take(self, wallet_id: int, amount_minor: int) -> bool:
+        """Whether the wallet takes this much more; then it counts as taken."""
+        if self.refusal(wallet_id, amount_minor) is not None:
+            return False
+        self._decided[wallet_id] += amount_minor
+        return True
+
+
+def plan_cancel(
+    order: Order, items: Sequence[Item], ask: CancelAsk, at: datetime
+) -> Plan | Refusal:
+    """What this cancel does to this order, or why it may not."""
+    if ask.only_open and order.status not in model.OPEN_STATUSES:
+        return OrderNotCancellable(order.state)
+    chosen = _choose_items(order, items, ask)
+    if isinstance(chosen, Refusal):
+        return chosen
+    return _give_back(order, chosen, ask.actor, ask.reason, at)
+
+
+def plan_fail(order: Order, items: Sequence[Item], ask: FailAsk, at: datetime) -> Plan | Refusal:
+    """What a permanent failure does to this order (D14), or why it has nothing left to fail."""
+    if order.status not in model.OPEN_STATUSES:
+        return OrderNotOpen(order.state)
+    chosen = [item for item in items if item.status is ItemStatus.PENDING]
+    if ask.item_ids is not None:
+        named = _named_items(order, items, ask.item_ids)
+        if isinstance(named, Refusal):
+            return named
+        if any(item.status is not ItemStatus.PENDING for item in named):
+            return OrderNotOpen(order.state)
+        chosen = named
+    count = len(chosen) if order.items_created else order.missing
+    after = _given_back(order, cancelled=count, revoked=0, at=at)
+    path = _closing_path(order, model.FAILED) if after.missing == 0 else (order.state,)
+    changes = tuple((item, replace(item, status=ItemStatus.FAILED)) for item in chosen)
+    return Plan(order, _at_end(after, path), path, changes, ask.actor, ask.reason)
+
+
+def plan_close(ask: CloseAsk, target: State, at: datetime) -> Plan:
+    """Close an order that has no items yet, whole."""
+    order = ask.order
+    after = _given_back(order, cancelled=order.missing, revoked=0, at=at)
+    after = replace(after, status=target.status, sub_status=target.sub_status, cancelled_at=at)
+    return Plan(order, after, model.walk(order.state, target), (), ask.actor, ask.reason)
+
+
+def plan_take_back(
+    order: Order, items: Sequence[Item], actor: Actor, reason: str, at: datetime
+) -> Plan:
+    """Revoke and refund these delivered items, wherever their order stands (recall of a batch).
+
+    A closed order ends as after any late cancel. One that still waits for other items goes on
+    waiting: its client is refunded for these, and gets the rest.
+    """
+    assert items, "there is something to take back"
+    assert all(item.status is ItemStatus.DELIVERED for item in items)
+    if order.status not in model.OPEN_STATUSES:
+        return _give_back(order, items, actor, reason, at)
+    after = _given_back(order, cancelled=0, revoked=len(items), at=at)
+    return Plan(order, after, (order.state,), _revoked(items), actor, reason)
+
+
+def plan_pay(order: Order, actor: Actor, at: datetime, purses: Purses) -> Plan | Refusal:
+    """Book what is owed of an earlier refund; refused as the wallet refuses it."""
+    if not order.refund_owed_minor:
+        return RefundNotOwed(order.state)
+    refusal = purses.refusal(order.wallet_id, order.refund_owed_minor)
+    if refusal is not None:
+        return refusal
+    target = model.FAILED if order.status is Status.FAILED else model.REFUNDED
+    closed = order.status in (Status.CANCELLED, Status.FAILED)
+    path = model.walk(order.state, target) if closed else (order.state,)
+    after = _at_end(replace(order, changed_at=at), path)
+    return settle(Plan(order, after, path, (), actor, "refund retried"), purses)
+
+
+def settle(plan: Plan, purses: Purses) -> Plan:
+    """Turn what is owed into what is refunded where the wallet takes it; else say NOT_REFUNDED."""
+    after = plan.after
+    if purses.take(after.wallet_id, after.refund_owed_minor):
+        paid = replace(
+            after,
+            refunded_minor=after.refunded_minor + after.refund_owed_minor,
+            refund_owed_minor=0,
+        )
+        return replace(plan, after=paid)
+    if after.refund_owed_minor == 0 or len(plan.path) == 1:
+        return plan
+    owed = model.FAILED_OWED if after.status is Status.FAILED else model.REFUND_OWED
+    path = model.walk(plan.path[0], owed)
+    return replace(plan, after=_at_end(after, path), path=path)
+
+
+def _give_back(
+    order: Order, chosen: Sequence[Item], actor: Actor, reason: str, at: datetime
+) -> Plan:
+    cancelled = [item for item in chosen if item.status is ItemStatus.PENDING]
+    revoked = [item for item in chosen if item.status is ItemStatus.DELIVERED]
+    # A bulk order without items yet can only be cancelled whole.
+    cancelled_count = len(cancelled) if order.items_created else order.missing
+    after = _given_back(order, cancelled=cancelled_count, revoked=len(revoked), at=at)
+    path: tuple[State, ...] = (order.state,)
+    if revoked or after.missing == 0:
+        path = _closing_path(order, model.REFUNDED)
+        after = replace(_at_end(after, path), cancelled_at=order.cancelled_at or at)
+    gone = tuple((item, replace(item, status=ItemStatus.CANCELLED)) for item in cancelled)
+    return Plan(order, after, path, gone + _revoked(revoked), actor, reason)
+
+
+def _revoked(items: Sequence[Item]) -> tuple[tuple[Item, Item], ...]:
+    return tuple((item, replace(item, status=ItemStatus.REVOKED)) for item in items)
+
+
+def _closing_path(order: Order, target: State) -> tuple[State, ...]:
+    """How the order gets there once all is paid: what failed and was owed is paid first."""
+    if order.state == model.FAILED_OWED:
+        return model.walk(order.state, model.FAILED, target)
+    return model.walk(order.state, target)
+
+
+def _at_end(order: Order, path: tuple[State, ...]) -> Order:
+    return replace(order, status=path[-1].status, sub_status=path[-1].sub_status)
+
+
+def _choose_items(order: Order, items: Sequence[Item], ask: CancelAsk) -> list[Item] | Refusal:
+    if order.state in (model.REFUND_OWED, model.OVER_BULK_LIMIT):
+        return OrderNotCancellable(order.state)
+    if ask.item_ids is not None:
+        return _named_items(order, items, ask.item_ids)
+    if order.status is Status.FAILED:
+        # Nothing waits any more; what was delivered before it failed stays delivered.
+        return []
+    if order.status is Status.CANCELLED:
+        return OrderNotCancellable(order.state)
+    late = order.status is Status.DELIVERED
+    wanted = ItemStatus.DELIVERED if late else ItemStatus.PENDING
+    return [item for item in items if item.status is wanted]
+
+
+def _named_items(
+    order: Order, items: Sequence[Item], item_ids: Sequence[str]
+) -> list[Item] | Refusal:
+    if not item_ids:
+        return InvalidField("ItemIds", "required")
+    by_position = {item.position: item for item in items}
+    chosen: dict[int, Item] = {}
+    for index, public_id in enumerate(item_ids):
+        item = by_position.get(model.item_position(order.id, public_id) or 0)
+        if item is None:
+            # Which one, not what it says: somebody may have pasted a code.
+            return InvalidField("ItemIds", "unknown", details={"index": index})
+        if item.status not in (ItemStatus.PENDING, ItemStatus.DELIVERED):
+            return OrderNotCancellable(order.state, f"item {public_id} is {item.status}")
+        chosen[item.position] = item
+    statuses = {item.status for item in chosen.values()}
+    if len(statuses) > 1:
+        return InvalidField("ItemIds", "mixed", details={"statuses": sorted(statuses)})
+    if ItemStatus.DELIVERED in statuses and order.status in model.OPEN_STATUSES:
+        return OrderNotCancellable(
+            order.state, "delivered items can be taken back once it is closed"
+        )
+    return list(chosen.values())
+
+
+def _given_back(order: Order, *, cancelled: int, revoked: int, at: datetime) -> Order:
+    """The order after so many more items went back, the money for them owed."""
+    before = order.cancelled + order.revoked
+    share = returned_share(order.amount_minor, order.quantity, before, cancelled + revoked)
+    return replace(
+        order,
+        cancelled=order.cancelled + cancelled,
+        revoked=order.revoked + revoked,
+        refund_owed_minor=order.refund_owed_minor + share,
+        changed_at=at,
+    )
