@@ -20,7 +20,9 @@ from rewards.vendors.model import (
     Refused,
     Unknown,
 )
+from rewards.vendors.port import VendorRefused
 from rewards.vendors.simulators.faults import Fault, Scripted
+from rewards.vendors.wire import NoAnswer, NotSent
 from tests.vendors.conftest import Open, Stand
 
 READS_MAX = 50
@@ -62,6 +64,8 @@ class AdapterContract:
     line: Line
     # Faults this simulator has no place for.
     skips: frozenset[Fault] = frozenset()
+    # Lines that this wire cannot say; an unknown currency or a sku of a wrong form.
+    unsayable: Sequence[Line] = ()
     # Call names of the simulator that place.
     place_call = "place"
 
@@ -233,3 +237,30 @@ class AdapterContract:
             offer = offers[self.line.sku]
             assert offer.currency == self.line.currency
             assert offer.min_minor <= self.line.face_minor <= offer.max_minor
+
+    async def test_what_cannot_be_said_is_refused_and_not_sent(self, stand: Open) -> None:
+        at = await self.open(stand)
+        for line in self.unsayable:
+            outcome = await at.vendor.place(at.vendor.key(uuid4()), line)
+            assert isinstance(outcome, Refused)
+            assert outcome.reason is Reason.VENDOR_CONFIG
+        assert at.kept.exchanges == []
+        assert self.sold(at) == []
+
+    @pytest.mark.parametrize(
+        "fault", [Fault.THROTTLE, Fault.IP_DENIED, Fault.ERROR_BEFORE, Fault.HTML, Fault.GARBAGE]
+    )
+    async def test_a_balance_or_catalogue_not_told_raises_what_the_port_names(
+        self, stand: Open, fault: Fault
+    ) -> None:
+        at = await self.open(stand)
+        if fault in self.skips:
+            pytest.skip("not on this wire")
+        if at.vendor.capabilities.balance:
+            at.simulator.script.add([Scripted(fault)])
+            with pytest.raises((NotSent, NoAnswer, VendorRefused)):
+                await at.vendor.balances()
+        if at.vendor.capabilities.catalogue:
+            at.simulator.script.add([Scripted(fault)])
+            with pytest.raises((NotSent, NoAnswer, VendorRefused)):
+                [offer async for offer in at.vendor.catalogue()]

@@ -1,6 +1,7 @@
 """Turns the troubles of a call into outcomes: the one place that says what a lost answer means."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 
 from rewards.vendors.model import Outcome, Reason, Refused, Unknown
 from rewards.vendors.wire import NoAnswer, NotSent
@@ -8,6 +9,15 @@ from rewards.vendors.wire import NoAnswer, NotSent
 SENSELESS = "the answer makes no sense"
 # What reading fields out of nonsense raises.
 _NONSENSE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+
+@contextmanager
+def making_sense() -> Iterator[None]:
+    """For what has no outcome (catalogue, balance): nonsense in an answer raises NoAnswer."""
+    try:
+        yield
+    except _NONSENSE:
+        raise NoAnswer(SENSELESS) from None
 
 
 async def of_placing(placing: Awaitable[Outcome]) -> Outcome:

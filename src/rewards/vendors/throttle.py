@@ -1,6 +1,7 @@
 """Holds calls back: buckets keep to a vendor's limits, a breaker leaves one that is down alone."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -20,27 +21,22 @@ class Rate:
 
 
 class Bucket:
-    """One limit, spread evenly after a first burst of `calls`."""
+    """One limit, kept exactly: after `calls` turns the next comes `per_s` after the first."""
 
     def __init__(self, rate: Rate, now: Callable[[], float] = monotonic) -> None:
-        self._rate = rate
+        self._per_s = rate.per_s
         self._now = now
-        # When the bucket would be full again: one call takes `step` seconds of it.
-        self._full_at = now()
-
-    @property
-    def _step_s(self) -> float:
-        return self._rate.per_s / self._rate.calls
+        self._turns: deque[float] = deque(maxlen=rate.calls)
 
     def reserve(self, wait_max_s: float) -> float | None:
         """Seconds to wait for a turn, which is taken; None when it would be more than the limit."""
-        now = self._now()
-        full_at = max(self._full_at, now) + self._step_s
-        wait_s = full_at - now - self._rate.per_s
-        if wait_s > wait_max_s:
+        now = turn = self._now()
+        if len(self._turns) == self._turns.maxlen:
+            turn = max(now, self._turns[0] + self._per_s)
+        if turn - now > wait_max_s:
             return None
-        self._full_at = full_at
-        return max(wait_s, 0.0)
+        self._turns.append(turn)
+        return turn - now
 
 
 class Throttle:

@@ -25,7 +25,7 @@ from rewards.vendors.model import (
     Refused,
     Unknown,
 )
-from rewards.vendors.outcome import of_placing, of_reading
+from rewards.vendors.outcome import making_sense, of_placing, of_reading
 from rewards.vendors.port import AdapterKind, Field, VendorRefused
 from rewards.vendors.throttle import Rate
 from rewards.vendors.wire import Answer, Wire
@@ -78,7 +78,8 @@ class SandboxVendor:
         answer = await self._wire.call("balance", "GET", "/balance", headers=self._headers)
         if answer.status != 200:
             raise VendorRefused(f"balance: {answer.status}")
-        return [Balance(row["currency"], row["balance_minor"]) for row in answer.json()]
+        with making_sense():
+            return [Balance(row["currency"], row["balance_minor"]) for row in answer.json()]
 
     async def catalogue(self) -> AsyncIterator[Offer]:
         for page in range(PAGES_MAX):
@@ -88,10 +89,14 @@ class SandboxVendor:
             )
             if answer.status != 200:
                 raise VendorRefused(f"catalogue: {answer.status}")
-            rows = answer.json()
-            for row in rows:
-                yield Offer(**{**row, "fixed_minor": tuple(row["fixed_minor"])})
-            if len(rows) < PAGE:
+            with making_sense():
+                offers = [
+                    Offer(**{**row, "fixed_minor": tuple(row["fixed_minor"])})
+                    for row in answer.json()
+                ]
+            for offer in offers:
+                yield offer
+            if len(offers) < PAGE:
                 return
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from rewards.vendors.simulators.faults import Fault
+from rewards.vendors.throttle import Bucket, Rate
 
 LIFE = timedelta(days=365)
 NEVER = timedelta(days=3650)
@@ -93,6 +94,10 @@ class SimClock:
 
     def now(self) -> datetime:
         return self._now() + self._ahead
+
+    def true_now(self) -> datetime:
+        """For what the other side checks by its own clock, such as when a message was signed."""
+        return self._now()
 
     def advance(self, seconds: float) -> None:
         self._ahead += timedelta(seconds=seconds)
@@ -205,6 +210,10 @@ class Book:
 
     def by_ref(self, ref: str) -> Sale | None:
         return next((sale for sale in self.sales.values() if sale.ref == ref), None)
+
+    def limit(self, rate: Rate) -> Bucket:
+        """A bucket that fills by the vendor's clock."""
+        return Bucket(rate, lambda: self.clock.now().timestamp())
 
     def facts(self) -> dict[str, object]:
         """The book as JSON takes it: what tests and the reconciliation compare ours with."""

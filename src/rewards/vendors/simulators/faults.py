@@ -55,6 +55,12 @@ AFTER = frozenset(
         Fault.REDIRECT,
     }
 )
+# What a reserved product can bring: all that strikes once the product is known.
+BY_PRODUCT = tuple(
+    fault
+    for fault in Fault
+    if fault not in BEFORE | {Fault.THROTTLE, Fault.TOKEN_KILLED, Fault.IP_DENIED, Fault.BAD_CIPHER}
+)
 
 
 @dataclass(slots=True)

@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from rewards.vendors.simulators.book import Book
+from rewards.vendors.simulators.book import Book, Sale, SaleState
 from rewards.vendors.simulators.faults import AFTER, BEFORE, HEADER, Fault, Script, Scripted
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Post = tuple[str, bytes, Mapping[str, str]]
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 HUGE_BYTES = 10 * 1024 * 1024
@@ -20,6 +21,9 @@ SLOW_S = 30.0
 JSON = "application/json"
 MAINTENANCE = "<html><body>Maintenance</body></html>"
 CALLBACK_TIMEOUT_S = 5.0
+# Whoever waits for callbacks of a sale waits at most an hour for them.
+LOOK_S = 0.05
+LOOKS_MAX = 72_000
 FAULT: web.RequestKey[Fault] = web.RequestKey("fault", Fault)
 CALL: web.RequestKey[str] = web.RequestKey("call", str)
 
@@ -35,7 +39,8 @@ class Simulator:
     def __init__(self, book: Book) -> None:
         self.book = book
         self.script = Script()
-        self._posting: set[asyncio.Task[None]] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._held: list[Post] = []
 
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
         """(method, path) to the call's name and its handler."""
@@ -58,12 +63,35 @@ class Simulator:
             struck = request[FAULT] = product.fault
         return struck
 
-    def notify(self, url: str, body: bytes, headers: Mapping[str, str], copies: int = 1) -> None:
-        """Call back, in the background; who does not answer is not asked again."""
-        for _ in range(copies):
-            task = asyncio.create_task(_post(url, body, headers))
-            self._posting.add(task)
-            task.add_done_callback(self._posting.discard)
+    def notify(
+        self, url: str, body: bytes, headers: Mapping[str, str], fault: Fault | None = None
+    ) -> None:
+        """Call back, in the background; who does not answer is not asked again.
+
+        DUPLICATE_CALLBACK sends it twice, REORDER_CALLBACKS keeps it until the next one is sent.
+        """
+        if fault is Fault.REORDER_CALLBACKS:
+            self._held.append((url, body, headers))
+            return
+        first = [(url, body, headers)] * (2 if fault is Fault.DUPLICATE_CALLBACK else 1)
+        posts, self._held = first + self._held, []
+        self.background(_post_all(posts))
+
+    def when_done(self, sale: Sale, tell: Callable[[Sale], None]) -> None:
+        """`tell` of a sale, once the vendor's clock says it is done."""
+        self.background(self._await(sale, tell))
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _await(self, sale: Sale, tell: Callable[[Sale], None]) -> None:
+        for _ in range(LOOKS_MAX):
+            if sale.state(self.book.clock.now()) is not SaleState.RUNNING:
+                tell(sale)
+                return
+            await asyncio.sleep(LOOK_S)
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
@@ -147,7 +175,7 @@ class Simulator:
             sockets: Any = runner.addresses
             yield f"http://{host}:{sockets[0][1]}"
         finally:
-            for task in list(self._posting):
+            for task in list(self._working):
                 task.cancel()
             await runner.cleanup()
 
@@ -162,12 +190,15 @@ def _hang_up(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+async def _post_all(posts: Sequence[Post]) -> None:
+    """One after the other, so that their order is the order they arrive in."""
     timeout = aiohttp.ClientTimeout(total=CALLBACK_TIMEOUT_S)
-    # Vendors do not tell twice either: who missed it reads back.
-    with suppress(aiohttp.ClientError, TimeoutError):
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
-            await session.post(url, data=body, headers=headers, allow_redirects=False)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        for url, body, headers in posts:
+            # Vendors do not tell twice either: who missed it reads back.
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with session.post(url, data=body, headers=headers, allow_redirects=False):
+                    pass
 
 
 def parse(body: bytes) -> Any:
