@@ -101,6 +101,7 @@ class Asked:
 
 
 NULL = {"null"}
+TEXTS = {"text", "blank", "text NaN", "text Infinity", "arabic digits", "text of 30 digits"}
 # Of 12 characters and more.
 PASSWORD = {"text"}
 FEE = {"null", "fraction", "minus zero"}
@@ -209,6 +210,63 @@ ASKED = [
             "note": {"null", "text", "blank", "text NaN", "text Infinity", "arabic digits"}
             | {"text of 30 digits"},
         },
+        staff=True,
+    ),
+    Asked(
+        "POST",
+        "/admin/api/v1/wallets/{wallet}/adjust",
+        {"direction": "CREDIT", "amount": 1, "note": "x", "reference": None},
+        {"reference": TEXTS | NULL, "note": TEXTS},
+        staff=True,
+    ),
+    Asked(
+        "PATCH",
+        "/admin/api/v1/wallets/{wallet}",
+        {"status": None, "credit_limit": None, "low_balance": None, "reason": "x"},
+        {"status": NULL, "credit_limit": NULL, "low_balance": NULL, "reason": TEXTS},
+        staff=True,
+    ),
+    Asked(
+        "PATCH",
+        "/admin/api/v1/products/6",
+        {
+            "name": "Amazon Gift Card",
+            "category_id": 1,
+            "country": "US",
+            "type": "VOUCHER",
+            "delivery_type": "CODE_WITH_PIN",
+            "voucher_fields": ["card_number", "pin_code", "voucher_reference_number"],
+            "active": True,
+            "max_quantity": None,
+            "pool_target": 1000,
+            "handling_fee": 1,
+            "tax_percent": 0,
+            "vendor_discount_percent": None,
+            "denominations": [{"min_value": 25}],
+        },
+        {
+            "name": TEXTS - {"blank"},
+            "active": {"true"},
+            "max_quantity": NULL,
+            "tax_percent": {"minus zero", "fraction"},
+            "pool_target": {"minus zero"},
+            "handling_fee": {"minus zero"},
+            "vendor_discount_percent": FEE,
+        },
+        staff=True,
+    ),
+    Asked(
+        "PUT",
+        "/admin/api/v1/products/6/visibility/{client}",
+        {"visible": None},
+        {"visible": {"null", "true"}},
+        staff=True,
+    ),
+    Asked(
+        "PUT",
+        "/admin/api/v1/products/6/discounts/{client}",
+        {"percent": 2},
+        {"percent": FEE},
         staff=True,
     ),
     Asked(

@@ -69,6 +69,7 @@ class House:
     gate: StaffGate
     catalog: Catalog
     tokens: AccessTokens
+    directory: Directory
     app: Litestar
     http: httpx.AsyncClient
     client: int
@@ -194,7 +195,9 @@ async def opened(
     )
     transport = httpx.ASGITransport(RequestIds(app), client=("192.0.2.7", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://house") as http:
-        yield House(db, vault, clock, feed, gate, catalog, tokens, app, http, client, wallet)
+        yield House(
+            db, vault, clock, feed, gate, catalog, tokens, directory, app, http, client, wallet
+        )
     await imports.close()
     await feed.stop()
     await limiter.close()

@@ -1,11 +1,13 @@
 """What a product may be, before the database is asked; every breach is an InvalidField."""
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 
 from rewards.catalog.model import VOUCHER_FIELDS, Denomination, ProductFacts, ProductType
 from rewards.core.errors import InvalidField
 from rewards.core.money import AMOUNT_MINOR_MAX, to_minor
+from rewards.core.text import UNPRINTABLE
 
 NAME_CHARS_MAX = 200
 LINE_CHARS_MAX = 500
@@ -30,10 +32,21 @@ def check_product(facts: ProductFacts) -> None:
         ("ImageUrl", facts.image_url, URL_CHARS_MAX),
     ):
         _check_text(label, text, chars_max)
+    for label, line in (
+        ("Name", facts.name),
+        ("Validity", facts.validity),
+        ("ImageUrl", facts.image_url),
+    ):
+        if UNPRINTABLE.search(line):
+            raise InvalidField(label, "printable")
+    if not re.fullmatch(r"[A-Z]{2}", facts.country, re.ASCII):
+        raise InvalidField("Country", "format")
     if facts.image_url and not facts.image_url.startswith(("https://", "http://", "/")):
         raise InvalidField("ImageUrl", "url")
     _check_voucher_fields(facts)
     for label, count, least in (
+        ("Category", facts.category_id, 1),
+        ("Subcategory", facts.subcategory_id, 1),
         ("MaxQuantity", facts.max_quantity, 1),
         ("RequestQuantityMax", facts.request_quantity_max, 1),
         ("FilledQuantityMax", facts.filled_quantity_max, 1),

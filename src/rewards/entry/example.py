@@ -9,7 +9,7 @@ from typing import Any
 
 from rewards.catalog.http_reference import CategoryNotFound, SubcategoryNotFound
 from rewards.catalog.model import DenominationNotAvailable, ProductNotFound, QuantityTooLarge
-from rewards.clients.model import ClientNotFound, CredentialNotFound, UsernameTaken
+from rewards.clients.model import ClientNotFound, CredentialNotFound, LoginNotFound, UsernameTaken
 from rewards.core.errors import (
     Conflict,
     Forbidden,
@@ -34,14 +34,18 @@ from rewards.orders.model import (
     SubStatus,
     WalletNotActive,
 )
+from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
 from rewards.staff.model import UsernameTaken as StaffNameTaken
 from rewards.wallets.model import (
+    CreditInUse,
     InsufficientFunds,
     LedgerReferenceReused,
     TransactionNotFound,
     WalletFrozen,
+    WalletNotEmpty,
     WalletNotFound,
+    WalletStatusRefused,
 )
 
 DELIVERED = State(Status.DELIVERED, SubStatus.COMPLETED)
@@ -57,6 +61,8 @@ MISSING: dict[str, type[Refusal]] = {
     "{subcategory_id}": SubcategoryNotFound,
     "{client_id}": ClientNotFound,
     "{credential_id}": CredentialNotFound,
+    "{login_id}": LoginNotFound,
+    "{job_id}": DeadJobNotFound,
     "{batch_id}": BatchNotFound,
     "{staff_id}": StaffNotFound,
 }
@@ -109,6 +115,8 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "createStaff": (StaffNameTaken(),),
     "changeStaff": (LastAdmin(),),
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
+    "adjustWallet": (LedgerReferenceReused(), WalletFrozen()),
+    "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),
     "retryOrder": (OrderNotRetryable(DELIVERED),),
     "cancelOrder": (OrderNotCancellable(State(Status.CANCELLED, SubStatus.REFUNDED)),),
 }

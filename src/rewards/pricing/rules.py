@@ -32,4 +32,4 @@ def check_rate(rate: NewRate) -> None:
 
 def check_discount(discount: ClientDiscount) -> None:
     if discount.percent is not None:
-        check_percent("Discount", discount.percent)
+        check_percent("Percent", discount.percent)

@@ -147,6 +147,11 @@ async def set_rates(tx: Tx, rates: Sequence[NewRate]) -> None:
         await announce(tx, CHANGES_TOPIC, [EVERYTHING])
 
 
+async def discounts_of(tx: Tx, product_id: int) -> dict[int, Decimal]:
+    """What single clients get off this product, percent by client."""
+    return (await sql.read_discounts(tx, [product_id])).get(product_id, {})
+
+
 async def set_discounts(tx: Tx, wanted: Sequence[ClientDiscount]) -> None:
     """Agree on a discount for each client and product, or (None) take it away.
 

@@ -1,12 +1,17 @@
-"""What staff handlers are given by name; `entry/api.py` provides it."""
+"""What staff handlers are given: by name, where `entry/api.py` provides it, and in bodies."""
 
-from typing import TypeAlias
+import re
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, TypeAlias, TypeVar
 
+import msgspec
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from rewards.catalog.service import Catalog
 from rewards.core.clock import Clock
+from rewards.core.errors import InvalidField
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
@@ -22,3 +27,36 @@ GivenImports: TypeAlias = NamedDependency[SkipValidation[Imports]]
 GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+# A JSON number or a string of one; floats never touch it.
+Amount = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
+# One that may be 0, or null; `decimal_of` reads it.
+Quantity = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string", "null"]})
+]
+QUANTITY_TEXT = re.compile(r'("?)-?[0-9]{1,20}(\.[0-9]{1,20})?\1', re.ASCII)
+
+
+def no_json() -> msgspec.Raw:
+    """What a field of raw JSON has where the body has none."""
+    return msgspec.Raw(b"null")
+
+
+def decimal_of(field: str, raw: msgspec.Raw) -> Decimal | None:
+    """The number, None for null; refuses what is none. Its bounds are for others to check."""
+    text = bytes(raw).decode()
+    if text == "null":
+        return None
+    if not QUANTITY_TEXT.fullmatch(text):
+        raise InvalidField(field, "format")
+    return Decimal(text.strip('"'))
+
+
+def one_of(field: str, kind: type[Choice], text: str) -> Choice:
+    """The member of an enumeration of capitals, from its name in any case (D12)."""
+    try:
+        return kind(text.upper())
+    except ValueError:
+        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None

@@ -1,6 +1,5 @@
 """Clients, as staff see and change them: limits, credentials, logins."""
 
-import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -20,19 +19,16 @@ from rewards.clients.model import (
     Limits,
     NewClient,
 )
-from rewards.core.errors import InvalidField
 from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
 from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase
+from rewards.staff.given import GivenClock, GivenDatabase, decimal_of, no_json, one_of
 from rewards.staff.model import Permission
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 NAME_CHARS_MAX = 200
-# A JSON number or a string of one; what it may be, `check_client` says.
-PERCENT_TEXT = re.compile(r'("?)-?[0-9]{1,20}(\.[0-9]{1,20})?\1', re.ASCII)
 Percent = Annotated[
     msgspec.Raw,
     msgspec.Meta(
@@ -45,10 +41,6 @@ Percent = Annotated[
         }
     ),
 ]
-
-
-def _absent() -> msgspec.Raw:
-    return msgspec.Raw(b"null")
 
 
 class LimitsIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,14 +61,9 @@ class LimitsIn(msgspec.Struct, forbid_unknown_fields=True):
         )
 
 
-def _percent(raw: msgspec.Raw) -> Decimal | None:
+def _fee(raw: msgspec.Raw) -> Decimal | None:
     """None for null; its bounds are the client's to check."""
-    text = bytes(raw).decode()
-    if text == "null":
-        return None
-    if not PERCENT_TEXT.fullmatch(text):
-        raise InvalidField("ConversionFeePercent", "format")
-    return Decimal(text.strip('"'))
+    return decimal_of("ConversionFeePercent", raw)
 
 
 def _or(given: int | None, else_: int) -> int:
@@ -90,7 +77,7 @@ class NewClientIn(msgspec.Struct, forbid_unknown_fields=True):
     limits: LimitsIn = msgspec.field(default_factory=LimitsIn)
     allowed_ips: list[str] = []
     # Charged on top when an order needs FX.
-    conversion_fee_percent: Percent = msgspec.field(default_factory=_absent)
+    conversion_fee_percent: Percent = msgspec.field(default_factory=no_json)
 
 
 class ClientChangeIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,7 +87,7 @@ class ClientChangeIn(msgspec.Struct, forbid_unknown_fields=True):
     status: str | None = None
     limits: LimitsIn | None = None
     allowed_ips: list[str] | None = None
-    conversion_fee_percent: Percent = msgspec.field(default_factory=_absent)
+    conversion_fee_percent: Percent = msgspec.field(default_factory=no_json)
 
 
 class LimitsOut(msgspec.Struct):
@@ -205,7 +192,7 @@ async def create_client(
         name=body.name,
         limits=body.limits.over(Limits()),
         allowed_ips=tuple(body.allowed_ips),
-        conversion_fee_percent=_percent(body.conversion_fee_percent) or Decimal(0),
+        conversion_fee_percent=_fee(body.conversion_fee_percent) or Decimal(0),
         **({} if quantity is None else {"max_quantity": quantity}),
     )
 
@@ -252,22 +239,15 @@ async def change_client(
 
 
 def _wanted(body: ClientChangeIn, before: Client) -> ClientChange:
-    status = None if body.status is None else _status(body.status)
+    status = None if body.status is None else one_of("Status", ClientStatus, body.status)
     return ClientChange(
         name=body.name,
         status=status,
         limits=None if body.limits is None else body.limits.over(before.limits),
         max_quantity=None if body.limits is None else body.limits.max_quantity,
-        conversion_fee_percent=_percent(body.conversion_fee_percent),
+        conversion_fee_percent=_fee(body.conversion_fee_percent),
         allowed_ips=None if body.allowed_ips is None else tuple(body.allowed_ips),
     )
-
-
-def _status(text: str) -> ClientStatus:
-    try:
-        return ClientStatus(text.upper())
-    except ValueError:
-        raise InvalidField("Status", "oneof", details={"allowed": list(ClientStatus)}) from None
 
 
 def _told(client: Client) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What clients prove themselves with, as staff hand it out: API credentials and logins."""
+"""API credentials of clients, as staff issue, see, rotate and revoke them."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from rewards.audit.model import AuditFact
 from rewards.clients import service as clients
 from rewards.clients.model import (
     ALL_SCOPES,
-    ClientLogin,
     ClientNotFound,
     Credential,
     CredentialNotFound,
@@ -23,7 +22,7 @@ from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenPasswords, GivenSettings, GivenVault
+from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings, GivenVault
 from rewards.staff.model import Permission
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -73,23 +72,18 @@ class CredentialOut(msgspec.Struct):
         )
 
 
-class NewLoginIn(msgspec.Struct, forbid_unknown_fields=True):
-    username: str
-    password: str
+class RotatedOut(msgspec.Struct):
+    """The only answer that ever shows the new secret."""
 
-    def __repr__(self) -> str:
-        return "NewLoginIn([redacted])"
-
-
-class LoginOut(msgspec.Struct):
     id: int
     client_id: int
-    username: str
-    created_at: datetime
+    signing_secret: str
+
+    def __repr__(self) -> str:
+        return f"RotatedOut({self.id})"
 
 
 NEW_CREDENTIAL = msgspec.json.Decoder(NewCredentialIn)
-NEW_LOGIN = msgspec.json.Decoder(NewLoginIn)
 
 
 @get(
@@ -137,7 +131,7 @@ async def issue_credential(
             "scopes": sorted(issued.scopes),
             "signing_required": issued.signing_required,
         }
-        await _record(tx, request, "credential.issued", "credential", issued, facts, at)
+        await _record(tx, request, "credential.issued", issued, facts, at)
         return issued
 
     issued = await db.run(work)
@@ -172,64 +166,77 @@ async def revoke_credential(
 
     async def work(tx: Tx) -> Credential:
         at = clock.now()
-        [held] = await clients.credentials_of(tx, [owner])
-        if number not in {credential.id for credential in held}:
-            raise CredentialNotFound
+        await _held(tx, owner, number)
         revoked = await clients.revoke_credential(tx, number, at)
         if revoked.revoked_at == at:
             facts: dict[str, object] = {"api_key": revoked.api_key}
-            await _record(tx, request, "credential.revoked", "credential", revoked, facts, at)
+            await _record(tx, request, "credential.revoked", revoked, facts, at)
         return revoked
 
     return encode(CredentialOut.of(await db.run(work)))
 
 
 @post(
-    "/clients/{client_id:str}/logins",
-    status_code=201,
-    operation_id="addLogin",
+    "/clients/{client_id:str}/credentials/{credential_id:str}/rotate-signing-secret",
+    status_code=200,
+    operation_id="rotateSigningSecret",
     guards=[requires(Permission.CREDENTIALS_ISSUE)],
-    operation_class=takes(NewLoginIn),
-    responses=answers(LoginOut, 400, 401, 403, 404, 409, status=201, told="Added"),
+    responses=answers(RotatedOut, 401, 403, 404),
 )
-async def add_login(
+async def rotate_signing_secret(
     request: Request[Any, Any, Any],
     db: GivenDatabase,
     clock: GivenClock,
-    passwords: GivenPasswords,
+    vault: GivenVault,
     client_id: FromPath[str],
+    credential_id: FromPath[str],
 ) -> Response[bytes]:
-    """Add a username and password for the client's `POST /auth/login`. 409 when it is taken."""
-    body = decode(NEW_LOGIN, await request.body())
-    number = path_id(client_id, ClientNotFound)
+    """Replace the secret that requests are signed with, shown here and never again.
 
-    async def work(tx: Tx) -> ClientLogin:
+    The old one signs nothing from within a second on. A revoked credential: 404.
+    """
+    owner, number = path_id(client_id, ClientNotFound), path_id(credential_id, CredentialNotFound)
+
+    async def work(tx: Tx) -> RotatedOut:
+        credential = await _held(tx, owner, number)
+        shown = await clients.rotate_signing_secret(tx, vault, number)
+        facts: dict[str, object] = {"api_key": credential.api_key}
         at = clock.now()
-        login = await clients.add_login(tx, passwords, number, body.username, body.password, at)
-        facts: dict[str, object] = {"username": login.username}
-        await _record(tx, request, "login.created", "login", login, facts, at)
-        return login
+        await _record(tx, request, "credential.secret_rotated", credential, facts, at)
+        return RotatedOut(number, owner, shown)
 
-    login = await db.run(work)
-    return encode(LoginOut(login.id, login.client_id, login.username, login.created_at), 201)
+    return encode(await db.run(work), headers=NO_STORE)
+
+
+async def _held(tx: Tx, client_id: int, credential_id: int) -> Credential:
+    """The client's own credential; another's is as unknown (D13)."""
+    [held] = await clients.credentials_of(tx, [client_id])
+    found = next((each for each in held if each.id == credential_id), None)
+    if found is None:
+        raise CredentialNotFound
+    return found
 
 
 async def _record(
     tx: Tx,
     request: Request[Any, Any, Any],
     action: str,
-    kind: str,
-    subject: IssuedCredential | Credential | ClientLogin,
+    subject: IssuedCredential | Credential,
     facts: dict[str, object],
     at: datetime,
 ) -> None:
     actor = caller(request).actor
-    fact = AuditFact(actor, subject.client_id, action, kind, subject.id, facts)
+    fact = AuditFact(actor, subject.client_id, action, "credential", subject.id, facts)
     await audit.record(tx, [fact], at)
 
 
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Clients (staff)"],
-    route_handlers=[list_credentials, issue_credential, revoke_credential, add_login],
+    route_handlers=[
+        list_credentials,
+        issue_credential,
+        revoke_credential,
+        rotate_signing_secret,
+    ],
 )

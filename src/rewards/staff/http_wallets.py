@@ -1,18 +1,18 @@
-"""Clients' money, as staff may touch it: see wallets, open one, top one up."""
+"""Clients' wallets, as staff see, open and change them; what is booked is in http_bookings."""
 
 from collections.abc import Collection
+from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, Router, get, patch, post
 from litestar.params import FromPath
 
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
 from rewards.clients import service as clients
 from rewards.clients.model import ClientNotFound
-from rewards.core.clock import Clock
 from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import amount_minor, read_json_amount, to_decimal
@@ -20,50 +20,29 @@ from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
-from rewards.staff.auth import Caller, caller, requires
-from rewards.staff.given import GivenCatalog, GivenClock, GivenDatabase
+from rewards.staff.auth import caller, requires
+from rewards.staff.given import (
+    Amount,
+    GivenCatalog,
+    GivenClock,
+    GivenDatabase,
+    Quantity,
+    no_json,
+    one_of,
+)
 from rewards.staff.model import Permission
 from rewards.wallets import service as wallets
 from rewards.wallets.model import (
+    LimitsChange,
     NewWallet,
-    Posted,
-    TopUp,
+    StatusChange,
     Wallet,
     WalletNotFound,
     WalletStatus,
     WalletType,
 )
 
-REFERENCE_CHARS_MAX = 200
-NOTE_CHARS_MAX = 500
-
-# A JSON number or a string of one; floats never touch it.
-Amount = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
-
-
-def _absent() -> msgspec.Raw:
-    return msgspec.Raw(b"null")
-
-
-class TopUpIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` in the wallet's currency, above 0. A `reference` is booked once for each wallet."""
-
-    amount: Amount = msgspec.field(default_factory=_absent)
-    reference: str | None = None
-    note: str | None = None
-
-
-class ToppedUpOut(msgspec.Struct):
-    """`balance` is the wallet's after this booking."""
-
-    transaction_id: int
-    wallet_id: int
-    amount: Decimal
-    balance: Decimal
-    currency: str
-    reference: str | None
-    # The reference had been booked before: this is the first answer, and no money moved now.
-    repeated: bool
+REASON_CHARS_MAX = 500
 
 
 class NewWalletIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,8 +50,21 @@ class NewWalletIn(msgspec.Struct, forbid_unknown_fields=True):
 
     currency: str
     type: str = "PREPAID"
-    credit_limit: Amount = msgspec.field(default_factory=_absent)
-    low_balance: Amount = msgspec.field(default_factory=_absent)
+    credit_limit: Amount = msgspec.field(default_factory=no_json)
+    low_balance: Amount = msgspec.field(default_factory=no_json)
+
+
+class WalletChangeIn(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is; `reason` says why, for the audit trail.
+
+    `status`: ACTIVE, FROZEN or CLOSED. `low_balance` null: no event any more. `credit_limit`: of
+    POSTPAID wallets.
+    """
+
+    reason: str
+    status: str | None = None
+    credit_limit: Quantity | msgspec.UnsetType = msgspec.UNSET
+    low_balance: Quantity | msgspec.UnsetType = msgspec.UNSET
 
 
 class WalletOut(msgspec.Struct):
@@ -101,80 +93,8 @@ class WalletOut(msgspec.Struct):
         )
 
 
-TOP_UP = msgspec.json.Decoder(TopUpIn)
 NEW_WALLET = msgspec.json.Decoder(NewWalletIn)
-
-
-@post(
-    "/wallets/{wallet_id:str}/top-up",
-    status_code=200,
-    operation_id="topUpWallet",
-    guards=[requires(Permission.WALLETS_TOP_UP)],
-    operation_class=takes(TopUpIn, needs=("amount",)),
-    responses=answers(ToppedUpOut, 400, 401, 403, 404, 409),
-)
-async def top_up(
-    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
-) -> Response[bytes]:
-    """Book money that came in. The client is told by `wallet.credited`.
-
-    The same reference with the same amount answers as the first time and moves nothing; with
-    another amount 409. A frozen or closed wallet: 409.
-    """
-    body = decode(TOP_UP, await request.body())
-    amount = read_json_amount("Amount", bytes(body.amount))
-    reference = _text("Reference", body.reference, REFERENCE_CHARS_MAX)
-    note = _text("Note", body.note, NOTE_CHARS_MAX)
-    number = path_id(wallet_id, WalletNotFound)
-
-    async def work(tx: Tx) -> ToppedUpOut:
-        locked = await wallets.lock_wallets(tx, [number])
-        if not locked:
-            raise WalletNotFound
-        wallet = locked[0]
-        ask = TopUp(
-            number, amount_minor("Amount", amount, exponent_of(wallet.currency)), reference, note
-        )
-        return await _book(tx, wallet, ask, caller(request), clock)
-
-    return encode(await db.run(work))
-
-
-def _text(field: str, value: str | None, chars_max: int) -> str | None:
-    return None if value is None else printable(field, value, chars_max)
-
-
-async def _book(tx: Tx, wallet: Wallet, ask: TopUp, who: Caller, clock: Clock) -> ToppedUpOut:
-    at = clock.now()
-    [posted] = await wallets.top_up(tx, [ask], at)
-    if isinstance(posted, Refusal):
-        raise posted
-    repeated = posted.version <= wallet.version
-    if not repeated:
-        await audit.record(tx, [_topped_up(wallet, ask, posted, who)], at)
-    places = exponent_of(wallet.currency)
-    return ToppedUpOut(
-        posted.transfer_id,
-        wallet.id,
-        to_decimal(ask.amount_minor, places),
-        to_decimal(posted.balance_minor, places),
-        wallet.currency,
-        ask.reference,
-        repeated,
-    )
-
-
-def _topped_up(wallet: Wallet, ask: TopUp, posted: Posted, who: Caller) -> AuditFact:
-    facts = {
-        "amount_minor": ask.amount_minor,
-        "currency": wallet.currency,
-        "balance_minor": {"from": wallet.balance_minor, "to": posted.balance_minor},
-        "transaction_id": posted.transfer_id,
-        "reference": ask.reference,
-    }
-    return AuditFact(
-        who.actor, wallet.client_id, "wallet.topped_up", "wallet", wallet.id, facts, ask.note
-    )
+WALLET_CHANGE = msgspec.json.Decoder(WalletChangeIn)
 
 
 @get(
@@ -232,13 +152,85 @@ async def open_wallet(
     return encode(WalletOut.of(await db.run(work)), 201)
 
 
+@patch(
+    "/wallets/{wallet_id:str}",
+    operation_id="changeWallet",
+    guards=[requires(Permission.WALLETS_CHANGE)],
+    operation_class=takes(WalletChangeIn),
+    responses=answers(WalletOut, 400, 401, 403, 404, 409),
+)
+async def change_wallet(
+    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
+) -> Response[bytes]:
+    """Freeze, close or reopen a wallet, and set its limits.
+
+    A FROZEN or CLOSED wallet pays no order and takes no money; refunds to it wait until it is
+    ACTIVE again. Only an empty wallet can be closed: 409 otherwise.
+    """
+    body = decode(WALLET_CHANGE, await request.body())
+    reason = printable("Reason", body.reason, REASON_CHARS_MAX)
+    number = path_id(wallet_id, WalletNotFound)
+
+    async def work(tx: Tx) -> Wallet:
+        locked = await wallets.lock_wallets(tx, [number])
+        if not locked:
+            raise WalletNotFound
+        before, at = locked[0], clock.now()
+        after = await _changed(tx, before, body, at)
+        old, new = _told(before), _told(after)
+        facts = {key: {"from": old[key], "to": new[key]} for key in new if old[key] != new[key]}
+        who = caller(request).actor
+        fact = AuditFact(who, after.client_id, "wallet.changed", "wallet", after.id, facts, reason)
+        await audit.record(tx, [fact], at)
+        return after
+
+    return encode(WalletOut.of(await db.run(work)))
+
+
+async def _changed(tx: Tx, wallet: Wallet, body: WalletChangeIn, at: datetime) -> Wallet:
+    """Raises what either change is refused with; then neither was made."""
+    limits = LimitsChange(
+        wallet.id,
+        _minor_or("CreditLimit", body.credit_limit, wallet.currency, wallet.credit_limit_minor)
+        or 0,
+        _minor_or("LowBalance", body.low_balance, wallet.currency, wallet.low_balance_minor),
+    )
+    status = wallet.status if body.status is None else one_of("Status", WalletStatus, body.status)
+    changes = []
+    if (limits.credit_limit_minor, limits.low_balance_minor) != (
+        wallet.credit_limit_minor,
+        wallet.low_balance_minor,
+    ):
+        changes += await wallets.set_limits(tx, [limits], at)
+    if status is not wallet.status:
+        changes += await wallets.set_status(tx, [StatusChange(wallet.id, status)])
+    for after in changes:
+        if isinstance(after, Refusal):
+            raise after
+        wallet = after
+    return wallet
+
+
+def _minor_or(
+    field: str, raw: msgspec.Raw | msgspec.UnsetType, currency: str, kept: int | None
+) -> int | None:
+    return kept if isinstance(raw, msgspec.UnsetType) else _optional_minor(field, raw, currency)
+
+
+def _told(wallet: Wallet) -> dict[str, object]:
+    """What may change of a wallet, as the audit trail tells of it."""
+    return {
+        "status": wallet.status,
+        "credit_limit_minor": wallet.credit_limit_minor,
+        "low_balance_minor": wallet.low_balance_minor,
+    }
+
+
 def _new_wallet(client_id: int, body: NewWalletIn, currencies: Collection[str]) -> NewWallet:
     currency = body.currency.upper()
     if currency not in currencies:
         raise InvalidField("Currency", "oneof")
-    kind = next((kind for kind in WalletType if kind == body.type.upper()), None)
-    if kind is None:
-        raise InvalidField("Type", "oneof", details={"allowed": list(WalletType)})
+    kind = one_of("Type", WalletType, body.type)
     credit = _optional_minor("CreditLimit", body.credit_limit, currency)
     if (kind is WalletType.POSTPAID) != (credit is not None):
         raise InvalidField("CreditLimit", "postpaid")
@@ -255,5 +247,5 @@ def _optional_minor(field: str, raw: msgspec.Raw, currency: str) -> int | None:
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Wallets (staff)"],
-    route_handlers=[top_up, list_wallets, open_wallet],
+    route_handlers=[list_wallets, open_wallet, change_wallet],
 )

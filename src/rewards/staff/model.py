@@ -26,12 +26,20 @@ class Permission(StrEnum):
     WALLETS_READ = "wallets:read"
     WALLETS_OPEN = "wallets:open"
     WALLETS_TOP_UP = "wallets:top_up"
+    WALLETS_ADJUST = "wallets:adjust"
+    WALLETS_CHANGE = "wallets:change"
+    PRODUCTS_READ = "products:read"
+    PRODUCTS_WRITE = "products:write"
+    DISCOUNTS_READ = "discounts:read"
+    DISCOUNTS_WRITE = "discounts:write"
     CLIENTS_READ = "clients:read"
     CLIENTS_WRITE = "clients:write"
     CREDENTIALS_ISSUE = "credentials:issue"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     AUDIT_READ = "audit:read"
+    JOBS_READ = "jobs:read"
+    JOBS_REVIVE = "jobs:revive"
 
 
 class Role(StrEnum):
@@ -48,6 +56,9 @@ _VIEWER = frozenset(
         Permission.INVENTORY_READ,
         Permission.WALLETS_READ,
         Permission.CLIENTS_READ,
+        Permission.PRODUCTS_READ,
+        Permission.DISCOUNTS_READ,
+        Permission.JOBS_READ,
     }
 )
 _SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
@@ -56,12 +67,17 @@ _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_REFUND,
     Permission.INVENTORY_IMPORT,
     Permission.INVENTORY_PUMP,
+    Permission.PRODUCTS_WRITE,
+    Permission.JOBS_REVIVE,
 }
 # Money comes in through one role and stock through another: no single one but admin has both.
 _FINANCE = _VIEWER | {
     Permission.WALLETS_OPEN,
     Permission.WALLETS_TOP_UP,
     Permission.ORDERS_REFUND,
+    Permission.WALLETS_ADJUST,
+    Permission.WALLETS_CHANGE,
+    Permission.DISCOUNTS_WRITE,
     Permission.AUDIT_READ,
 }
 

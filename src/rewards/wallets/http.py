@@ -18,6 +18,7 @@ from rewards.infra.http import cursor_answer, encode, page_answer, page_ask, pat
 from rewards.infra.openapi import answers
 from rewards.wallets import service
 from rewards.wallets.model import (
+    Direction,
     Transaction,
     TransactionFilter,
     TransactionNotFound,
@@ -28,7 +29,6 @@ from rewards.wallets.model import (
     WalletType,
 )
 from rewards.wallets.query import (
-    Direction,
     a_currency,
     an_id,
     moment,

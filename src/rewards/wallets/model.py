@@ -13,6 +13,13 @@ from rewards.core.errors import Conflict, NotFound, Refusal
 BALANCE_MINOR_MAX = 10**15
 
 
+class Direction(StrEnum):
+    """Whether a movement gives to the wallet or takes from it."""
+
+    CREDIT = "CREDIT"
+    DEBIT = "DEBIT"
+
+
 class WalletType(StrEnum):
     PREPAID = "PREPAID"
     POSTPAID = "POSTPAID"

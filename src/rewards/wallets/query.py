@@ -15,11 +15,6 @@ CURSOR_LENGTH_MAX = 32
 DAY = timedelta(days=1)
 
 
-class Direction(StrEnum):
-    CREDIT = "CREDIT"
-    DEBIT = "DEBIT"
-
-
 def one_of(field: str, kind: type[Choice], text: str | None) -> Choice | None:
     """In any case (D12). Refuses `Invalid <field>: oneof`."""
     if not text:

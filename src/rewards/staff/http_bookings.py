@@ -1,0 +1,198 @@
+"""Money that staff book on a client's wallet: what came in, and corrections of either sign."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, post
+from litestar.params import FromPath
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.core.clock import Clock
+from rewards.core.currency import exponent_of
+from rewards.core.errors import Refusal
+from rewards.core.money import amount_minor, read_json_amount, to_decimal
+from rewards.core.text import printable
+from rewards.infra.db import Database, Tx
+from rewards.infra.http import decode, encode, path_id
+from rewards.infra.openapi import answers, takes
+from rewards.staff.auth import Caller, caller, requires
+from rewards.staff.given import Amount, GivenClock, GivenDatabase, no_json, one_of
+from rewards.staff.model import Permission
+from rewards.wallets import service as wallets
+from rewards.wallets.model import (
+    Adjustment,
+    Direction,
+    Posted,
+    TopUp,
+    Wallet,
+    WalletNotFound,
+)
+
+REFERENCE_CHARS_MAX = 200
+NOTE_CHARS_MAX = 500
+
+
+class TopUpIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` in the wallet's currency, above 0. A `reference` is booked once for each wallet."""
+
+    amount: Amount = msgspec.field(default_factory=no_json)
+    reference: str | None = None
+    note: str | None = None
+
+
+class AdjustmentIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` above 0; `direction`: CREDIT gives it to the client, DEBIT takes it.
+
+    `note` says why, and the client reads it on the statement. A `reference` is booked once for each
+    wallet.
+    """
+
+    direction: str
+    note: str
+    amount: Amount = msgspec.field(default_factory=no_json)
+    reference: str | None = None
+
+
+class BookedOut(msgspec.Struct):
+    """`balance` is the wallet's after this booking; `amount` is below 0 where money was taken."""
+
+    transaction_id: int
+    wallet_id: int
+    amount: Decimal
+    balance: Decimal
+    currency: str
+    reference: str | None
+    # The reference had been booked before: this is the first answer, and no money moved now.
+    repeated: bool
+
+
+TOP_UP = msgspec.json.Decoder(TopUpIn)
+ADJUSTMENT = msgspec.json.Decoder(AdjustmentIn)
+
+
+@post(
+    "/wallets/{wallet_id:str}/top-up",
+    status_code=200,
+    operation_id="topUpWallet",
+    guards=[requires(Permission.WALLETS_TOP_UP)],
+    operation_class=takes(TopUpIn, needs=("amount",)),
+    responses=answers(BookedOut, 400, 401, 403, 404, 409),
+)
+async def top_up(
+    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
+) -> Response[bytes]:
+    """Book money that came in. The client is told by `wallet.credited`.
+
+    The same reference with the same amount answers as the first time and moves nothing; with
+    another amount 409. A frozen or closed wallet: 409.
+    """
+    body = decode(TOP_UP, await request.body())
+    amount = read_json_amount("Amount", bytes(body.amount))
+    reference = _text("Reference", body.reference, REFERENCE_CHARS_MAX)
+    note = _text("Note", body.note, NOTE_CHARS_MAX)
+    number = path_id(wallet_id, WalletNotFound)
+
+    def ask(wallet: Wallet) -> TopUp:
+        return TopUp(number, _minor(amount, wallet), reference, note)
+
+    return encode(await _booked(db, clock, caller(request), number, ask))
+
+
+@post(
+    "/wallets/{wallet_id:str}/adjust",
+    status_code=200,
+    operation_id="adjustWallet",
+    guards=[requires(Permission.WALLETS_ADJUST)],
+    operation_class=takes(AdjustmentIn, needs=("amount",)),
+    responses=answers(BookedOut, 400, 401, 403, 404, 409),
+)
+async def adjust(
+    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
+) -> Response[bytes]:
+    """Correct a balance. Never below what the wallet may hold: 400 `Insufficient funds`.
+
+    References, and frozen and closed wallets, are as with a top-up.
+    """
+    body = decode(ADJUSTMENT, await request.body())
+    amount = read_json_amount("Amount", bytes(body.amount))
+    direction = one_of("Direction", Direction, body.direction)
+    reference = _text("Reference", body.reference, REFERENCE_CHARS_MAX)
+    note = printable("Note", body.note, NOTE_CHARS_MAX)
+    number = path_id(wallet_id, WalletNotFound)
+    sign = 1 if direction is Direction.CREDIT else -1
+
+    def ask(wallet: Wallet) -> Adjustment:
+        return Adjustment(number, sign * _minor(amount, wallet), reference, note)
+
+    return encode(await _booked(db, clock, caller(request), number, ask))
+
+
+def _text(field: str, value: str | None, chars_max: int) -> str | None:
+    return None if value is None else printable(field, value, chars_max)
+
+
+def _minor(amount: Decimal, wallet: Wallet) -> int:
+    return amount_minor("Amount", amount, exponent_of(wallet.currency))
+
+
+async def _booked(
+    db: Database,
+    clock: Clock,
+    who: Caller,
+    wallet_id: int,
+    ask_of: Callable[[Wallet], TopUp | Adjustment],
+) -> BookedOut:
+    async def work(tx: Tx) -> BookedOut:
+        locked = await wallets.lock_wallets(tx, [wallet_id])
+        if not locked:
+            raise WalletNotFound
+        return await _book(tx, locked[0], ask_of(locked[0]), who, clock)
+
+    return await db.run(work)
+
+
+async def _book(
+    tx: Tx, wallet: Wallet, ask: TopUp | Adjustment, who: Caller, clock: Clock
+) -> BookedOut:
+    at = clock.now()
+    if isinstance(ask, TopUp):
+        [posted] = await wallets.top_up(tx, [ask], at)
+    else:
+        [posted] = await wallets.adjust(tx, [ask], at)
+    if isinstance(posted, Refusal):
+        raise posted
+    repeated = posted.version <= wallet.version
+    if not repeated:
+        await audit.record(tx, [_fact(wallet, ask, posted, who)], at)
+    places = exponent_of(wallet.currency)
+    return BookedOut(
+        posted.transfer_id,
+        wallet.id,
+        to_decimal(ask.amount_minor, places),
+        to_decimal(posted.balance_minor, places),
+        wallet.currency,
+        ask.reference,
+        repeated,
+    )
+
+
+def _fact(wallet: Wallet, ask: TopUp | Adjustment, posted: Posted, who: Caller) -> AuditFact:
+    facts = {
+        "amount_minor": ask.amount_minor,
+        "currency": wallet.currency,
+        "balance_minor": {"from": wallet.balance_minor, "to": posted.balance_minor},
+        "transaction_id": posted.transfer_id,
+        "reference": ask.reference,
+    }
+    action = "wallet.topped_up" if isinstance(ask, TopUp) else "wallet.adjusted"
+    return AuditFact(who.actor, wallet.client_id, action, "wallet", wallet.id, facts, ask.note)
+
+
+ROUTER = Router(
+    path="/admin/api/v1",
+    tags=["Wallets (staff)"],
+    route_handlers=[top_up, adjust],
+)

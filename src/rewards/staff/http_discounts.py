@@ -1,0 +1,101 @@
+"""What single clients get off a product, as staff agree it with them."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get, put
+from litestar.params import FromPath
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.catalog.model import ProductNotFound
+from rewards.clients.model import ClientNotFound
+from rewards.infra.db import Tx
+from rewards.infra.http import decode, encode, path_id
+from rewards.infra.openapi import answers, takes
+from rewards.pricing import service as pricing
+from rewards.pricing.model import ClientDiscount
+from rewards.staff.auth import caller, requires
+from rewards.staff.given import (
+    GivenCatalog,
+    GivenClock,
+    GivenDatabase,
+    Quantity,
+    decimal_of,
+)
+from rewards.staff.model import Permission
+
+
+class DiscountIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`percent` from 0 to 100; null takes the agreement away, and the vendor's or default holds."""
+
+    percent: Quantity
+
+
+class DiscountOut(msgspec.Struct):
+    product_id: int
+    client_id: int
+    percent: Decimal | None
+
+
+DISCOUNT = msgspec.json.Decoder(DiscountIn)
+
+
+@get(
+    "/products/{product_id:str}/discounts",
+    operation_id="listDiscounts",
+    guards=[requires(Permission.DISCOUNTS_READ)],
+    responses=answers(list[DiscountOut], 401, 403, 404),
+)
+async def list_discounts(
+    product_id: FromPath[str], db: GivenDatabase, catalog: GivenCatalog
+) -> Response[bytes]:
+    """What clients of their own get off a product, by client; all others get the usual discount."""
+    number = path_id(product_id, ProductNotFound)
+    if catalog.product(number) is None:
+        raise ProductNotFound
+    async with db.connection() as connection:
+        agreed = await pricing.discounts_of(connection, number)
+    return encode([DiscountOut(number, each, agreed[each]) for each in sorted(agreed)])
+
+
+@put(
+    "/products/{product_id:str}/discounts/{client_id:str}",
+    operation_id="setDiscount",
+    guards=[requires(Permission.DISCOUNTS_WRITE)],
+    operation_class=takes(DiscountIn),
+    responses=answers(DiscountOut, 400, 401, 403, 404),
+)
+async def set_discount(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    product_id: FromPath[str],
+    client_id: FromPath[str],
+) -> Response[bytes]:
+    """Agree with one client on a discount of a product; from the next order on, within a second."""
+    percent = decimal_of("Percent", decode(DISCOUNT, await request.body()).percent)
+    number, owner = path_id(product_id, ProductNotFound), path_id(client_id, ClientNotFound)
+
+    async def work(tx: Tx) -> None:
+        before = (await pricing.discounts_of(tx, number)).get(owner)
+        await pricing.set_discounts(tx, [ClientDiscount(owner, number, percent)])
+        facts = {"percent": {"from": _text(before), "to": _text(percent)}}
+        who = caller(request).actor
+        fact = AuditFact(who, owner, "product.discount_set", "product", number, facts)
+        await audit.record(tx, [fact], clock.now())
+
+    await db.run(work)
+    return encode(DiscountOut(number, owner, percent))
+
+
+def _text(percent: Decimal | None) -> str | None:
+    return None if percent is None else str(percent)
+
+
+ROUTER = Router(
+    path="/admin/api/v1",
+    tags=["Products (staff)"],
+    route_handlers=[list_discounts, set_discount],
+)

@@ -1,0 +1,141 @@
+"""Usernames and passwords of clients, as staff hand them out."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get, patch, post
+from litestar.params import FromPath
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.clients import service as clients
+from rewards.clients.model import ClientLogin, ClientNotFound, LoginNotFound
+from rewards.infra.db import Tx
+from rewards.infra.http import decode, encode, path_id
+from rewards.infra.openapi import answers, takes
+from rewards.staff.auth import caller, requires
+from rewards.staff.given import GivenClock, GivenDatabase, GivenPasswords
+from rewards.staff.model import Permission
+
+
+class NewLoginIn(msgspec.Struct, forbid_unknown_fields=True):
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "NewLoginIn([redacted])"
+
+
+class PasswordIn(msgspec.Struct, forbid_unknown_fields=True):
+    password: str
+
+    def __repr__(self) -> str:
+        return "PasswordIn([redacted])"
+
+
+class LoginOut(msgspec.Struct):
+    id: int
+    client_id: int
+    username: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, login: ClientLogin) -> "LoginOut":
+        return cls(login.id, login.client_id, login.username, login.created_at)
+
+
+NEW_LOGIN = msgspec.json.Decoder(NewLoginIn)
+PASSWORD = msgspec.json.Decoder(PasswordIn)
+
+
+@get(
+    "/clients/{client_id:str}/logins",
+    operation_id="listLogins",
+    guards=[requires(Permission.CLIENTS_READ)],
+    responses=answers(list[LoginOut], 401, 403, 404),
+)
+async def list_logins(client_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+    """A client's usernames by id."""
+    number = path_id(client_id, ClientNotFound)
+    async with db.connection() as connection:
+        if (await clients.read(connection, [number])) == [None]:
+            raise ClientNotFound
+        [found] = await clients.logins_of(connection, [number])
+    return encode([LoginOut.of(login) for login in found])
+
+
+@post(
+    "/clients/{client_id:str}/logins",
+    status_code=201,
+    operation_id="addLogin",
+    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    operation_class=takes(NewLoginIn),
+    responses=answers(LoginOut, 400, 401, 403, 404, 409, status=201, told="Added"),
+)
+async def add_login(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    passwords: GivenPasswords,
+    client_id: FromPath[str],
+) -> Response[bytes]:
+    """Add a username and password for the client's `POST /auth/login`. 409 when it is taken."""
+    body = decode(NEW_LOGIN, await request.body())
+    number = path_id(client_id, ClientNotFound)
+
+    async def work(tx: Tx) -> ClientLogin:
+        at = clock.now()
+        login = await clients.add_login(tx, passwords, number, body.username, body.password, at)
+        await _record(tx, request, "login.created", login, at)
+        return login
+
+    return encode(LoginOut.of(await db.run(work)), 201)
+
+
+@patch(
+    "/clients/{client_id:str}/logins/{login_id:str}",
+    operation_id="changeLogin",
+    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    operation_class=takes(PasswordIn),
+    responses=answers(LoginOut, 400, 401, 403, 404),
+)
+async def change_login(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    passwords: GivenPasswords,
+    client_id: FromPath[str],
+    login_id: FromPath[str],
+) -> Response[bytes]:
+    """Set another password; every token of the client ends within a second, its keys stay."""
+    body = decode(PASSWORD, await request.body())
+    owner, number = path_id(client_id, ClientNotFound), path_id(login_id, LoginNotFound)
+
+    async def work(tx: Tx) -> ClientLogin:
+        [held] = await clients.logins_of(tx, [owner])
+        if number not in {login.id for login in held}:
+            raise LoginNotFound
+        at = clock.now()
+        login = await clients.change_password(tx, passwords, number, body.password, at)
+        await _record(tx, request, "login.password_changed", login, at)
+        return login
+
+    return encode(LoginOut.of(await db.run(work)))
+
+
+async def _record(
+    tx: Tx, request: Request[Any, Any, Any], action: str, login: ClientLogin, at: datetime
+) -> None:
+    facts = {"username": login.username}
+    actor = caller(request).actor
+    await audit.record(
+        tx, [AuditFact(actor, login.client_id, action, "login", login.id, facts)], at
+    )
+
+
+ROUTER = Router(
+    path="/admin/api/v1",
+    tags=["Clients (staff)"],
+    route_handlers=[list_logins, add_login, change_login],
+)
