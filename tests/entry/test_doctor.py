@@ -97,6 +97,19 @@ PLANTS = {
         f" WHERE order_id = {DELIVERED_ID}",
         f"SELECT min(unit_id) FROM ({UNITS}) AS u",
     ),
+    "i9_replaced_unit_is_nobodys": Plant(
+        NEW_UNIT.format(77, 6, "ALLOCATED", 77)
+        + MORE
+        + f"INSERT INTO order_replacements SELECT 77, order_id, position, unit_id, now()"
+        f" FROM order_items WHERE order_id = {DELIVERED_ID} AND position = 1",
+        77,
+    ),
+    "i9_replacement_is_the_items": Plant(
+        NEW_UNIT.format(77, 6, "REVOKED", 77)
+        + MORE
+        + f"INSERT INTO order_replacements VALUES (77, {DELIVERED_ID}, 1, 999, now())",
+        999,
+    ),
     "i10_delivered_item_has_its_unit": Plant(
         f"DELETE FROM units WHERE id = (SELECT max(unit_id) FROM ({UNITS}) AS u); {FEWER}",
         DELIVERED_ID,

@@ -18,6 +18,8 @@ from rewards.infra.worker import Worker
 from rewards.inventory import service as inventory
 from rewards.orders.placing import FILL_JOB
 from rewards.orders.tasks import OrderTasks
+from rewards.staff import approvals, recalls
+from rewards.staff.model_approvals import ApprovalKind
 
 log = structlog.get_logger()
 
@@ -29,6 +31,7 @@ SWEEP = jobs.declare("orders.sweep")
 DEADLINES = jobs.declare("orders.deadlines")
 REFUNDS_OWED = jobs.declare("orders.refunds_owed")
 STUCK = jobs.declare("orders.stuck")
+EXPIRE_APPROVALS = jobs.declare("staff.expire_approvals")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 
 PUMP_EVERY_S = 1_800
@@ -126,6 +129,22 @@ def stock(catalog: Catalog) -> Equip:
         worker.schedule(DEAD_IMPORTS, SWEEP_EVERY_S)
 
     return equip
+
+
+def second_persons(worker: Worker, context: Context) -> None:
+    """What staff asked for and another approved; and requests that nobody looked at."""
+
+    async def recall(payloads: Sequence[Mapping[str, Any]]) -> None:
+        for payload in payloads:
+            await recalls.carry_out(context.db, context.clock, int(payload["approval_id"]))
+
+    async def expire() -> None:
+        async with context.db.transaction() as tx:
+            await approvals.expire(tx, context.clock.now())
+
+    worker.register(approvals.JOBS[ApprovalKind.BATCH_RECALL], recall, timeout_s=LONG_S)
+    worker.register(EXPIRE_APPROVALS, _alone(expire))
+    worker.schedule(EXPIRE_APPROVALS, SWEEP_EVERY_S)
 
 
 def caches(worker: Worker, context: Context) -> None:

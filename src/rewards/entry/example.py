@@ -23,12 +23,15 @@ from rewards.core.errors import (
 )
 from rewards.infra.idempotency import IdempotencyKeyInProgress, IdempotencyKeyReused
 from rewards.infra.upload import BodyTooLarge
-from rewards.inventory.model import BatchNotFound
+from rewards.inventory.model import BatchClosed, BatchNotFound
 from rewards.orders.model import (
+    REFUNDED,
+    DeliverByPassed,
     DuplicateReference,
     OrderNotCancellable,
     OrderNotFound,
     OrderNotRetryable,
+    RefundNotOwed,
     State,
     Status,
     SubStatus,
@@ -37,12 +40,22 @@ from rewards.orders.model import (
 from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
 from rewards.staff.model import UsernameTaken as StaffNameTaken
+from rewards.staff.model_approvals import (
+    ApprovalDecided,
+    ApprovalExpired,
+    ApprovalNotFound,
+    ApprovalPending,
+    ApprovalState,
+    SecondPersonNeeded,
+)
 from rewards.wallets.model import (
     CreditInUse,
     InsufficientFunds,
     LedgerReferenceReused,
     TransactionNotFound,
+    WalletClosed,
     WalletFrozen,
+    WalletFull,
     WalletNotEmpty,
     WalletNotFound,
     WalletStatusRefused,
@@ -65,6 +78,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{job_id}": DeadJobNotFound,
     "{batch_id}": BatchNotFound,
     "{staff_id}": StaffNotFound,
+    "{approval_id}": ApprovalNotFound,
 }
 
 
@@ -105,6 +119,8 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
     if status == 404:
         ids = [part for part in path.split("/") if part in MISSING]
         return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
+    if status == 403 and operation_id in ("approve", "reject"):
+        return (*GENERAL[403], SecondPersonNeeded())
     if status == 409:
         return CONFLICTS.get(operation_id, GENERAL[409])
     return GENERAL.get(status, ())
@@ -117,8 +133,13 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
     "adjustWallet": (LedgerReferenceReused(), WalletFrozen()),
     "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),
-    "retryOrder": (OrderNotRetryable(DELIVERED),),
-    "cancelOrder": (OrderNotCancellable(State(Status.CANCELLED, SubStatus.REFUNDED)),),
+    "retryOrder": (OrderNotRetryable(DELIVERED), DeliverByPassed()),
+    "cancelOrder": (OrderNotCancellable(REFUNDED),),
+    "retryRefund": (RefundNotOwed(REFUNDED), WalletFrozen(), WalletClosed(), WalletFull()),
+    "recallBatch": (ApprovalPending(), BatchClosed()),
+    "unblockBatch": (ApprovalPending(), BatchClosed()),
+    "approve": (ApprovalDecided(ApprovalState.REJECTED), ApprovalExpired()),
+    "reject": (ApprovalDecided(ApprovalState.APPROVED), ApprovalExpired()),
 }
 ORDER: dict[int, Sequence[Refusal]] = {
     400: (

@@ -58,6 +58,7 @@ async def run(chosen: Settings) -> None:
             equipment.retention,
             equipment.orders,
             equipment.stock(catalog),
+            equipment.second_persons,
             equipment.caches,
         )
         await work(Context(chosen, dsn, db, SystemClock()), stop, equipped)

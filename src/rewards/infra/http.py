@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -23,6 +24,7 @@ from rewards.infra.log import REQUEST_ID
 
 log = structlog.get_logger()
 Body = TypeVar("Body", bound=msgspec.Struct)
+Choice = TypeVar("Choice", bound=StrEnum)
 
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
@@ -215,6 +217,16 @@ def whole(field: str, text: str | None, *, default: int, maximum: int) -> int:
     if value > maximum:
         raise InvalidField(field, "max")
     return value
+
+
+def one_of(field: str, kind: type[Choice], text: str | None) -> Choice | None:
+    """A member of the enumeration, named in any case (D12); an empty parameter counts as absent."""
+    if not text:
+        return None
+    try:
+        return kind(text.upper())
+    except ValueError:
+        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None
 
 
 ID_MAX = 2**53 - 1

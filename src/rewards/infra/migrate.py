@@ -20,6 +20,7 @@ APPEND_ONLY = (
     "fx_rates",
     "ledger_entries",
     "ledger_transfers",
+    "order_replacements",
     "order_transitions",
 )
 

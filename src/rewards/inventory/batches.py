@@ -51,6 +51,16 @@ async def batch_units(
     return await sql_batches.batch_units(tx, batch_id, after_id, states, limit)
 
 
+async def count_units(tx: Tx, batch_id: int) -> dict[UnitState, int]:
+    """How many units of the batch are in which state; states that none is in are left out."""
+    return await sql_batches.count_units(tx, batch_id)
+
+
+async def sold_from(tx: Tx, batch_id: int, unit_ids: Sequence[int]) -> set[int]:
+    """Those of these units that came with the batch and belong to an item of an order now."""
+    return await sql_batches.sold_from(tx, batch_id, unit_ids)
+
+
 async def block_batch(db: Database, batch_id: int, now: datetime, *, recall: bool = False) -> int:
     """Take every unit of a batch that is not sold off the shelf; returns how many this call took.
 
@@ -58,7 +68,8 @@ async def block_batch(db: Database, batch_id: int, now: datetime, *, recall: boo
     to run again after a kill. `recall` is for good. Raises BatchNotFound, BatchClosed (recalled).
     """
     status = BatchStatus.RECALLED if recall else BatchStatus.BLOCKED
-    await _set_status(db, batch_id, status, now)
+    async with db.transaction() as tx:
+        await set_batch_status(tx, batch_id, status, now)
     blocked, after_id = 0, 0
     for _ in range(CHUNKS_MAX):
         async with db.transaction() as tx:
@@ -78,7 +89,8 @@ async def unblock_batch(db: Database, batch_id: int, now: datetime) -> int:
     Units that were blocked for a reason of their own stay so. Returns how many came back. Raises
     BatchNotFound, and BatchClosed for a recalled batch.
     """
-    await _set_status(db, batch_id, BatchStatus.OPEN, now)
+    async with db.transaction() as tx:
+        await set_batch_status(tx, batch_id, BatchStatus.OPEN, now)
     back, after_id = 0, 0
     for _ in range(CHUNKS_MAX):
         async with db.transaction() as tx:
@@ -93,11 +105,14 @@ async def unblock_batch(db: Database, batch_id: int, now: datetime) -> int:
     return back
 
 
-async def _set_status(db: Database, batch_id: int, status: BatchStatus, now: datetime) -> None:
-    async with db.transaction() as tx:
-        if await sql_batches.set_batch_status(tx, [batch_id], status, now):
-            return
-        known = (await sql_batches.read_batches(tx, [batch_id])).get(batch_id)
+async def set_batch_status(tx: Tx, batch_id: int, status: BatchStatus, now: datetime) -> None:
+    """From its commit on no pump loads a unit of a batch that is not OPEN; none is moved by it.
+
+    Having the status already is no change. Raises BatchNotFound, BatchClosed (recalled).
+    """
+    if await sql_batches.set_batch_status(tx, [batch_id], status, now):
+        return
+    known = (await sql_batches.read_batches(tx, [batch_id])).get(batch_id)
     if known is None:
         raise BatchNotFound
     if known.status is not status:

@@ -3,9 +3,12 @@
 from rewards.inventory.batches import (
     batch_units,
     block_batch,
+    count_units,
     list_batches,
     open_batch,
     reseal,
+    set_batch_status,
+    sold_from,
     unblock_batch,
 )
 from rewards.inventory.hints import PoolHints
@@ -41,6 +44,7 @@ __all__ = [
     "block",
     "block_batch",
     "complete",
+    "count_units",
     "deliver",
     "depth",
     "depth_report",
@@ -60,6 +64,8 @@ __all__ = [
     "reseal",
     "revoke",
     "run_import",
+    "set_batch_status",
+    "sold_from",
     "unblock",
     "unblock_batch",
 ]

@@ -183,6 +183,22 @@ async def batch_units(
     return [(row["id"], UnitState(row["state"])) for row in rows]
 
 
+COUNT_UNITS = "SELECT state, count(*) FROM units WHERE batch_id = $1 GROUP BY state"
+
+SOLD_FROM = """
+SELECT id FROM units
+WHERE id = ANY($2::bigint[]) AND batch_id = $1 AND state IN ('DELIVERED', 'COMPLETED')
+"""
+
+
+async def count_units(tx: Tx, batch_id: int) -> dict[UnitState, int]:
+    return {UnitState(state): count for state, count in await tx.fetch(COUNT_UNITS, batch_id)}
+
+
+async def sold_from(tx: Tx, batch_id: int, unit_ids: Sequence[int]) -> set[int]:
+    return {unit_id for (unit_id,) in await tx.fetch(SOLD_FROM, batch_id, list(unit_ids))}
+
+
 BLOCKED_BY_BATCH = """
 SELECT unit_id FROM blocked_units
 WHERE unit_id = ANY($1::bigint[]) AND reason = 'BATCH' ORDER BY unit_id

@@ -45,6 +45,17 @@ class FailAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeBackAsk:
+    """Take back what an order got from this batch; `replace`: from the pool, as far as it goes."""
+
+    order_id: int
+    batch_id: int
+    actor: Actor
+    reason: str
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CloseAsk:
     """An order that is already locked, to be closed whole."""
 
@@ -66,11 +77,17 @@ class Plan:
 
     @property
     def revoked_units(self) -> list[int]:
+        """Units that go back: of an item that is REVOKED, or that got another unit."""
         return [
             old.unit_id
             for old, new in self.items
-            if new.status is ItemStatus.REVOKED and old.unit_id
+            if old.unit_id and (new.status is ItemStatus.REVOKED or new.unit_id != old.unit_id)
         ]
+
+    @property
+    def replaced(self) -> list[tuple[Item, Item]]:
+        """Items that were delivered and are, with another unit."""
+        return [(old, new) for old, new in self.items if old.unit_id not in (None, new.unit_id)]
 
     @property
     def move(self) -> Move:
@@ -141,19 +158,26 @@ def plan_close(ask: CloseAsk, target: State, at: datetime) -> Plan:
 
 
 def plan_take_back(
-    order: Order, items: Sequence[Item], actor: Actor, reason: str, at: datetime
+    order: Order, items: Sequence[Item], fresh: Sequence[int], ask: TakeBackAsk, at: datetime
 ) -> Plan:
-    """Revoke and refund these delivered items, wherever their order stands (recall of a batch).
+    """Take these delivered items' units back, wherever their order stands (recall of a batch).
 
-    A closed order ends as after any late cancel. One that still waits for other items goes on
-    waiting: its client is refunded for these, and gets the rest.
+    The first items get the `fresh` units instead and stay delivered; no money moves for them. The
+    others are REVOKED and refunded. A closed order then ends as after any late cancel; one that
+    still waits for other items goes on waiting.
     """
     assert items, "there is something to take back"
     assert all(item.status is ItemStatus.DELIVERED for item in items)
-    if order.status not in model.OPEN_STATUSES:
-        return _give_back(order, items, actor, reason, at)
-    after = _given_back(order, cancelled=0, revoked=len(items), at=at)
-    return Plan(order, after, (order.state,), _revoked(items), actor, reason)
+    swapped = tuple(
+        (item, replace(item, unit_id=unit_id)) for item, unit_id in zip(items, fresh, strict=False)
+    )
+    rest = items[len(fresh) :]
+    if rest and order.status not in model.OPEN_STATUSES:
+        plan = _give_back(order, rest, ask.actor, ask.reason, at)
+        return replace(plan, items=plan.items + swapped)
+    after = _given_back(order, cancelled=0, revoked=len(rest), at=at)
+    changes = _revoked(rest) + swapped
+    return Plan(order, after, (order.state,), changes, ask.actor, ask.reason)
 
 
 def plan_pay(order: Order, actor: Actor, at: datetime, purses: Purses) -> Plan | Refusal:

@@ -42,9 +42,10 @@ def closing_events(plan: Plan) -> list[Event]:
     before, after = plan.before, plan.after
     if after.state != before.state or after.status is Status.CANCELLED:
         return outcome_events(after)
-    # It still waits for the rest, and has fewer vouchers than it was told.
-    taken_back = after.revoked > before.revoked
-    return [event(EventType.ORDER_PARTIALLY_DELIVERED, after)] if taken_back else []
+    # Its vouchers are fewer, or others, than the client was told.
+    if after.status is Status.DELIVERED:
+        return outcome_events(after) if plan.replaced else []
+    return [event(EventType.ORDER_PARTIALLY_DELIVERED, after)] if plan.revoked_units else []
 
 
 def audit_fact(

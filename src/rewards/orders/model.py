@@ -258,6 +258,22 @@ class Item:
         return item_id(self.order_id, self.position)
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has, or had, a unit; with the price of the order, to say what would go back."""
+
+    unit_id: int
+    order_id: int
+    position: int
+    item_status: ItemStatus
+    client_id: int
+    state: State
+    currency: str
+    amount_minor: int
+    quantity: int
+    returned: int
+
+
 def item_id(order_id: int, position: int) -> str:
     return f"{order_id}-{position}"
 

@@ -131,6 +131,27 @@ WHERE u.state IN ('DELIVERED', 'COMPLETED')
     AND NOT EXISTS (SELECT FROM order_items AS i WHERE i.unit_id = u.id)
 """
 
+REPLACED_UNIT_IS_NOBODYS = """
+SELECT r.unit_id AS subject, r.order_id, r.position, u.state
+FROM order_replacements AS r
+LEFT JOIN units AS u ON u.id = r.unit_id
+WHERE u.state IS DISTINCT FROM 'REVOKED'
+    OR EXISTS (SELECT FROM order_items AS i WHERE i.unit_id = r.unit_id)
+"""
+
+# What replaced a unit is the item's, or was replaced as well.
+REPLACEMENT_IS_THE_ITEMS = """
+SELECT r.replaced_by AS subject, r.order_id, r.position
+FROM order_replacements AS r
+WHERE NOT EXISTS (
+    SELECT FROM order_items AS i
+    WHERE (i.order_id, i.position, i.unit_id) = (r.order_id, r.position, r.replaced_by)
+) AND NOT EXISTS (
+    SELECT FROM order_replacements AS later
+    WHERE (later.order_id, later.position, later.unit_id) = (r.order_id, r.position, r.replaced_by)
+)
+"""
+
 # Not held against the unit's own beginning: that is another process's clock.
 UNIT_WAS_GOOD_WHEN_SOLD = """
 SELECT i.order_id AS subject, i.position, i.unit_id, i.delivered_at, u.expires_at
@@ -303,6 +324,8 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "i8_order_has_one_idempotency_key": ONE_KEY_FOR_ONE_ORDER,
         "i8_idempotency_key_names_an_order_of_its_client": KEY_NAMES_AN_ORDER_OF_ITS_CLIENT,
         "i9_unit_is_sold_once": UNIT_SOLD_ONCE,
+        "i9_replaced_unit_is_nobodys": REPLACED_UNIT_IS_NOBODYS,
+        "i9_replacement_is_the_items": REPLACEMENT_IS_THE_ITEMS,
         "i10_delivered_item_has_its_unit": ITEM_HAS_ITS_UNIT,
         "i10_unit_state_fits_its_item": UNIT_STATE_FITS_ITEM,
         "i10_unit_is_what_was_ordered": UNIT_IS_WHAT_WAS_ORDERED,

@@ -1,6 +1,5 @@
 """What the worker does for orders. Each may run twice, and be killed at any point, without harm."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,11 +9,12 @@ import structlog
 
 from rewards.core.actor import SYSTEM
 from rewards.core.clock import Clock
-from rewards.core.errors import Refusal, Unavailable
+from rewards.core.errors import Refusal
 from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
 from rewards.inventory.hints import PoolHints
 from rewards.orders import model, sql_read
+from rewards.orders.chunks import CHUNK_MAX, Act, act_apart
 from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
 from rewards.orders.model import Order, SubStatus
@@ -22,8 +22,6 @@ from rewards.orders.refunds import cancel, pay_owed
 
 log = structlog.get_logger()
 
-# A transaction holds the locks of so many orders at most.
-CHUNK_MAX = 20
 # One run of a task looks at so many orders at most; the next run goes on.
 RUN_MAX = 10_000
 # Longer than a job takes to be picked up; after that its order is looked for.
@@ -37,7 +35,6 @@ WAITING_SUB_STATUSES = tuple(
 )
 PENDING_SUB_STATUSES = tuple(sorted({s.sub_status for s in model.STATES if s in model.FILLABLE}))
 
-Chunk = Callable[[Sequence[int], Tx], Awaitable[list[Order | Refusal]]]
 NextIds = Callable[[Tx, int, int], Awaitable[list[int]]]
 
 
@@ -111,7 +108,7 @@ class OrderTasks:
         asks = [RetryAsk(order_id, SYSTEM) for order_id in order_ids]
         return await retry(tx, asks, limits, self.clock.now(), self.hints)
 
-    async def _each_chunk(self, task: str, find: NextIds, act: Chunk) -> int:
+    async def _each_chunk(self, task: str, find: NextIds, act: Act) -> int:
         """Act on what `find` names, a chunk a transaction; how many were acted on.
 
         A run that reaches RUN_MAX leaves off there, and the next one of this process goes on. An
@@ -125,24 +122,10 @@ class OrderTasks:
             if not order_ids:
                 break
             chunk = sorted(order_ids)
-            problem = await self._act(chunk, act) or problem
+            problem = await act_apart(self.db, chunk, act) or problem
             after_id, acted = chunk[-1], acted + len(chunk)
         else:
             self.left_off[task] = after_id
         if problem is not None:
             raise problem
         return acted
-
-    async def _act(self, chunk: Sequence[int], act: Chunk) -> BaseException | None:
-        """One transaction for all; should it fail, one for each. Answers the last failure."""
-        work = self.db.run(partial(act, chunk))
-        [outcome] = await asyncio.gather(work, return_exceptions=True)
-        if not isinstance(outcome, BaseException):
-            return None
-        if isinstance(outcome, Unavailable):
-            raise outcome
-        if len(chunk) == 1:
-            log.error("order_task_failed", order_id=chunk[0], exc_info=outcome)
-            return outcome
-        problems = [await self._act([order_id], act) for order_id in chunk]
-        return next((problem for problem in reversed(problems) if problem), None)

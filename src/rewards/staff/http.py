@@ -3,6 +3,7 @@
 from litestar import Router
 
 from rewards.staff import (
+    http_approvals,
     http_audit,
     http_auth,
     http_bookings,
@@ -15,6 +16,7 @@ from rewards.staff import (
     http_orders,
     http_products,
     http_pump,
+    http_recalls,
     http_staff,
     http_wallets,
 )
@@ -24,6 +26,7 @@ ROUTER = Router(
     path="/",
     security=SECURITY,
     route_handlers=[
+        http_approvals.ROUTER,
         http_audit.ROUTER,
         http_auth.ROUTER,
         http_bookings.ROUTER,
@@ -36,6 +39,7 @@ ROUTER = Router(
         http_orders.ROUTER,
         http_products.ROUTER,
         http_pump.ROUTER,
+        http_recalls.ROUTER,
         http_staff.ROUTER,
         http_wallets.ROUTER,
     ],

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -15,7 +14,7 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, path_id, whole
+from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, one_of, path_id, whole
 from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.orders import overview
 from rewards.orders import service as orders
@@ -29,7 +28,6 @@ from rewards.staff.model import Permission
 LIST_DEFAULT, LIST_MAX = 50, 500
 REASON_CHARS_MAX = 500
 ITEMS_MAX = 10_000
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class StaffOrderOut(OrderOut):
@@ -114,21 +112,12 @@ async def find_orders(request: Request[Any, Any, Any], db: GivenDatabase) -> Res
         page = await overview.find(
             connection,
             client_id=whole("ClientId", client, default=1, maximum=ID_MAX) if client else None,
-            status=_choice("Status", Status, query.get("status")),
-            sub_status=_choice("SubStatus", SubStatus, query.get("sub_status")),
+            status=one_of("Status", Status, query.get("status")),
+            sub_status=one_of("SubStatus", SubStatus, query.get("sub_status")),
             after=query.get("cursor"),
             limit=limit,
         )
     return cursor_answer(request, [_shown(order) for order in page.orders], limit, page.following)
-
-
-def _choice(field: str, kind: type[Choice], text: str | None) -> Choice | None:
-    if not text:
-        return None
-    try:
-        return kind(text.upper())
-    except ValueError:
-        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None
 
 
 @get(

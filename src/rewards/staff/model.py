@@ -23,6 +23,9 @@ class Permission(StrEnum):
     INVENTORY_READ = "inventory:read"
     INVENTORY_IMPORT = "inventory:import"
     INVENTORY_PUMP = "inventory:pump"
+    INVENTORY_RECALL = "inventory:recall"
+    APPROVALS_READ = "approvals:read"
+    APPROVALS_DECIDE = "approvals:decide"
     WALLETS_READ = "wallets:read"
     WALLETS_OPEN = "wallets:open"
     WALLETS_TOP_UP = "wallets:top_up"
@@ -59,6 +62,7 @@ _VIEWER = frozenset(
         Permission.PRODUCTS_READ,
         Permission.DISCOUNTS_READ,
         Permission.JOBS_READ,
+        Permission.APPROVALS_READ,
     }
 )
 _SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
@@ -69,8 +73,10 @@ _OPERATIONS = _SUPPORT | {
     Permission.INVENTORY_PUMP,
     Permission.PRODUCTS_WRITE,
     Permission.JOBS_REVIVE,
+    Permission.INVENTORY_RECALL,
 }
-# Money comes in through one role and stock through another: no single one but admin has both.
+# Money comes in through one role and stock through another: no single one but admin has both. What
+# operations ask for costs money, so finance decides; nobody decides what they asked for themselves.
 _FINANCE = _VIEWER | {
     Permission.WALLETS_OPEN,
     Permission.WALLETS_TOP_UP,
@@ -78,6 +84,7 @@ _FINANCE = _VIEWER | {
     Permission.WALLETS_ADJUST,
     Permission.WALLETS_CHANGE,
     Permission.DISCOUNTS_WRITE,
+    Permission.APPROVALS_DECIDE,
     Permission.AUDIT_READ,
 }
 

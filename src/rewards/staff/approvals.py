@@ -1,0 +1,141 @@
+"""Requests that need a second person: asked for, decided, carried out by a job (spec.md §8).
+
+What a request asks for happens in nobody's transaction: the yes enqueues the job of its kind, which
+does the work in chunks, may be killed, and says `carried_out` at the end.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.core.actor import SYSTEM, Actor
+from rewards.core.errors import Refusal
+from rewards.infra import jobs
+from rewards.infra.db import Tx
+from rewards.staff import sql_approvals
+from rewards.staff.model_approvals import (
+    LIFETIME,
+    NEXT_STATE,
+    Approval,
+    ApprovalAsk,
+    ApprovalKind,
+    ApprovalPending,
+    ApprovalState,
+    Verdict,
+    decide,
+)
+
+EXPIRE_MAX = 1_000
+# What carries out a request once it was approved; its payload is {"approval_id": …}.
+JOBS: Mapping[ApprovalKind, str] = MappingProxyType(
+    {ApprovalKind.BATCH_RECALL: jobs.declare("staff.recall_batch")}
+)
+
+
+async def request(
+    tx: Tx, asks: Sequence[ApprovalAsk], actor: Actor, at: datetime
+) -> list[Approval | Refusal]:
+    """Ask for each of these; the requests, in order.
+
+    Refused (409 APPROVAL_PENDING): the same kind of thing was asked for the same subject before,
+    and is not decided, or approved and not carried out.
+    """
+    await expire(tx, at)
+    added = await sql_approvals.add(tx, asks, at, at + LIFETIME)
+    await _record(tx, added, actor, at)
+    known = {(one.kind, one.subject_kind, one.subject_id): one for one in added}
+    answers: list[Approval | Refusal] = []
+    for ask in asks:
+        # Taken out: the second of two asks for the same is refused.
+        mine = known.pop((ask.kind, ask.subject_kind, ask.subject_id), None)
+        answers.append(mine or ApprovalPending())
+    return answers
+
+
+async def settle(
+    tx: Tx, verdicts: Sequence[Verdict], actor: Actor, at: datetime
+) -> list[Approval | Refusal]:
+    """Approve or reject; the requests as they are now, in order. A yes enqueues what it agreed to.
+
+    Refused: unknown (404), decided before or expired (409), by the person who asked (403).
+    """
+    assert len({verdict.approval_id for verdict in verdicts}) == len(verdicts), "one verdict each"
+    locked = await sql_approvals.lock(tx, [verdict.approval_id for verdict in verdicts])
+    answers = [decide(locked.get(verdict.approval_id), verdict, at) for verdict in verdicts]
+    decided = [answer for answer in answers if isinstance(answer, Approval)]
+    if decided:
+        await sql_approvals.move(tx, [(locked[one.id], one) for one in decided])
+        await _record(tx, decided, actor, at)
+        approved = [one for one in decided if one.state is ApprovalState.APPROVED]
+        await jobs.enqueue(tx, [job(one) for one in approved])
+    return answers
+
+
+async def lock(tx: Tx, approval_id: int) -> Approval | None:
+    """The request, locked until the transaction ends."""
+    return (await sql_approvals.lock(tx, [approval_id])).get(approval_id)
+
+
+async def carried_out(tx: Tx, approval: Approval, at: datetime) -> None:
+    """Say of a request that `lock` answered that what was approved is done."""
+    after = replace(approval, state=ApprovalState.CARRIED_OUT, carried_out_at=at)
+    assert after.state in NEXT_STATE[approval.state]
+    await sql_approvals.move(tx, [(approval, after)])
+    await _record(tx, [after], SYSTEM, at)
+
+
+async def expire(tx: Tx, at: datetime) -> int:
+    """Close requests that waited too long; how many."""
+    expired = await sql_approvals.expire(tx, at, EXPIRE_MAX)
+    await _record(tx, expired, SYSTEM, at)
+    return len(expired)
+
+
+async def find(
+    tx: Tx,
+    *,
+    state: ApprovalState | None = None,
+    kind: ApprovalKind | None = None,
+    before_id: int,
+    limit: int,
+) -> list[Approval]:
+    """Requests, newest first; None leaves a filter open."""
+    return await sql_approvals.find(tx, state, kind, before_id, limit)
+
+
+async def last_of(
+    tx: Tx, kind: ApprovalKind, subject_kind: str, subject_id: int
+) -> Approval | None:
+    """The newest request of this kind about this subject."""
+    return await sql_approvals.last_of(tx, kind, subject_kind, subject_id)
+
+
+def job(approval: Approval) -> jobs.JobAsk:
+    """What carries this request out; asked for twice it runs once."""
+    return jobs.JobAsk(
+        JOBS[approval.kind], {"approval_id": approval.id}, dedupe_key=str(approval.id)
+    )
+
+
+async def _record(tx: Tx, moved: Sequence[Approval], actor: Actor, at: datetime) -> None:
+    """One row of the trail for each request that came to its state now."""
+    facts = [
+        AuditFact(
+            actor=actor,
+            client_id=None,
+            action=f"approval.{one.state.lower()}",
+            subject_kind="approval",
+            subject_id=one.id,
+            facts={
+                "kind": one.kind,
+                "subject": f"{one.subject_kind} {one.subject_id}",
+                **one.details,
+            },
+            reason=one.reason if one.state is ApprovalState.REQUESTED else one.note,
+        )
+        for one in moved
+    ]
+    await audit.record(tx, facts, at)

@@ -1,0 +1,201 @@
+"""Requests that wait for a second person: see them, approve them, reject them."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
+
+from rewards.core.clock import Clock
+from rewards.core.currency import exponent_of
+from rewards.core.errors import InvalidField, Refusal
+from rewards.core.money import to_decimal
+from rewards.core.text import printable
+from rewards.infra.db import Database, Tx
+from rewards.infra.http import ID_MAX, decode, encode, one_of, path_id, whole
+from rewards.infra.openapi import answers, asks, choice, takes, whole_number
+from rewards.staff import approvals
+from rewards.staff.auth import caller, requires
+from rewards.staff.given import GivenClock, GivenDatabase
+from rewards.staff.model import Permission
+from rewards.staff.model_approvals import (
+    Approval,
+    ApprovalKind,
+    ApprovalNotFound,
+    ApprovalState,
+    Verdict,
+)
+
+LIST_DEFAULT, LIST_MAX = 50, 500
+NOTE_CHARS_MAX = 500
+
+
+class ApprovalOut(msgspec.Struct):
+    """A request: who asked for what and why, who decided it and when, and whether it is done."""
+
+    approval_id: int
+    kind: ApprovalKind
+    subject_kind: str
+    subject_id: int
+    # What it costs at most, where that is one sum.
+    amount: Decimal | None
+    currency: str | None
+    details: dict[str, Any]
+    state: ApprovalState
+    requested_by: int
+    reason: str
+    requested_at: datetime
+    expires_at: datetime
+    decided_by: int | None
+    note: str | None
+    decided_at: datetime | None
+    carried_out_at: datetime | None
+
+    @classmethod
+    def of(cls, one: Approval) -> "ApprovalOut":
+        amount = None
+        if one.amount_minor is not None and one.currency is not None:
+            amount = to_decimal(one.amount_minor, exponent_of(one.currency))
+        return cls(
+            approval_id=one.id,
+            kind=one.kind,
+            subject_kind=one.subject_kind,
+            subject_id=one.subject_id,
+            amount=amount,
+            currency=one.currency,
+            details=dict(one.details),
+            state=one.state,
+            requested_by=one.requested_by,
+            reason=one.reason,
+            requested_at=one.requested_at,
+            expires_at=one.expires_at,
+            decided_by=one.decided_by,
+            note=one.note,
+            decided_at=one.decided_at,
+            carried_out_at=one.carried_out_at,
+        )
+
+
+class ApproveIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A remark for the trail; may be left out."""
+
+    note: str | None = None
+
+
+class RejectIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Why not, always."""
+
+    reason: str = ""
+
+
+APPROVE = msgspec.json.Decoder(ApproveIn)
+REJECT = msgspec.json.Decoder(RejectIn)
+
+
+@get(
+    "/approvals",
+    operation_id="listApprovals",
+    operation_class=asks(
+        {
+            "state": choice(ApprovalState, "In any case"),
+            "kind": choice(ApprovalKind, "In any case"),
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "before": whole_number(
+                "Below this id: the last one of the page before", maximum=ID_MAX
+            ),
+        }
+    ),
+    guards=[requires(Permission.APPROVALS_READ)],
+    responses=answers(list[ApprovalOut], 400, 401, 403),
+)
+async def list_approvals(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
+    """Requests, newest first; `state=REQUESTED` are those that wait for somebody."""
+    query = request.query_params
+    async with db.connection() as connection:
+        found = await approvals.find(
+            connection,
+            state=one_of("State", ApprovalState, query.get("state")),
+            kind=one_of("Kind", ApprovalKind, query.get("kind")),
+            before_id=whole("Before", query.get("before"), default=ID_MAX, maximum=ID_MAX),
+            limit=whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX),
+        )
+    return encode([ApprovalOut.of(one) for one in found])
+
+
+@post(
+    "/approvals/{approval_id:str}/approve",
+    status_code=200,
+    operation_id="approve",
+    summary="Approve a request",
+    guards=[requires(Permission.APPROVALS_DECIDE)],
+    operation_class=takes(ApproveIn, required=False),
+    responses=answers(ApprovalOut, 400, 401, 403, 404, 409),
+)
+async def approve(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    approval_id: FromPath[str],
+) -> Response[bytes]:
+    """Agree to a request; a worker carries it out at once, and the state becomes CARRIED_OUT.
+
+    403 for the person who asked, whatever their role. 409 when it was decided before, or expired.
+    """
+    body = decode(APPROVE, await request.body() or b"{}")
+    note = None if body.note is None else printable("Note", body.note, NOTE_CHARS_MAX)
+    number = path_id(approval_id, ApprovalNotFound)
+    return await _settle(request, db, clock, number, note, approve=True)
+
+
+@post(
+    "/approvals/{approval_id:str}/reject",
+    status_code=200,
+    operation_id="reject",
+    summary="Reject a request",
+    guards=[requires(Permission.APPROVALS_DECIDE)],
+    operation_class=takes(RejectIn, needs=("reason",)),
+    responses=answers(ApprovalOut, 400, 401, 403, 404, 409),
+)
+async def reject(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    approval_id: FromPath[str],
+) -> Response[bytes]:
+    """Refuse a request; `reason` is required and kept. What was blocked for it stays blocked."""
+    body = decode(REJECT, await request.body())
+    if not body.reason.strip():
+        raise InvalidField("Reason", "required")
+    note = printable("Reason", body.reason, NOTE_CHARS_MAX)
+    number = path_id(approval_id, ApprovalNotFound)
+    return await _settle(request, db, clock, number, note, approve=False)
+
+
+async def _settle(
+    request: Request[Any, Any, Any],
+    db: Database,
+    clock: Clock,
+    approval_id: int,
+    note: str | None,
+    *,
+    approve: bool,
+) -> Response[bytes]:
+    who = caller(request)
+    verdict = Verdict(approval_id, approve, who.staff.id, note)
+
+    async def work(tx: Tx) -> Approval:
+        [answer] = await approvals.settle(tx, [verdict], who.actor, clock.now())
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    return encode(ApprovalOut.of(await db.run(work)))
+
+
+ROUTER = Router(
+    path="/admin/api/v1",
+    tags=["Approvals (staff)"],
+    route_handlers=[list_approvals, approve, reject],
+)

@@ -1,0 +1,136 @@
+"""What needs a second person: requests, their small state machine, and who may decide; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from rewards.core.errors import Conflict, Forbidden, NotFound, Refusal
+
+# A request that nobody looked at for so long was about another situation.
+LIFETIME = timedelta(days=3)
+
+
+class ApprovalKind(StrEnum):
+    BATCH_RECALL = "BATCH_RECALL"
+
+
+class ApprovalState(StrEnum):
+    REQUESTED = "REQUESTED"
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    CARRIED_OUT = "CARRIED_OUT"
+
+
+NEXT_STATE: Mapping[ApprovalState, frozenset[ApprovalState]] = MappingProxyType(
+    {
+        ApprovalState.REQUESTED: frozenset(
+            {ApprovalState.APPROVED, ApprovalState.REJECTED, ApprovalState.EXPIRED}
+        ),
+        ApprovalState.APPROVED: frozenset({ApprovalState.CARRIED_OUT}),
+        ApprovalState.REJECTED: frozenset(),
+        ApprovalState.EXPIRED: frozenset(),
+        ApprovalState.CARRIED_OUT: frozenset(),
+    }
+)
+
+
+# While it is in one of these nobody may ask for the same again.
+OPEN_STATES = frozenset({ApprovalState.REQUESTED, ApprovalState.APPROVED})
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsk:
+    """Something to be agreed to. `details` are what its kind needs to carry it out; no secret."""
+
+    kind: ApprovalKind
+    subject_kind: str
+    subject_id: int
+    requested_by: int
+    reason: str
+    details: Mapping[str, object] = field(default_factory=dict)
+    # What it costs at most, where that is one sum; both or neither.
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A row of `approvals`."""
+
+    id: int
+    kind: ApprovalKind
+    subject_kind: str
+    subject_id: int
+    amount_minor: int | None
+    currency: str | None
+    details: Mapping[str, object]
+    state: ApprovalState
+    requested_by: int
+    reason: str
+    requested_at: datetime
+    expires_at: datetime
+    decided_by: int | None
+    note: str | None
+    decided_at: datetime | None
+    carried_out_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One person's yes or no to a request."""
+
+    approval_id: int
+    approve: bool
+    staff_id: int
+    note: str | None = None
+
+
+class ApprovalNotFound(NotFound):
+    code = "APPROVAL_NOT_FOUND"
+    default_message = "Approval not found"
+
+
+class ApprovalPending(Conflict):
+    """The same was asked for already, and nobody has said no."""
+
+    code = "APPROVAL_PENDING"
+    default_message = "The same is waiting for approval, or being carried out"
+
+
+class ApprovalDecided(Conflict):
+    code = "APPROVAL_DECIDED"
+
+    def __init__(self, state: ApprovalState) -> None:
+        super().__init__(f"Approval is {state} already", details={"state": state})
+
+
+class ApprovalExpired(Conflict):
+    code = "APPROVAL_EXPIRED"
+    default_message = "The request has expired; ask again"
+
+
+class SecondPersonNeeded(Forbidden):
+    """Whoever asked may not decide, whatever their role."""
+
+    code = "SECOND_PERSON_NEEDED"
+    default_message = "A request must be decided by somebody else than who made it"
+
+
+def decide(approval: Approval | None, verdict: Verdict, at: datetime) -> Approval | Refusal:
+    """The request as decided, or why it may not be decided so, or by this person, or any more."""
+    if approval is None:
+        return ApprovalNotFound()
+    if approval.requested_by == verdict.staff_id:
+        return SecondPersonNeeded()
+    if approval.state is not ApprovalState.REQUESTED:
+        return ApprovalDecided(approval.state)
+    if approval.expires_at <= at:
+        return ApprovalExpired()
+    state = ApprovalState.APPROVED if verdict.approve else ApprovalState.REJECTED
+    assert state in NEXT_STATE[approval.state]
+    return replace(
+        approval, state=state, decided_by=verdict.staff_id, note=verdict.note, decided_at=at
+    )
