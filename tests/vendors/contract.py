@@ -1,5 +1,6 @@
 """What every adapter must do whatever its vendor's wire looks like, as tests to be inherited."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -264,3 +265,58 @@ class AdapterContract:
             at.simulator.script.add([Scripted(fault)])
             with pytest.raises((NotSent, NoAnswer, VendorRefused)):
                 [offer async for offer in at.vendor.catalogue()]
+
+
+class TokenContract(AdapterContract):
+    """For vendors whose calls need a token that is fetched first."""
+
+    # Call name of the simulator that hands tokens out.
+    token_call = "token"
+
+    async def test_many_callers_fetch_one_token(self, stand: Open) -> None:
+        at = await self.open(stand)
+        await asyncio.gather(*(at.vendor.balances() for _ in range(5)))
+        assert at.simulator.book.calls[self.token_call] == 1
+
+    async def test_a_rejected_token_is_renewed_once_and_bought_with_once(self, stand: Open) -> None:
+        at = await self.open(stand)
+        await at.vendor.balances()
+        at.simulator.script.add([Scripted(Fault.TOKEN_KILLED, self.place_call)])
+        outcome = await at.vendor.place(at.vendor.key(uuid4()), self.line)
+        assert isinstance(outcome, Accepted | Delivered)
+        assert at.simulator.book.calls[self.token_call] == 2
+        assert self.sold(at) == [self.line.quantity]
+
+    async def test_a_token_that_stays_rejected_is_renewed_only_once(self, stand: Open) -> None:
+        at = await self.open(stand)
+        at.simulator.script.add([Scripted(Fault.TOKEN_KILLED, self.place_call, times=9)])
+        outcome = await at.vendor.place(at.vendor.key(uuid4()), self.line)
+        assert isinstance(outcome, Refused)
+        assert outcome.reason is Reason.BAD_CREDENTIALS
+        assert at.simulator.book.calls[self.place_call] == 2
+        assert self.sold(at) == []
+
+    @pytest.mark.parametrize(
+        "fault",
+        [Fault.DROP_BEFORE, Fault.ERROR_BEFORE, Fault.THROTTLE, Fault.HTML, Fault.GARBAGE],
+    )
+    async def test_without_a_token_nothing_is_sent_and_it_may_be_placed_later(
+        self, stand: Open, fault: Fault
+    ) -> None:
+        at = await self.open(stand)
+        at.simulator.script.add([Scripted(fault, self.token_call)])
+        key = at.vendor.key(uuid4())
+        outcome = await at.vendor.place(key, self.line)
+        assert isinstance(outcome, Refused)
+        assert outcome.transient
+        assert at.simulator.book.calls[self.place_call] == 0
+        assert isinstance(await at.vendor.place(key, self.line), Accepted | Delivered)
+        assert self.sold(at) == [self.line.quantity]
+
+    async def test_an_address_that_may_not_sign_in_is_refused_for_good(self, stand: Open) -> None:
+        at = await self.open(stand)
+        at.simulator.script.add([Scripted(Fault.IP_DENIED, self.token_call)])
+        outcome = await at.vendor.place(at.vendor.key(uuid4()), self.line)
+        assert isinstance(outcome, Refused)
+        assert outcome.reason is Reason.IP_NOT_ALLOWED
+        assert at.simulator.book.calls[self.place_call] == 0

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -321,6 +322,14 @@ async def test_keeps_to_the_documented_limits_and_reads_every_page(stand: Open) 
     assert [offer.sku for offer in offers] == [product.sku for product in products]
     assert at.simulator.book.calls["catalogue"] == 3
     assert [exchange.status for exchange in at.kept.exchanges] == [200] * 3
+
+
+def test_a_brand_in_no_currency_of_ours_is_left_out() -> None:
+    product = {"id": 1, "name": "n", "minFaceValue": 5, "maxFaceValue": Decimal("5.5"), "count": 0}
+    brand = {"currencyCode": "USD", "products": [product]}
+    [offer] = bamboo_wire.offers(brand)
+    assert (offer.min_minor, offer.max_minor, offer.stock) == (500, 550, 0)
+    assert bamboo_wire.offers(brand | {"currencyCode": "USDT"}) == []
 
 
 async def test_both_callbacks_hint_at_the_order(stand: Open) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from rewards.vendors.model import Outcome, Reason, Refused, Unknown
+from rewards.vendors.port import SignInRefused
 from rewards.vendors.wire import NoAnswer, NotSent
 
 SENSELESS = "the answer makes no sense"
@@ -21,11 +22,16 @@ def making_sense() -> Iterator[None]:
 
 
 async def of_placing(placing: Awaitable[Outcome]) -> Outcome:
-    """The outcome of placing. Never sent: a transient refusal. No sensible answer: Unknown."""
+    """The outcome of placing. Never sent: a transient refusal. No sensible answer: Unknown.
+
+    Not signed in, which is not sent either: refused for good.
+    """
     try:
         outcome = await placing
     except NotSent as trouble:
         return not_sent(trouble)
+    except SignInRefused as no:
+        return Refused(no.reason, str(no))
     except NoAnswer as trouble:
         return Unknown(str(trouble))
     except _NONSENSE:
@@ -40,7 +46,7 @@ async def of_reading(reading: Awaitable[Outcome]) -> Outcome:
     """
     try:
         outcome = await reading
-    except (NotSent, NoAnswer) as trouble:
+    except (NotSent, NoAnswer, SignInRefused) as trouble:
         return Unknown(str(trouble))
     except _NONSENSE:
         return Unknown(SENSELESS)

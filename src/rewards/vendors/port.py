@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
-from rewards.vendors.model import Balance, Callback, Capabilities, Line, Offer, Outcome, Purchase
+from rewards.vendors.model import (
+    Balance,
+    Callback,
+    Capabilities,
+    Line,
+    Offer,
+    Outcome,
+    Purchase,
+    Reason,
+)
 from rewards.vendors.throttle import Rate
 from rewards.vendors.wire import Wire
 
@@ -85,3 +94,11 @@ class AdapterKind:
 
 class VendorRefused(Exception):
     """The vendor said no to something that is not a purchase; the words quote no secret."""
+
+
+class SignInRefused(VendorRefused):
+    """The vendor said a clear no to who we are, so whatever else was wanted was not sent."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from rewards.core.currency import CURRENCIES
 from rewards.vendors.amounts import minor_of
 from rewards.vendors.model import (
     Accepted,
@@ -185,7 +186,9 @@ def _expiry(told: str | None) -> datetime | None:
 
 
 def offers(brand: Mapping[str, Any]) -> list[Offer]:
-    """What the catalogue lists under one brand."""
+    """What the catalogue lists under one brand, in a currency we can hold."""
+    if brand["currencyCode"] not in CURRENCIES:
+        return []
     return [_offer(product, brand["currencyCode"]) for product in brand["products"]]
 
 
