@@ -30,7 +30,8 @@ from rewards.orders.refunds import cancel, fail, pay_owed
 from rewards.orders.replay import Placed
 from rewards.orders.tasks import OrderTasks
 from rewards.pricing import service as pricing
-from rewards.pricing.model import ClientDiscount, NewRate
+from rewards.pricing.model import ClientDiscount
+from rewards.pricing.model_rates import NewRate
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet, StatusChange, TopUp, Wallet, WalletStatus
 
@@ -116,7 +117,7 @@ class Shop:
         """US dollars for one unit of each currency."""
         new = [NewRate(c, "USD", Decimal(rate), "test", self.now) for c, rate in to_usd.items()]
         async with self.parts.db.transaction() as tx:
-            await pricing.set_rates(tx, new)
+            await pricing.set_rates(tx, new, self.now)
         await self.refresh()
 
     async def refresh(self) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,7 @@ from rewards.core.errors import NotFound, Unauthorized
 from rewards.infra.http import EXCEPTION_HANDLERS, RequestIds
 from rewards.infra.openapi import DecimalsAreNumbers
 from rewards.pricing.http import ROUTER as CHARGES
-from tests.catalog.shop import Shop
+from tests.catalog.shop import AT, Shop
 from tests.serving import served
 
 
@@ -63,6 +64,16 @@ class Purses:
 
     async def currencies(self, client_id: int) -> list[str]:
         return [currency for owner, currency in self.wallets.values() if owner == client_id]
+
+
+class Standing:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.at = AT
+
+    def now(self) -> datetime:
+        return self.at
 
 
 class Doorman:
@@ -112,10 +123,12 @@ class Front:
         self.pool = Pool()
         self.purses = Purses()
         self.door = Doorman()
+        self.clock = Standing()
         self.app = Litestar(
             route_handlers=[Router("/api/v1", route_handlers=[PRODUCTS, REFERENCE, CHARGES])],
             dependencies={
                 "catalog": Provide(lambda: shop.catalog, sync_to_thread=False),
+                "clock": Provide(lambda: self.clock, sync_to_thread=False),
                 "prices": Provide(lambda: shop.prices, sync_to_thread=False),
                 "pool": Provide(lambda: self.pool, sync_to_thread=False),
                 "wallets_of": Provide(lambda: self.purses, sync_to_thread=False),

@@ -62,6 +62,21 @@ PLANTS = {
     "i7_transaction_of_an_order_is_its_debit": Plant(
         f"UPDATE orders SET transaction_id = 1 WHERE id = {DELIVERED_ID}", DELIVERED_ID
     ),
+    "i7_order_and_its_debit_tell_one_rate": Plant(
+        "ALTER TABLE ledger_transfers DISABLE TRIGGER USER;"
+        "UPDATE ledger_transfers SET forex_rate = 1.5, source_currency = 'USD'"
+        f" WHERE kind = 'ORDER' AND order_id = {DELIVERED_ID};"
+        "ALTER TABLE ledger_transfers ENABLE TRIGGER USER",
+        DELIVERED_ID,
+    ),
+    "i7_order_has_a_rate_where_currencies_differ": Plant(
+        "ALTER TABLE ledger_transfers DISABLE TRIGGER USER;"
+        "UPDATE ledger_transfers SET forex_rate = 1.5, source_currency = 'USD'"
+        f" WHERE kind = 'ORDER' AND order_id = {DELIVERED_ID};"
+        "ALTER TABLE ledger_transfers ENABLE TRIGGER USER;"
+        f"UPDATE orders SET forex_rate = 1.5 WHERE id = {DELIVERED_ID}",
+        DELIVERED_ID,
+    ),
     "i7_refunds_of_an_order_are_booked": Plant(
         "UPDATE orders SET refunded_minor = refunded_minor - 1, refund_owed_minor = 1"
         f" WHERE id = {PARTIAL_ID}",
@@ -178,7 +193,9 @@ PLANTS = {
         99,
     ),
     "orphan_order_without_client_or_wallet": Plant(
-        f"UPDATE orders SET currency = 'EUR' WHERE id = {BULK_ID}; {RETALLY}", BULK_ID
+        "UPDATE orders SET currency = 'EUR', product_currency = 'EUR'"
+        f" WHERE id = {BULK_ID}; {RETALLY}",
+        BULK_ID,
     ),
     "orphan_order_without_product": Plant(
         f"UPDATE orders SET product_revision_id = 99 WHERE id = {BULK_ID}", BULK_ID

@@ -1,6 +1,9 @@
 """What the seed documents promise of `POST /orders`, word for word and digit for digit."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -9,6 +12,8 @@ import pytest
 from rewards.clients import service as clients
 from rewards.clients.model import Limits, NewClient, NewCredential
 from rewards.orders.service import Orders
+from rewards.pricing.model_rates import Channel, NewRate
+from rewards.pricing.service import set_rates
 from tests.http.calling import ORDERS, Api
 
 FINE = {"product_id": 6, "denomination": 25.00, "quantity": 5}
@@ -264,3 +269,26 @@ async def test_an_amount_has_as_many_decimals_as_its_currency(
     assert answer.status == 200, answer.text
     assert digits in answer.text
     assert '"forex_rate":null' not in answer.text
+
+
+async def look(api: Api) -> None:
+    api.parts.feed.expire()
+    await api.parts.feed.ensure_fresh()
+
+
+async def test_a_rate_that_is_out_of_date_sells_nothing(api: Api) -> None:
+    """Beyond the seeds: the wallet that was named needs a rate that nobody refreshed."""
+    clock, db = api.parts.clock, api.parts.db
+    quoted_at = clock.now() - timedelta(days=6)
+    old = NewRate("USD", "INR", Decimal("83.1234"), "ecb", quoted_at, Channel.PROVIDER)
+    await db.run(lambda tx: set_rates(tx, [old], clock.now()))
+    await look(api)
+    body = {"product_id": 6, "denomination": 25, "quantity": 1}
+    before = await db.run(lambda tx: tx.fetchval("SELECT count(*) FROM orders"))
+    answer = await api.order(**body, wallet_id=api.card["wallets"]["INR"])
+    assert answer.refusal == bad("The exchange rate from USD to INR is out of date")
+    assert answer.json["code"] == "FX_RATE_STALE"
+    assert await db.run(lambda tx: tx.fetchval("SELECT count(*) FROM orders")) == before
+    assert (await api.order(**body)).status == 200, "another wallet pays"
+    await db.run(lambda tx: set_rates(tx, [replace(old, channel=Channel.SETUP)], clock.now()))
+    await look(api)

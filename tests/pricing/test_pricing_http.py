@@ -1,13 +1,15 @@
 """`POST /products/{id}/charges` over HTTP."""
 
 import itertools
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from rewards.catalog.model import ShelfKey
 from rewards.pricing import service
-from rewards.pricing.model import Charge, NewRate, PricedClient
+from rewards.pricing.model import Charge, PricedClient
+from rewards.pricing.model_rates import Channel, NewRate
 from tests.catalog.shop import AMAZON, AT, JAPANESE, KUWAITI, like_amazon
 from tests.catalog.storefront import Front
 
@@ -22,7 +24,7 @@ RATES = [
 async def shopfront(front: Front) -> Front:
     """Product 6 (USD), 7 (JPY) and 8 (KWD); client 1 has a dollar and a rupee wallet."""
     await front.shop.add(AMAZON, JAPANESE, KUWAITI)
-    await front.shop.db.run(lambda tx: service.set_rates(tx, RATES))
+    await front.shop.db.run(lambda tx: service.set_rates(tx, RATES, AT))
     await front.shop.look()
     front.purses.wallets = {10: (1, "USD"), 11: (1, "INR"), 12: (1, "JPY"), 20: (2, "EUR")}
     return front
@@ -89,7 +91,12 @@ async def test_the_quote_is_the_charge_an_order_gets(shopfront: Front) -> None:
         shown = (await shopfront.post(f"/products/{product_id}/charges", body)).body
         currency = shopfront.purses.wallets[wallet_id][1]
         charged = shopfront.shop.prices.quote(
-            shopfront.shop.known(product_id), minor, 7, currency, PricedClient(1, Decimal("1.5"))
+            shopfront.shop.known(product_id),
+            minor,
+            7,
+            currency,
+            PricedClient(1, Decimal("1.5")),
+            AT,
         )
         assert isinstance(charged, Charge)
         unit = 10 ** shopfront.shop.catalog.currency(currency).exponent
@@ -167,6 +174,35 @@ async def test_every_refusal_comes_by_its_name(shopfront: Front) -> None:
     for body, (status, message, code) in REFUSED:
         reply = await shopfront.post("/products/6/charges", body)
         assert reply.refusal == (status, message, code or "INVALID_FIELD")
+
+
+async def test_a_stale_rate_quotes_nothing(shopfront: Front) -> None:
+    old = NewRate("USD", "CHF", Decimal("0.9"), "ecb", AT, Channel.PROVIDER)
+    await shopfront.shop.db.run(lambda tx: service.set_rates(tx, [old], AT))
+    await shopfront.shop.look()
+    body = '{"denomination": 25, "quantity": 1, "wallet_id": 13}'
+    shopfront.purses.wallets = {13: (1, "CHF")}
+    shopfront.clock.at = AT + timedelta(hours=120)
+    assert (await shopfront.post("/products/6/charges", body)).status == 200
+    shopfront.clock.at += timedelta(microseconds=1)
+    free = '{"denomination": 25, "quantity": 1}'
+    for asked in (body, free):
+        reply = await shopfront.post("/products/6/charges", asked)
+        assert reply.refusal == (
+            400,
+            "The exchange rate from USD to CHF is out of date",
+            "FX_RATE_STALE",
+        )
+        assert reply.body["details"] == {
+            "source_currency": "USD",
+            "destination_currency": "CHF",
+            "forex_rate_at": "2026-11-21T12:00:00Z",
+        }
+    # Another wallet whose rate is good is quoted instead, unless one was named.
+    shopfront.purses.wallets = {13: (1, "CHF"), 14: (1, "INR")}
+    reply = await shopfront.post("/products/6/charges", free)
+    assert reply.body["charges_details"]["destination_currency"] == "INR"
+    assert (await shopfront.post("/products/6/charges", body)).status == 400
 
 
 async def test_decimals_are_judged_by_the_products_currency(shopfront: Front) -> None:

@@ -17,10 +17,10 @@ from rewards.pricing.model import (
     AmountTooLarge,
     Charge,
     ClientDiscount,
-    NewRate,
     NoFxRate,
     PricedClient,
 )
+from rewards.pricing.model_rates import NewRate
 from tests.catalog.shop import AMAZON, AT, JAPANESE, KUWAITI, Shop, like_amazon, open_shop
 
 ACME = PricedClient(1, Decimal("1.5"))
@@ -32,7 +32,7 @@ def a_rate(source: str, target: str, rate: str, origin: str = "bank") -> NewRate
 
 
 async def set_rates(shop: Shop, *rates: NewRate) -> None:
-    await shop.db.run(lambda tx: service.set_rates(tx, rates))
+    await shop.db.run(lambda tx: service.set_rates(tx, rates, AT))
     await shop.look()
 
 
@@ -48,7 +48,7 @@ def priced(answer: Charge | Refusal) -> Charge:
 
 async def test_product_six_costs_what_the_seed_says(shop: Shop) -> None:
     [amazon] = await shop.add(AMAZON)
-    quoted = priced(shop.prices.quote(amazon, 2500, 5, "USD", ACME))
+    quoted = priced(shop.prices.quote(amazon, 2500, 5, "USD", ACME, AT))
     assert quoted.discount_percent == 2
     assert quoted.discount_minor == 250
     assert quoted.payable_minor == 12_750
@@ -70,10 +70,10 @@ async def test_the_clients_discount_wins_over_the_vendors_and_that_over_the_defa
     assert str(percent(vendors, 1)) == "10.25"
     assert percent(default, 1) == 0
     assert percent(vendors, 2) == Decimal("3.5")
-    assert priced(shop.prices.quote(vendors, 2500, 1, "USD", ACME)).discount_minor == 256
+    assert priced(shop.prices.quote(vendors, 2500, 1, "USD", ACME, AT)).discount_minor == 256
     await agree(shop, ClientDiscount(1, 7, None), ClientDiscount(2, 7, Decimal(100)))
     assert percent(vendors, 1) == Decimal("3.5")
-    assert priced(shop.prices.quote(vendors, 2500, 1, "USD", OTHER)).payable_minor == 100
+    assert priced(shop.prices.quote(vendors, 2500, 1, "USD", OTHER, AT)).payable_minor == 100
     await agree(shop, ClientDiscount(1, 6, None))
     assert percent(default, 1) == 2
     assert await shop.count("client_discounts") == 1
@@ -82,7 +82,7 @@ async def test_the_clients_discount_wins_over_the_vendors_and_that_over_the_defa
 async def test_the_default_discount_is_a_setting(shop: Shop) -> None:
     [amazon] = await shop.add(AMAZON)
     other = await open_shop(shop.db, Settings(default_discount_percent=Decimal("0.00")))
-    assert priced(other.prices.quote(amazon, 2500, 5, "USD", ACME)).payable_minor == 13_000
+    assert priced(other.prices.quote(amazon, 2500, 5, "USD", ACME, AT)).payable_minor == 13_000
 
 
 async def test_a_vendor_discount_of_nothing_is_still_the_vendors(shop: Shop) -> None:
@@ -93,7 +93,7 @@ async def test_a_vendor_discount_of_nothing_is_still_the_vendors(shop: Shop) -> 
 async def test_conversion_uses_the_newest_rate_and_its_fee(shop: Shop) -> None:
     [amazon] = await shop.add(AMAZON)
     await set_rates(shop, a_rate("USD", "INR", "80"), a_rate("USD", "INR", "83.1234"))
-    quoted = priced(shop.prices.quote(amazon, 2500, 5, "INR", ACME))
+    quoted = priced(shop.prices.quote(amazon, 2500, 5, "INR", ACME, AT))
     assert str(quoted.forex_rate) == "83.1234"
     assert quoted.face_minor == 12_500
     assert quoted.non_discounted_minor == 1_039_043
@@ -101,44 +101,45 @@ async def test_conversion_uses_the_newest_rate_and_its_fee(shop: Shop) -> None:
     assert quoted.handling_fee_minor == 41_562
     assert quoted.conversion_fee_minor == 15_274
     assert quoted.payable_minor == 1_039_043 - 20_781 + 41_562 + 15_274
-    assert priced(shop.prices.quote(amazon, 2500, 5, "INR", OTHER)).conversion_fee_minor == 0
+    assert priced(shop.prices.quote(amazon, 2500, 5, "INR", OTHER, AT)).conversion_fee_minor == 0
     await set_rates(shop, a_rate("USD", "INR", "1"))
-    assert priced(shop.prices.quote(amazon, 2500, 1, "INR", OTHER)).non_discounted_minor == 2500
+    assert priced(shop.prices.quote(amazon, 2500, 1, "INR", OTHER, AT)).non_discounted_minor == 2500
 
 
 async def test_prices_in_currencies_of_other_decimals(shop: Shop) -> None:
     books, souq = await shop.add(JAPANESE, KUWAITI)
     await set_rates(shop, a_rate("USD", "JPY", "150"), a_rate("KWD", "USD", "3.25"))
-    dinars = priced(shop.prices.quote(souq, 10_500, 2, "KWD", ACME))
+    dinars = priced(shop.prices.quote(souq, 10_500, 2, "KWD", ACME, AT))
     assert dinars.non_discounted_minor == 21_000
     assert (dinars.discount_minor, dinars.handling_fee_minor) == (420, 500)
     assert (dinars.tax_minor, dinars.payable_minor) == (1159, 22_239)
-    yen = priced(shop.prices.quote(souq, 10_500, 2, "JPY", OTHER))
+    yen = priced(shop.prices.quote(souq, 10_500, 2, "JPY", OTHER, AT))
     assert str(yen.forex_rate) == "487.5"
     assert yen.non_discounted_minor == 10_238  # 10,237.5, rounded half-up
-    back = priced(shop.prices.quote(books, 10_000, 1, "KWD", OTHER))
+    back = priced(shop.prices.quote(books, 10_000, 1, "KWD", OTHER, AT))
     assert back.forex_rate == Decimal("0.002051282051")
     assert back.non_discounted_minor == 20_513
 
 
 async def test_no_rate_is_a_refusal_that_names_the_pair(shop: Shop) -> None:
     [amazon] = await shop.add(AMAZON)
-    refused = shop.prices.quote(amazon, 2500, 5, "EUR", ACME)
+    refused = shop.prices.quote(amazon, 2500, 5, "EUR", ACME, AT)
     assert isinstance(refused, NoFxRate)
     assert refused.code == "NO_FX_RATE"
     assert refused.message == "No exchange rate from USD to EUR"
     assert refused.details == {"source_currency": "USD", "destination_currency": "EUR"}
     await set_rates(shop, a_rate("EUR", "USD", "1.25"))
-    assert priced(shop.prices.quote(amazon, 2500, 4, "EUR", OTHER)).non_discounted_minor == 8000
-    assert shop.prices.rate("USD", "USD") == 1
-    assert shop.prices.rate("USD", "CHF") is None
+    assert priced(shop.prices.quote(amazon, 2500, 4, "EUR", OTHER, AT)).non_discounted_minor == 8000
+    assert shop.prices.conversion("USD", "CHF") is None
 
 
 async def test_a_total_no_ledger_can_hold_is_refused(shop: Shop) -> None:
     [amazon] = await shop.add(AMAZON)
     await set_rates(shop, a_rate("USD", "INR", "999999999999"))
-    assert isinstance(shop.prices.quote(amazon, AMOUNT_MINOR_MAX, 2, "USD", ACME), AmountTooLarge)
-    assert isinstance(shop.prices.quote(amazon, 10**8, 2, "INR", ACME), AmountTooLarge)
+    assert isinstance(
+        shop.prices.quote(amazon, AMOUNT_MINOR_MAX, 2, "USD", ACME, AT), AmountTooLarge
+    )
+    assert isinstance(shop.prices.quote(amazon, 10**8, 2, "INR", ACME, AT), AmountTooLarge)
 
 
 NO_RATES = [
@@ -211,10 +212,11 @@ async def test_the_newest_of_every_pair_is_read_from_a_long_history(shop: Shop) 
     pairs = [("USD", "EUR"), ("EUR", "USD"), ("USD", "INR"), ("AED", "USD"), ("USD", "JPY")]
     for turn in range(1, 40):
         rates = [a_rate(source, target, f"{turn}.5") for source, target in pairs]
-        await shop.db.run(lambda tx, rates=rates: service.set_rates(tx, rates))
+        await shop.db.run(lambda tx, rates=rates: service.set_rates(tx, rates, AT))
     await shop.look()
     for source, target in pairs:
-        assert shop.prices.rate(source, target) == Decimal("39.5")
+        found = shop.prices.conversion(source, target)
+        assert found is not None and found.rate == Decimal("39.5")
 
 
 async def test_a_snapshot_in_hand_never_changes(shop: Shop) -> None:
@@ -224,7 +226,8 @@ async def test_a_snapshot_in_hand_never_changes(shop: Shop) -> None:
     held = shop.prices._snapshot
     await set_rates(shop, a_rate("USD", "EUR", "0.8"))
     await agree(shop, ClientDiscount(1, 6, Decimal(9)))
-    assert held.rates.between("USD", "EUR") == Decimal("0.9")
+    kept = held.rates.between("USD", "EUR")
+    assert kept is not None and kept.rate == Decimal("0.9")
     assert held.discounts == {}
     assert shop.prices.discount_percent(amazon, 1) == 9
 
@@ -232,7 +235,7 @@ async def test_a_snapshot_in_hand_never_changes(shop: Shop) -> None:
 async def test_a_product_change_reaches_the_price_through_the_product(shop: Shop) -> None:
     [amazon] = await shop.add(AMAZON)
     dear = replace(amazon, handling_fee_minor=200, tax_percent=Decimal(10))
-    quoted = priced(shop.prices.quote(dear, 2500, 5, "USD", ACME))
+    quoted = priced(shop.prices.quote(dear, 2500, 5, "USD", ACME, AT))
     assert quoted.tax_minor == 1325
     assert quoted.payable_minor == 14_575
 

@@ -15,7 +15,7 @@ from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders.decide import PlaceAsk
 from rewards.orders.model import OnPartial
 from rewards.pricing import service as pricing
-from rewards.pricing.model import NewRate
+from rewards.pricing.model_rates import NewRate
 from tests.shop import Shop
 from tests.sim.oracle import ENDLESS, Oracle, Unit, Wallet
 
@@ -187,7 +187,7 @@ async def open_market(shop: Shop, seed: int, funds_minor: int = FUNDS_MINOR) -> 
     market = Market(shop, oracle, random.Random(seed))
     async with shop.parts.db.transaction() as tx:
         new = [NewRate(a, b, rate, "test", shop.now) for (a, b), rate in RATES.items()]
-        await pricing.set_rates(tx, new)
+        await pricing.set_rates(tx, new, shop.now)
     for product_id, facts in PRODUCTS.items():
         oracle.products[product_id] = await shop.product(product_id, **facts)
     for number, currencies in enumerate(CLIENTS):

@@ -1,4 +1,4 @@
-"""The command line: `rewards sandbox | api | worker | migrate | doctor | pump | staff add`."""
+"""The command line: `rewards sandbox | api | worker | migrate | doctor | pump | staff | fx`."""
 
 import asyncio
 import sys
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 staff = typer.Typer(no_args_is_help=True, help="The people who run it.")
 app.add_typer(staff, name="staff")
+fx = typer.Typer(no_args_is_help=True, help="Exchange rates.")
+app.add_typer(fx, name="fx")
 
 Port = Annotated[int, typer.Option(help="Where the API listens.")]
 Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for all.")]
@@ -101,6 +103,19 @@ def add_staff(
     from rewards.entry import people
 
     sys.exit(asyncio.run(people.add_staff(from_environment(), username, role)))
+
+
+@fx.command("load")
+def load_rates(
+    file: Annotated[
+        Path, typer.Argument(help="CSV: source, target, rate, quoted_at, spread_percent")
+    ],
+    origin: Annotated[str, typer.Option(help="Whose rates; the file's name if not given.")] = "",
+) -> None:
+    """Put the rates of a file in force; exit 2 when some jump and wait for a person."""
+    from rewards.entry import fx as command
+
+    sys.exit(asyncio.run(command.load(from_environment(), file, origin)))
 
 
 @app.command()

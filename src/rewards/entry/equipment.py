@@ -18,6 +18,8 @@ from rewards.infra.worker import Worker
 from rewards.inventory import service as inventory
 from rewards.orders.placing import FILL_JOB
 from rewards.orders.tasks import OrderTasks
+from rewards.pricing.provider import provider_of
+from rewards.pricing.tasks import refresh_rates
 from rewards.staff import approvals, recalls
 from rewards.staff.model_approvals import ApprovalKind
 
@@ -33,6 +35,7 @@ REFUNDS_OWED = jobs.declare("orders.refunds_owed")
 STUCK = jobs.declare("orders.stuck")
 EXPIRE_APPROVALS = jobs.declare("staff.expire_approvals")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
+REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 
 PUMP_EVERY_S = 1_800
 SWEEP_EVERY_S = 60
@@ -145,6 +148,25 @@ def second_persons(worker: Worker, context: Context) -> None:
     worker.register(approvals.JOBS[ApprovalKind.BATCH_RECALL], recall, timeout_s=LONG_S)
     worker.register(EXPIRE_APPROVALS, _alone(expire))
     worker.schedule(EXPIRE_APPROVALS, SWEEP_EVERY_S)
+
+
+def rates(catalog: Catalog) -> Equip:
+    """Exchange rates from a provider, where the settings name one."""
+
+    def equip(worker: Worker, context: Context) -> None:
+        provider = provider_of(context.settings)
+
+        async def refresh() -> None:
+            # A turn may still be queued from when a provider was named.
+            if provider is not None:
+                codes = {currency.code for currency in catalog.currencies()}
+                await refresh_rates(context.db, context.clock, context.settings, provider, codes)
+
+        worker.register(REFRESH_RATES, _alone(refresh))
+        if provider is not None:
+            worker.schedule(REFRESH_RATES, context.settings.fx_provider_every_s)
+
+    return equip
 
 
 def caches(worker: Worker, context: Context) -> None:

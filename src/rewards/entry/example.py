@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import resources
@@ -37,6 +38,13 @@ from rewards.orders.model import (
     SubStatus,
     WalletNotActive,
 )
+from rewards.pricing.model import Charge, FxRateStale, NoFxRate
+from rewards.pricing.model_rates import (
+    FxRateJump,
+    HeldRateDecided,
+    HeldRateNotFound,
+    HeldState,
+)
 from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
 from rewards.staff.model import UsernameTaken as StaffNameTaken
@@ -61,6 +69,17 @@ from rewards.wallets.model import (
     WalletStatusRefused,
 )
 
+STALE = FxRateStale(
+    Charge(
+        *(2500, 207_809, 4_156, 203_653, 8_312, 0, 211_965, 0, 211_965),
+        discount_percent=Decimal(2),
+        forex_rate=Decimal("83.1234"),
+        source_currency="USD",
+        destination_currency="INR",
+        forex_rate_source="Reserve Bank",
+        forex_rate_at=datetime(2026, 11, 16, 11, tzinfo=UTC),
+    )
+)
 DELIVERED = State(Status.DELIVERED, SubStatus.COMPLETED)
 REQUEST_ID = "req_5f2c8e1a9b7d4c3e6f0a1b2c"
 BODIES_FILE = "examples.json"
@@ -79,6 +98,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{batch_id}": BatchNotFound,
     "{staff_id}": StaffNotFound,
     "{approval_id}": ApprovalNotFound,
+    "{held_id}": HeldRateNotFound,
 }
 
 
@@ -116,6 +136,8 @@ def _fault(operation_id: str) -> dict[str, Any]:
 def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
     if operation_id == "createOrder" and status in ORDER:
         return ORDER[status]
+    if operation_id == "quoteCharges" and status in QUOTE:
+        return QUOTE[status]
     if status == 404:
         ids = [part for part in path.split("/") if part in MISSING]
         return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
@@ -130,6 +152,9 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "addLogin": (UsernameTaken(),),
     "createStaff": (StaffNameTaken(),),
     "changeStaff": (LastAdmin(),),
+    "setFxRate": (FxRateJump(Decimal("83.1234"), Decimal(10)),),
+    "confirmHeldFxRate": (HeldRateDecided(HeldState.SUPERSEDED),),
+    "dismissHeldFxRate": (HeldRateDecided(HeldState.CONFIRMED),),
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
     "adjustWallet": (LedgerReferenceReused(), WalletFrozen()),
     "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),
@@ -148,11 +173,22 @@ ORDER: dict[int, Sequence[Refusal]] = {
         DenominationNotAvailable(),
         QuantityTooLarge(1000),
         DuplicateReference(1234),
+        STALE,
         InsufficientFunds(),
         WalletNotActive(),
     ),
     404: (ProductNotFound(), WalletNotFound()),
     409: (IdempotencyKeyInProgress(),),
+}
+QUOTE: dict[int, Sequence[Refusal]] = {
+    400: (
+        InvalidBody(),
+        InvalidField("Quantity", "min"),
+        DenominationNotAvailable(),
+        QuantityTooLarge(1000),
+        NoFxRate("USD", "CHF"),
+        STALE,
+    ),
 }
 GENERAL: dict[int, Sequence[Refusal]] = {
     400: (InvalidBody(), InvalidField("Quantity", "min")),

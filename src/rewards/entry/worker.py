@@ -59,6 +59,7 @@ async def run(chosen: Settings) -> None:
             equipment.orders,
             equipment.stock(catalog),
             equipment.second_persons,
+            equipment.rates(catalog),
             equipment.caches,
         )
         await work(Context(chosen, dsn, db, SystemClock()), stop, equipped)

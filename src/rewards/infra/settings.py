@@ -42,6 +42,21 @@ class Settings(BaseSettings):
     # Pricing (D11): used where neither a client nor a vendor discount is set.
     default_discount_percent: Decimal = Decimal(2)
 
+    # Exchange rates. On top of a rate, against the client, where its source names no spread.
+    fx_spread_percent: Decimal = Decimal(0)
+    # One that differs by more from the rate in force waits for a person.
+    fx_jump_percent_max: Decimal = Decimal(10)
+    # An older one refuses orders that need it; 0: never. A feed of central banks pauses for four
+    # days at Easter, a file is somebody's weekly duty, and what a person set outlives a holiday.
+    fx_provider_hours_max: int = 120
+    fx_file_hours_max: int = 8 * 24
+    fx_staff_hours_max: int = 30 * 24
+    # Asked by a worker for JSON rates; it may carry a key. Empty: nobody is asked.
+    fx_provider_url: SecretStr = SecretStr("")
+    # What an order says of whose rate it was; empty: the host of the URL.
+    fx_provider_name: str = ""
+    fx_provider_every_s: int = 3_600
+
     # The seeds' name, on purpose a negative: true (the default) means nothing retries by itself.
     disable_auto_order_retry: bool = True
     # The sandbox vendor mints realtime products' codes on a miss; only `rewards sandbox` sets it.

@@ -14,7 +14,7 @@ from rewards.orders.model import (
     Tier,
     WalletNotActive,
 )
-from rewards.pricing.model import Charge
+from rewards.pricing.model import Charge, FxRateStale
 from rewards.wallets.model import InsufficientFunds, Wallet, WalletNotFound, WalletStatus
 
 # Price in a wallet's currency, or why there is none.
@@ -71,7 +71,11 @@ class Purse:
 
     def choose(self, ask: PlaceAsk, quote: Quote) -> Payer | Refusal:
         """The wallet that pays (spec.md §3): the named one; else one in the product's currency with
-        enough; else one in another currency with enough after FX; else insufficient funds."""
+        enough; else one in another currency with enough after FX; else insufficient funds.
+
+        A wallet whose rate is stale is passed over. Where it would have paid at that rate, and no
+        other one can, the rate is what the client is told of: more money would not help.
+        """
         if ask.wallet_id is not None:
             wallet = self.named(ask.client_id, ask.wallet_id)
             if wallet is None:
@@ -82,11 +86,14 @@ class Purse:
         own = ask.product.currency
         mine = self._wallets.get(ask.client_id, ())
         active = [wallet for wallet in mine if wallet.status is WalletStatus.ACTIVE]
+        stale: FxRateStale | None = None
         for wallet in sorted(active, key=lambda w: (w.currency != own, w.id)):
             payer = self._try(wallet, quote)
             if isinstance(payer, Payer):
                 return payer
-        return InsufficientFunds()
+            if isinstance(payer, FxRateStale) and self._holds(wallet, payer.charge):
+                stale = stale or payer
+        return stale or InsufficientFunds()
 
     def spend(self, payer: Payer) -> None:
         self._left_minor[payer.wallet.id] -= payer.charge.payable_minor
@@ -95,9 +102,10 @@ class Purse:
         charge = quote(wallet.currency)
         if isinstance(charge, Refusal):
             return charge
-        if charge.payable_minor > self._left_minor[wallet.id]:
-            return InsufficientFunds()
-        return Payer(wallet, charge)
+        return Payer(wallet, charge) if self._holds(wallet, charge) else InsufficientFunds()
+
+    def _holds(self, wallet: Wallet, charge: Charge) -> bool:
+        return charge.payable_minor <= self._left_minor[wallet.id]
 
 
 def decide(

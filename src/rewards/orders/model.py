@@ -187,6 +187,9 @@ class Order:
     fees_minor: int
     tax_minor: int
     forex_rate: Decimal | None
+    # Whose rate, and of when; None also on orders from before this was kept.
+    forex_rate_source: str | None
+    forex_rate_at: datetime | None
     product_id: int
     product_revision_id: int
     product_name: str

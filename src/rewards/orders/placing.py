@@ -44,7 +44,8 @@ async def place(
     """Place each ask in turn; a fixed number of statements however many there are.
 
     Answers in order: the order, the first answer to a repeated key, or a refusal (wallet not found,
-    duplicate reference, insufficient funds, key reused with another body), which leaves nothing.
+    duplicate reference, stale rate, insufficient funds, key reused with another body), which
+    leaves nothing.
     """
     # The client's wallets are locked first: from here on one client's orders stand in line, and
     # what is read next (keys, references, funds) cannot change under us, from any process.
@@ -73,7 +74,7 @@ async def _place_fresh(
         [order_id for order_id, _ in reserved],
         [twin_id for _, twin_id in reserved],
         Purse(locked),
-        [_quote(sources.prices, ask) for ask in asks],
+        [_quote(sources.prices, ask, at) for ask in asks],
     )
     granted = [n for n, payer in enumerate(payers) if isinstance(payer, Payer)]
     if not granted:
@@ -87,9 +88,11 @@ async def _place_fresh(
     return [payer if isinstance(payer, Refusal) else next(placed) for payer in payers]
 
 
-def _quote(prices: Prices, ask: PlaceAsk) -> Quote:
+def _quote(prices: Prices, ask: PlaceAsk, at: datetime) -> Quote:
     client = PricedClient(ask.client_id, ask.conversion_fee_percent)
-    return partial(prices.quote, ask.product, ask.denomination_minor, ask.quantity, client=client)
+    return partial(
+        prices.quote, ask.product, ask.denomination_minor, ask.quantity, client=client, at=at
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,8 @@ def _draw_up(draft: Draft, transaction_id: int, taken: Sequence[Taken], at: date
         fees_minor=charge.handling_fee_minor + charge.conversion_fee_minor,
         tax_minor=charge.tax_minor,
         forex_rate=charge.forex_rate,
+        forex_rate_source=charge.forex_rate_source,
+        forex_rate_at=charge.forex_rate_at,
         product_id=ask.product.id,
         product_revision_id=ask.product.revision_id,
         product_name=ask.product.name,

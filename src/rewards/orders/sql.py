@@ -30,14 +30,14 @@ WITH ask AS (
         $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::int[], $18::text[],
         $19::timestamptz[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[],
         $25::text[], $26::int[], $27::int[], $28::timestamptz[], $29::timestamptz[],
-        $30::text[], $31::bigint[]
+        $30::text[], $31::bigint[], $36::text[], $37::timestamptz[]
     ) AS a (
         id, client_id, ref, transaction_id, wallet_id, currency,
         amount_minor, discount_minor, fees_minor, tax_minor, forex_rate, product_id,
         product_revision_id, product_name, product_currency, denomination_minor, quantity,
         on_partial, deliver_by, email, mobile, metadata, claim_password_hash, status,
         sub_status, items_created, fulfilled, placed_at, delivered_at,
-        path, actor_id
+        path, actor_id, forex_rate_source, forex_rate_at
     )
 ),
 placed AS (
@@ -46,13 +46,13 @@ placed AS (
         fees_minor, tax_minor, forex_rate, product_id, product_revision_id, product_name,
         product_currency, denomination_minor, quantity, on_partial, deliver_by, email, mobile,
         metadata, claim_password_hash, status, sub_status, items_created, fulfilled, placed_at,
-        changed_at, delivered_at
+        changed_at, delivered_at, forex_rate_source, forex_rate_at
     )
     SELECT id, client_id, ref, transaction_id, wallet_id, currency, amount_minor, discount_minor,
            fees_minor, tax_minor, forex_rate, product_id, product_revision_id, product_name,
            product_currency, denomination_minor, quantity, on_partial, deliver_by, email,
            mobile::jsonb, metadata::jsonb, claim_password_hash, status, sub_status, items_created,
-           fulfilled, placed_at, placed_at, delivered_at
+           fulfilled, placed_at, placed_at, delivered_at, forex_rate_source, forex_rate_at
     FROM ask
 ),
 items AS (
@@ -145,6 +145,8 @@ async def insert_orders(tx: Tx, new: Sequence[NewOrder], at: datetime) -> None:
         [position for row in new for position in range(1, len(row.unit_ids) + 1)],
         [unit_id for row in new for unit_id in row.unit_ids],
         at,
+        [o.forex_rate_source for o in orders],
+        [o.forex_rate_at for o in orders],
     )
 
 

@@ -36,6 +36,22 @@ LEFT JOIN ledger_transfers AS t ON t.id = o.transaction_id
 WHERE (t.kind, t.order_id) IS DISTINCT FROM ('ORDER', o.id)
 """
 
+# Both say what was charged: the order by the document, the ledger line by the money.
+ORDER_AND_DEBIT_TELL_ONE_RATE = """
+SELECT o.id AS subject, o.forex_rate, t.forex_rate AS booked_rate, t.source_currency
+FROM orders AS o
+JOIN ledger_transfers AS t ON t.id = o.transaction_id AND t.order_id = o.id
+WHERE t.forex_rate IS DISTINCT FROM o.forex_rate
+    OR t.source_currency IS DISTINCT FROM
+        CASE WHEN o.forex_rate IS NOT NULL THEN o.product_currency END
+"""
+
+RATE_WHERE_CURRENCIES_DIFFER = """
+SELECT id AS subject, product_currency, currency, forex_rate
+FROM orders
+WHERE (forex_rate IS NOT NULL) <> (product_currency <> currency)
+"""
+
 REFUNDS_ARE_BOOKED = """
 SELECT o.id AS subject, o.refunded_minor, coalesce(booked.amount_minor, 0) AS booked_minor
 FROM orders AS o
@@ -317,6 +333,8 @@ CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "i7_order_is_debited_once_and_in_full": ORDER_DEBITED_ONCE,
         "i7_transaction_of_an_order_is_its_debit": TRANSACTION_IS_THE_DEBIT,
+        "i7_order_and_its_debit_tell_one_rate": ORDER_AND_DEBIT_TELL_ONE_RATE,
+        "i7_order_has_a_rate_where_currencies_differ": RATE_WHERE_CURRENCIES_DIFFER,
         "i7_refunds_of_an_order_are_booked": REFUNDS_ARE_BOOKED,
         "i7_refund_is_the_price_of_what_went_back": REFUND_IS_THE_PRICE_OF_WHAT_WENT_BACK,
         "i7_owed_refund_is_told": OWED_REFUND_IS_TOLD,

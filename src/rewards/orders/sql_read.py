@@ -9,11 +9,11 @@ from rewards.orders.model import Item, ItemStatus, OnPartial, Order, Status, Sub
 
 ORDER_COLUMNS = """
     o.id, o.client_id, o.ref, o.transaction_id, o.wallet_id, o.currency, o.amount_minor,
-    o.discount_minor, o.fees_minor, o.tax_minor, o.forex_rate, o.product_id, o.product_revision_id,
-    o.product_name, o.product_currency, o.denomination_minor, o.quantity, o.on_partial,
-    o.deliver_by, o.email, o.mobile, o.metadata, o.status, o.sub_status, o.items_created,
-    o.fulfilled, o.cancelled, o.revoked, o.refunded_minor, o.refund_owed_minor, o.placed_at,
-    o.changed_at, o.delivered_at, o.cancelled_at
+    o.discount_minor, o.fees_minor, o.tax_minor, o.forex_rate, o.forex_rate_source, o.forex_rate_at,
+    o.product_id, o.product_revision_id, o.product_name, o.product_currency, o.denomination_minor,
+    o.quantity, o.on_partial, o.deliver_by, o.email, o.mobile, o.metadata, o.status, o.sub_status,
+    o.items_created, o.fulfilled, o.cancelled, o.revoked, o.refunded_minor, o.refund_owed_minor,
+    o.placed_at, o.changed_at, o.delivered_at, o.cancelled_at
 """
 
 READ_ORDERS = f"SELECT {ORDER_COLUMNS} FROM orders AS o WHERE o.id = ANY($1::bigint[])"

@@ -1,6 +1,7 @@
 """`POST /products/{id}/charges`: what an order would cost, to the minor unit (spec.md §2, D11)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Protocol, TypeAlias
 
@@ -19,6 +20,7 @@ from rewards.catalog.model import (
     parse_quantity,
 )
 from rewards.clients.auth import SECURITY, principal_of, requires
+from rewards.core.clock import Clock
 from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import amount_minor, read_json_amount, to_decimal
@@ -110,6 +112,7 @@ async def quote_charges(
     request: Request[Any, Any, Any],
     product_id: FromPath[str],
     catalog: NamedDependency[Catalog],
+    clock: NamedDependency[SkipValidation[Clock]],
     prices: NamedDependency[Prices],
     pool: Pool,
     wallets_of: Wallets,
@@ -117,8 +120,8 @@ async def quote_charges(
     """What an order of this denomination and quantity costs now, step by step.
 
     Placing the order right after costs exactly this. Without `wallet_id` the price is in the
-    product's currency if you have a wallet in it, else in that of a wallet of yours. Nothing is
-    reserved.
+    product's currency if you have a wallet in it, else in that of a wallet of yours. An exchange
+    rate that is out of date quotes nothing (`FX_RATE_STALE`). Nothing is reserved.
     """
     body = decode(CHARGES_BODY, await request.body())
     amount = read_json_amount("Denomination", bytes(body.denomination))
@@ -134,25 +137,30 @@ async def quote_charges(
     quantity_max = product.quantity_max(principal.max_quantity)
     if quantity > quantity_max:
         raise QuantityTooLarge(quantity_max)
+    at = clock.now()
     if wallet_id is None:
         held = await wallets_of.currencies(principal.client_id)
-        currency = paying_currency(prices, product.currency, held)
+        currency = paying_currency(prices, product.currency, held, at)
     else:
         currency = await wallets_of.currency_of(principal.client_id, wallet_id)
     client = PricedClient(principal.client_id, principal.conversion_fee_percent)
-    quoted = prices.quote(product, minor, quantity, currency, client)
+    quoted = prices.quote(product, minor, quantity, currency, client, at)
     if isinstance(quoted, Refusal):
         raise quoted
     time = await catalog.delivery_time(pool, product, minor, quantity)
     return encode(charges_answer(quoted, quantity_max, time))
 
 
-def paying_currency(prices: Prices, product_currency: str, held: Sequence[str]) -> str:
-    """The currency a quote without a wallet is in: the product's, unless only others are held."""
+def paying_currency(
+    prices: Prices, product_currency: str, held: Sequence[str], at: datetime
+) -> str:
+    """The currency a quote without a wallet is in: the product's, unless only others are held;
+    of those the first with a rate, and rather one whose rate is not out of date."""
     if product_currency in held:
         return product_currency
-    convertible = (each for each in held if prices.rate(product_currency, each) is not None)
-    return next(convertible, product_currency)
+    found = [(each, fx) for each in held if (fx := prices.conversion(product_currency, each))]
+    fresh = (each for each, fx in found if not fx.stale(at))
+    return next(fresh, found[0][0] if found else product_currency)
 
 
 def charges_answer(charge: Charge, quantity_max: int, delivery_time: DeliveryTime) -> ChargesAnswer:

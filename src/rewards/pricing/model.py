@@ -27,23 +27,32 @@ class NoFxRate(Refusal):
         )
 
 
+class FxRateStale(Refusal):
+    """The rate between the two currencies is older than it may be used; nobody has set a newer one.
+
+    `charge` is the price at that rate, for whoever must know whether it alone was in the way.
+    """
+
+    code = "FX_RATE_STALE"
+
+    def __init__(self, charge: "Charge") -> None:
+        source, target = charge.source_currency, charge.destination_currency
+        super().__init__(
+            f"The exchange rate from {source} to {target} is out of date",
+            details={
+                "source_currency": source,
+                "destination_currency": target,
+                "forex_rate_at": charge.forex_rate_at,
+            },
+        )
+        self.charge = charge
+
+
 class AmountTooLarge(Refusal):
     """The order total does not fit in a ledger amount."""
 
     code = "AMOUNT_TOO_LARGE"
     default_message = "Order amount is too large"
-
-
-@dataclass(frozen=True, slots=True)
-class NewRate:
-    """`rate` units of target for one unit of source, from now on in force."""
-
-    source: str
-    target: str
-    rate: Decimal
-    # Who says so: a bank, a feed, a staff member.
-    origin: str
-    quoted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,11 @@ class PriceTerms(NamedTuple):
     handling_fee_minor: int
     tax_percent: Decimal
     conversion_fee_percent: Decimal
-    # Units of target for one unit of source; None when both are the same currency.
+    # Units of target for one unit of source, spread included; None when both are one currency.
     forex_rate: Decimal | None
+    # Whose rate it is, and of when.
+    forex_rate_source: str | None = None
+    forex_rate_at: datetime | None = None
 
 
 class Charge(NamedTuple):
@@ -100,6 +112,8 @@ class Charge(NamedTuple):
     forex_rate: Decimal | None
     source_currency: str
     destination_currency: str
+    forex_rate_source: str | None = None
+    forex_rate_at: datetime | None = None
 
     @property
     def fees_minor(self) -> int:
@@ -141,6 +155,8 @@ def charge(denomination_minor: int, quantity: int, terms: PriceTerms) -> Charge:
         terms.forex_rate,
         terms.source_currency,
         terms.target_currency,
+        terms.forex_rate_source,
+        terms.forex_rate_at,
     )
 
 

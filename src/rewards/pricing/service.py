@@ -6,6 +6,7 @@ Audit rows of a change are the caller's to write, in the same transaction.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 import asyncpg
@@ -13,27 +14,29 @@ import asyncpg
 from rewards.catalog.model import Product, ProductNotFound
 from rewards.clients.model import ClientNotFound
 from rewards.core.currency import exponent_of
-from rewards.core.errors import InvalidField, Refusal
+from rewards.core.errors import Refusal
 from rewards.core.money import plain
 from rewards.infra.changes import ChangeFeed, announce
 from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
-from rewards.pricing import sql
+from rewards.pricing import sql, sql_rates
 from rewards.pricing.model import (
     CHANGES_TOPIC,
     EVERYTHING,
     AmountTooLarge,
     Charge,
     ClientDiscount,
-    NewRate,
+    FxRateStale,
     NoFxRate,
     PriceTerms,
     charge,
     fits,
 )
 from rewards.pricing.model import PricedClient as PricedClient
-from rewards.pricing.rates import Rates
-from rewards.pricing.rules import check_discount, check_rate
+from rewards.pricing.rates import Conversion, Rates
+from rewards.pricing.rules import check_discount
+from rewards.pricing.service_rates import ages_of
+from rewards.pricing.service_rates import set_rates as set_rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Prices:
         self._db = db
         self._feed = feed
         self._default_percent = plain(settings.default_discount_percent)
-        self._snapshot = Snapshot(Rates({}), {})
+        self._ages = ages_of(settings)
+        self._snapshot = Snapshot(Rates([], self._ages), {})
         # One load at a time, so that an older one never replaces a newer one.
         self._loading = asyncio.Lock()
         feed.subscribe(CHANGES_TOPIC, self.refresh)
@@ -68,7 +72,7 @@ class Prices:
         """Read the discounts of these products again; with EVERYTHING among them, all there is."""
         async with self._loading, self._db.connection() as connection:
             if EVERYTHING in product_ids:
-                rates = Rates(await sql.read_rates(connection))
+                rates = Rates(await sql_rates.read_rates(connection), self._ages)
                 self._snapshot = Snapshot(rates, await sql.read_discounts(connection))
             else:
                 found = await sql.read_discounts(connection, product_ids)
@@ -80,10 +84,8 @@ class Prices:
         """The client's own, else the vendor's, else the default (D11)."""
         return _discount(self._snapshot, product, client_id, self._default_percent)
 
-    def rate(self, source: str, target: str) -> Decimal | None:
-        """Units of target for one unit of source; None where nobody has set one, 1 within one."""
-        if source == target:
-            return Decimal(1)
+    def conversion(self, source: str, target: str) -> Conversion | None:
+        """How one currency is paid in another one; None where nobody has set a rate."""
         return self._snapshot.rates.between(source, target)
 
     def quote(
@@ -93,31 +95,36 @@ class Prices:
         quantity: int,
         wallet_currency: str,
         client: PricedClient,
+        at: datetime,
     ) -> Charge | Refusal:
-        """What `quantity` vouchers cost this client from a wallet of this currency (D11).
+        """What `quantity` vouchers cost this client at this moment from a wallet of this currency
+        (D11).
 
         `denomination_minor` is in the product's currency; that the product sells it, and that the
-        client may buy so many, is the caller's to check. Refuses with NoFxRate and AmountTooLarge.
+        client may buy so many, is the caller's to check. Refuses with NoFxRate, AmountTooLarge and
+        FxRateStale.
         """
         snapshot = self._snapshot
-        rate = None
+        fx = None
         if wallet_currency != product.currency:
-            rate = snapshot.rates.between(product.currency, wallet_currency)
-            if rate is None:
+            fx = snapshot.rates.between(product.currency, wallet_currency)
+            if fx is None:
                 return NoFxRate(product.currency, wallet_currency)
         terms = PriceTerms(
             product.currency,
             product.exponent,
             wallet_currency,
-            product.exponent if rate is None else exponent_of(wallet_currency),
+            product.exponent if fx is None else exponent_of(wallet_currency),
             _discount(snapshot, product, client.client_id, self._default_percent),
             product.handling_fee_minor,
             product.tax_percent,
             client.conversion_fee_percent,
-            rate,
+            *((None, None, None) if fx is None else (fx.rate, fx.origin, fx.quoted_at)),
         )
         quoted = charge(denomination_minor, quantity, terms)
-        return quoted if fits(quoted) else AmountTooLarge()
+        if not fits(quoted):
+            return AmountTooLarge()
+        return FxRateStale(quoted) if fx is not None and fx.stale(at) else quoted
 
 
 def _discount(
@@ -128,23 +135,6 @@ def _discount(
         return own
     vendors = product.vendor_discount_percent
     return default_percent if vendors is None else vendors
-
-
-async def set_rates(tx: Tx, rates: Sequence[NewRate]) -> None:
-    """Put rates in force, each in one direction; of a pair named twice the later one holds.
-
-    Raises InvalidField for an unknown currency (`exists`), a currency with itself (`pair`), and a
-    rate that is not positive or does not fit 12 digits before and after the point.
-    """
-    for each in rates:
-        check_rate(each)
-    try:
-        await sql.insert_rates(tx, rates)
-    except asyncpg.ForeignKeyViolationError as missing:
-        label = "Source" if missing.constraint_name == "fx_rates_source_fk" else "Target"
-        raise InvalidField(label, "exists") from missing
-    if rates:
-        await announce(tx, CHANGES_TOPIC, [EVERYTHING])
 
 
 async def discounts_of(tx: Tx, product_id: int) -> dict[int, Decimal]:

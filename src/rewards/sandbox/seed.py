@@ -24,7 +24,7 @@ from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders.mint import minted_fields
 from rewards.pricing import service as pricing
-from rewards.pricing.model import NewRate
+from rewards.pricing.model_rates import NewRate
 from rewards.sandbox.card import known_secrets
 from rewards.sandbox.products import PRODUCTS, stocked_amounts_minor
 from rewards.staff import service as staff
@@ -91,7 +91,9 @@ class _Maker:
         await catalog.seed_reference(tx)
         await catalog.add_products(tx, [stocked.product for stocked in PRODUCTS], self.now)
         await pricing.set_rates(
-            tx, [NewRate(code, "USD", Decimal(rate), "sandbox", self.now) for code, rate in RATES]
+            tx,
+            [NewRate(code, "USD", Decimal(rate), "sandbox", self.now) for code, rate in RATES],
+            self.now,
         )
         new = NewClient(name=CLIENT_NAME, conversion_fee_percent=CONVERSION_FEE_PERCENT)
         [client] = await clients.create(tx, [new], self.now)

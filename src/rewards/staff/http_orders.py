@@ -37,6 +37,9 @@ class StaffOrderOut(OrderOut):
     wallet_id: int
     # Due back to the client, and not bookable yet.
     refund_owed_amount: Decimal
+    # Whose forex_rate it is, and of when.
+    forex_rate_source: str | None
+    forex_rate_at: datetime | None
 
 
 class ActOut(msgspec.Struct):
@@ -60,6 +63,8 @@ def _shown(order: Order, items: Sequence[Item] = ()) -> StaffOrderOut:
         client_id=order.client_id,
         wallet_id=order.wallet_id,
         refund_owed_amount=owed,
+        forex_rate_source=order.forex_rate_source,
+        forex_rate_at=order.forex_rate_at,
     )
 
 

@@ -35,6 +35,8 @@ class Permission(StrEnum):
     PRODUCTS_WRITE = "products:write"
     DISCOUNTS_READ = "discounts:read"
     DISCOUNTS_WRITE = "discounts:write"
+    FX_READ = "fx:read"
+    FX_WRITE = "fx:write"
     CLIENTS_READ = "clients:read"
     CLIENTS_WRITE = "clients:write"
     CREDENTIALS_ISSUE = "credentials:issue"
@@ -63,6 +65,7 @@ _VIEWER = frozenset(
         Permission.DISCOUNTS_READ,
         Permission.JOBS_READ,
         Permission.APPROVALS_READ,
+        Permission.FX_READ,
     }
 )
 _SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
@@ -85,6 +88,7 @@ _FINANCE = _VIEWER | {
     Permission.WALLETS_CHANGE,
     Permission.DISCOUNTS_WRITE,
     Permission.APPROVALS_DECIDE,
+    Permission.FX_WRITE,
     Permission.AUDIT_READ,
 }
 
