@@ -9,6 +9,8 @@ from typing import Any
 import uvicorn
 
 START_TIMEOUT_S = 5.0
+# A test that blocks the loop must not find its connections closed afterwards.
+KEEP_ALIVE_S = 60
 
 
 @asynccontextmanager
@@ -20,7 +22,12 @@ async def served(app: Any) -> AsyncIterator[str]:
         port = listening.getsockname()[1]
         server = uvicorn.Server(
             uvicorn.Config(
-                app, log_config=None, lifespan="off", access_log=False, proxy_headers=False
+                app,
+                log_config=None,
+                lifespan="off",
+                access_log=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
             )
         )
         running = asyncio.create_task(server.serve(sockets=[listening]))
