@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rewards.vendors.adapters import bamboo, ezpin, sandbox
+from rewards.vendors.adapters import bamboo, ezpin, pinelabs, sandbox
 from rewards.vendors.port import AdapterKind
 
-_KINDS = (sandbox.KIND, bamboo.KIND, ezpin.KIND)
+_KINDS = (sandbox.KIND, bamboo.KIND, ezpin.KIND, pinelabs.KIND)
 
 ADAPTERS: Mapping[str, AdapterKind] = MappingProxyType({kind.name: kind for kind in _KINDS})

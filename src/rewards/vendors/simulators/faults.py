@@ -38,6 +38,7 @@ class Fault(StrEnum):
     NEVER_READY = "NEVER_READY"
     LATE_FAILURE = "LATE_FAILURE"
     BAD_CIPHER = "BAD_CIPHER"
+    VELOCITY_LIMIT = "VELOCITY_LIMIT"  # paid for, answered as an error, and no card ever comes
     # What the vendor tells by itself.
     DUPLICATE_CALLBACK = "DUPLICATE_CALLBACK"
     REORDER_CALLBACKS = "REORDER_CALLBACKS"
@@ -56,11 +57,12 @@ AFTER = frozenset(
     }
 )
 # What a reserved product can bring: all that strikes once the product is known.
-BY_PRODUCT = tuple(
-    fault
-    for fault in Fault
-    if fault not in BEFORE | {Fault.THROTTLE, Fault.TOKEN_KILLED, Fault.IP_DENIED, Fault.BAD_CIPHER}
-)
+_NOT_OF_ANY_PRODUCT = BEFORE | {
+    *(Fault.THROTTLE, Fault.TOKEN_KILLED, Fault.IP_DENIED),
+    # Of one vendor's wire alone.
+    *(Fault.BAD_CIPHER, Fault.VELOCITY_LIMIT),
+}
+BY_PRODUCT = tuple(fault for fault in Fault if fault not in _NOT_OF_ANY_PRODUCT)
 
 
 @dataclass(slots=True)

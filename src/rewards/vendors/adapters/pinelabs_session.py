@@ -1,0 +1,177 @@
+"""How Woohoo (Pine Labs) knows who asks: a token in two steps, and a signature on every request."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from rewards.core.clock import Clock
+from rewards.vendors.model import Reason
+from rewards.vendors.port import VendorRefused
+from rewards.vendors.wire import Answer, NoAnswer, NotSent, Wire
+
+# A token lives about seven days; it is renewed a day before.
+TOKEN_RENEWED = timedelta(days=6)
+USER_AGENT = "starship-rewards"
+_HEADERS = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": USER_AGENT}
+_REJECTED = b"token_rejected"
+_JSON = msgspec.json.Encoder(decimal_format="number", order="sorted")
+
+
+class SignInRefused(VendorRefused):
+    """The vendor said a clear no to who we are; nothing else was asked."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who asks."""
+
+    client_id: str
+    username: str
+    client_secret: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+def encode(text: str) -> str:
+    """Percent-encoding of RFC 3986: all but letters, digits and `-._~`; a space is %20.
+
+    Runtimes differ in `!'()*~`; a difference there breaks the signature.
+    """
+    return quote(text, safe="")
+
+
+def sorted_json(content: Mapping[str, Any]) -> bytes:
+    """Compact JSON with the keys sorted at every level, slashes and other letters as they are."""
+    return _JSON.encode(content)
+
+
+def sign(secret: str, method: str, url: str, body: bytes | None = None) -> str:
+    """The signature of a request; `url` absolute with its query sorted, `body` sorted JSON."""
+    base = f"{method}&{encode(url)}"
+    if body is not None:
+        base += f"&{encode(body.decode())}"
+    return hmac.new(secret.encode(), base.encode(), hashlib.sha512).hexdigest()
+
+
+class Session:
+    """Signed calls with a token that is fetched once for all who wait for it."""
+
+    def __init__(self, account: Account, wire: Wire, clock: Clock) -> None:
+        self._account = account
+        self._wire = wire
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._bearer = ""
+        self._renew_at: datetime | None = None
+
+    async def call(
+        self,
+        call: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """The vendor's answer. Raises SignInRefused, NotSent, NoAnswer.
+
+        A rejected token proves that nothing else was done: then, once, with a new one again.
+        """
+        bearer = await self._token()
+        answer = await self._signed(bearer, call, method, path, query, body)
+        if answer.status == 401 and _REJECTED in answer.body:
+            self._drop(bearer)
+            answer = await self._signed(await self._token(), call, method, path, query, body)
+        return answer
+
+    async def _signed(
+        self,
+        bearer: str,
+        call: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+    ) -> Answer:
+        ordered = dict(sorted(query.items())) if query else None
+        url = self._wire.base_url + path
+        if ordered:
+            url += "?" + urlencode(ordered, quote_via=quote, safe="")
+        raw = sorted_json(body) if body is not None else None
+        headers = {
+            **_HEADERS,
+            "Authorization": f"Bearer {bearer}",
+            "dateAtClient": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "signature": sign(self._account.client_secret, method, url, raw),
+        }
+        return await self._wire.call(call, method, path, query=ordered, headers=headers, body=raw)
+
+    def _drop(self, bearer: str) -> None:
+        # Another caller may have fetched a new one since.
+        if hmac.compare_digest(bearer, self._bearer):
+            self._renew_at = None
+
+    async def _token(self) -> str:
+        async with self._lock:
+            now = self._clock.now()
+            if self._renew_at is None or now >= self._renew_at:
+                self._bearer = await self._sign_in()
+                self._renew_at = now + TOKEN_RENEWED
+            return self._bearer
+
+    async def _sign_in(self) -> str:
+        """A new token. Trouble on the way means that what was to be asked was never sent."""
+        who = self._account
+        try:
+            code = await self._step(
+                "verify",
+                {"clientId": who.client_id, "username": who.username, "password": who.password},
+                "authorizationCode",
+            )
+            return await self._step(
+                "token",
+                {
+                    "clientId": who.client_id,
+                    "clientSecret": who.client_secret,
+                    "authorizationCode": code,
+                },
+                "token",
+            )
+        except NoAnswer as trouble:
+            raise NotSent(f"no sign-in: {trouble}") from None
+
+    async def _step(self, call: str, body: Mapping[str, str], wanted: str) -> str:
+        answer = await self._wire.call(
+            *(call, "POST", f"/oauth2/{call}"),
+            headers=_HEADERS,
+            body=sorted_json(body),
+            answer_shown=False,
+        )
+        if answer.status == 429:
+            wait_s = answer.retry_after_s or 0.0
+            raise NotSent("sign-in asked too often", throttled=True, retry_after_s=wait_s)
+        if answer.status == 403:
+            raise SignInRefused(forbidden(answer), "sign-in is answered 403")
+        if answer.status in (400, 401):
+            raise SignInRefused(Reason.BAD_CREDENTIALS, f"sign-in is answered {answer.status}")
+        content = answer.json()
+        got = content.get(wanted) if isinstance(content, dict) else None
+        if not isinstance(got, str) or not got:
+            raise NoAnswer("the answer to signing in makes no sense")
+        return got
+
+
+def forbidden(answer: Answer) -> Reason:
+    """What a 403 means: the vendor's own is JSON, its gate's (unknown address) is a page."""
+    own = answer.body.lstrip().startswith(b"{")
+    return Reason.BAD_CREDENTIALS if own else Reason.IP_NOT_ALLOWED
