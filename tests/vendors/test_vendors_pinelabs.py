@@ -28,7 +28,7 @@ from rewards.vendors.simulators.faults import Fault, Scripted
 from rewards.vendors.simulators.pinelabs import WITH_LINK, WITHOUT_PIN, PineLabsSimulator
 from rewards.vendors.simulators.pinelabs_gate import Partner
 from tests.vendors.conftest import Open, Stand, now
-from tests.vendors.contract import AdapterContract, purchase_of
+from tests.vendors.contract import TokenContract, purchase_of
 
 PRODUCTS = [
     SimProduct("EGC-500", "Five hundred", "INR", 50_000, 100_000, (50_000, 100_000)),
@@ -66,10 +66,10 @@ def posted(at: Stand) -> int:
     return at.simulator.book.calls["place"]
 
 
-class TestSmallOrders(AdapterContract):
+class TestSmallOrders(TokenContract):
     line = SMALL
-    # The vendor says "denomination not available" of a shelf that is empty, too.
-    skips = frozenset({Fault.OUT_OF_STOCK})
+    # The vendor says "denomination not available" of an empty shelf, and delivers all or nothing.
+    skips = frozenset({Fault.OUT_OF_STOCK, Fault.PARTIAL})
     unsayable = (Line("EGC-500", 50_000, "XXX", 1),)
 
     async def open(self, stand: Open) -> Stand:
@@ -125,6 +125,16 @@ async def test_a_page_that_is_lost_loses_no_cards(stand: Open) -> None:
     done = await at.vendor.read(purchase_of(key, line))
     assert isinstance(done, Delivered)
     assert len(done.cards) == 150
+
+
+async def test_fewer_cards_than_were_ordered_are_not_taken_for_all(stand: Open) -> None:
+    at = await opened(stand)
+    at.simulator.script.add([Scripted(Fault.PARTIAL, "place")])
+    key = at.vendor.key(uuid4())
+    assert isinstance(await at.vendor.place(key, SMALL), Accepted)
+    read = await at.vendor.read(purchase_of(key, SMALL))
+    assert isinstance(read, Unknown)
+    assert "2 cards came of 2, 4 were ordered" in read.why
 
 
 async def test_a_cancelled_order_is_refused_and_its_money_is_back(stand: Open) -> None:
@@ -265,6 +275,17 @@ async def test_reserved_products_do_what_they_are_named_for(stand: Open) -> None
     assert isinstance(await placed("SIM-VELOCITY_LIMIT"), Accepted)
     assert isinstance(await placed("SIM-PARTIAL", 4), Accepted)
     assert isinstance(await placed("APIFAILTESTING"), Refused)
+
+
+async def test_more_cards_than_were_ordered_are_handed_on(stand: Open) -> None:
+    at = await opened(stand, activation_s=0)
+    for line in (SMALL, LARGE):
+        at.simulator.script.add([Scripted(Fault.WRONG_COUNT, "place")])
+        key = at.vendor.key(uuid4())
+        placed = await at.vendor.place(key, line)
+        done = placed if line is SMALL else await at.vendor.read(purchase_of(key, line))
+        assert isinstance(done, Delivered)
+        assert len(done.cards) == line.quantity + 1
 
 
 async def test_without_an_address_anywhere_the_vendor_says_so(stand: Open) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.vendors.adapters.pinelabs import build
-from rewards.vendors.adapters.pinelabs_session import encode, sign, sorted_json
+from rewards.vendors.adapters.pinelabs import PineLabsVendor
+from rewards.vendors.adapters.pinelabs_session import Session, encode, sign, sorted_json
 from rewards.vendors.model import Delivered, Reason, Refused, Unknown
 from rewards.vendors.port import VendorRefused
 from rewards.vendors.simulators.book import Book, SimClock
@@ -83,15 +83,6 @@ def calls(at: Stand) -> tuple[int, int]:
     return counted["verify"], counted["token"]
 
 
-async def test_many_at_once_fetch_one_token(stand: Open) -> None:
-    at = await opened(stand)
-    placed = await asyncio.gather(
-        *(at.vendor.place(at.vendor.key(uuid4()), SMALL) for _ in range(8))
-    )
-    assert all(isinstance(one, Delivered) for one in placed)
-    assert calls(at) == (1, 1)
-
-
 @pytest.mark.parametrize("as_text", [True, False])
 async def test_a_killed_token_is_replaced_once_and_the_order_placed_once(
     stand: Open, as_text: bool
@@ -108,30 +99,12 @@ async def test_a_killed_token_is_replaced_once_and_the_order_placed_once(
     assert len(at.simulator.book.sales) == 4
 
 
-async def test_who_learns_late_that_an_old_token_died_leaves_the_new_one_alone(
-    stand: Open,
-) -> None:
-    at = await opened(stand)
-    await at.vendor.balances()
-    at.vendor._session._drop("an-older-token")
-    await at.vendor.balances()
-    assert calls(at) == (1, 1)
-
-
-async def test_a_token_that_is_rejected_again_is_a_clear_no(stand: Open) -> None:
-    at = await opened(stand)
-    at.simulator.script.add([Scripted(Fault.TOKEN_KILLED, "place", times=2)])
-    refused = await at.vendor.place(at.vendor.key(uuid4()), SMALL)
-    assert isinstance(refused, Refused)
-    assert refused.reason is Reason.BAD_CREDENTIALS
-    assert at.simulator.book.calls["place"] == 2
-    assert not at.simulator.book.sales
-
-
 async def test_a_token_is_renewed_at_six_days_before_it_dies_at_seven(stand: Open) -> None:
     at = await opened(stand)
     clock = at.simulator.book.clock
-    vendor = build({**CONFIG, "base_url": at.url}, SECRETS, at.vendor._session._wire, clock)
+    account, wire = at.vendor._session._account, at.vendor._session._wire
+    session = Session(account, wire, clock, now=lambda: clock.now().timestamp())
+    vendor = PineLabsVendor(CONFIG, session)
     await vendor.balances()
     clock.advance(timedelta(days=6).total_seconds() - 60)
     await vendor.balances()

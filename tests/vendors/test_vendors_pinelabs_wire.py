@@ -194,6 +194,7 @@ async def test_what_a_status_means(
         (200, created(), Unknown),
         (200, created(total_cards=5), Unknown),
         (200, created(total_cards=3), Unknown),
+        (200, created(total_cards=3, cards=created()["cards"][:3]), Unknown),
         (200, created(total_cards=0, cards=[]), Unknown),
         (200, created(total_cards=4, cards={"summary": {"totalCardsCount": 4}}), Unknown),
         (200, created(total_cards=4, cards=[created()["cards"][0]] * 4), Unknown),

@@ -9,14 +9,13 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from rewards.core.clock import Clock, SystemClock
+from rewards.core.clock import SystemClock
 from rewards.core.currency_number import NUMBERS
 from rewards.vendors.adapters import pinelabs_outcomes as meaning
 from rewards.vendors.adapters import pinelabs_wire as shapes
 from rewards.vendors.adapters.pinelabs_session import (
     Account,
     Session,
-    SignInRefused,
     encode,
 )
 from rewards.vendors.model import (
@@ -83,10 +82,7 @@ class PineLabsVendor:
         if line.currency not in NUMBERS:
             return Refused(Reason.VENDOR_CONFIG, "a currency without a number")
         body = shapes.order_body(key, line, self._contact)
-        try:
-            answer = await self._session.call("place", "POST", "/rest/v3/orders", body=body)
-        except SignInRefused as no:
-            return Refused(no.reason, str(no))
+        answer = await self._session.call("place", "POST", "/rest/v3/orders", body=body)
         denied = meaning.denied(answer)
         if denied is not None:
             return denied
@@ -100,7 +96,7 @@ class PineLabsVendor:
         state = meaning.state_of(content, str(order_id))
         cards = shapes.cards_of(content)
         if isinstance(state, Delivered) and len(cards) >= line.quantity:
-            return replace(state, cards=cards, cost=_cost(line, cards))
+            return replace(state, cards=cards, cost=_cost(line))
         # Without its cards a complete order is one whose cards are still to be fetched.
         return state if isinstance(state, Refused | Unknown) else Accepted(str(order_id))
 
@@ -108,12 +104,6 @@ class PineLabsVendor:
         return await of_reading(self._read(purchase))
 
     async def _read(self, purchase: Purchase) -> Outcome:
-        try:
-            return await self._state_of(purchase)
-        except SignInRefused as no:
-            return Refused(no.reason, str(no))
-
-    async def _state_of(self, purchase: Purchase) -> Outcome:
         answer = await self._session.call(
             "status", "GET", f"/rest/v3/order/{encode(purchase.key)}/status"
         )
@@ -160,13 +150,14 @@ class PineLabsVendor:
             cards += found
             if len(cards) >= total or not found:
                 break
-        if not cards or len(cards) != total:
-            return Unknown(f"{len(cards)} cards came of {total}")
+        # It delivers all of an order or cancels it, so fewer than were ordered are not all.
+        if len(cards) != total or len(cards) < line.quantity:
+            return Unknown(f"{len(cards)} cards came of {total}, {line.quantity} were ordered")
         numbers = [card.fields.get("voucher_reference_number") for card in cards]
         named = [number for number in numbers if number]
         if len(set(named)) != len(named):
             return Unknown("the pages of cards overlap")
-        return Delivered(tuple(cards), order_id, _cost(line, cards))
+        return Delivered(tuple(cards), order_id, _cost(line))
 
     async def balances(self) -> Sequence[Balance]:
         content = await self._told("balance", "/rest/v3/accounts")
@@ -231,24 +222,16 @@ def _told(answer: Answer, call: str) -> Any:
     return answer.json()
 
 
-def _cost(line: Line, cards: Sequence[Card]) -> Cost | None:
-    """What was paid: the order's full value; of a part the vendor does not say."""
-    if len(cards) < line.quantity:
-        return None
+def _cost(line: Line) -> Cost:
+    """What was paid out of the wallet: an order pays exactly its value, or it is refused."""
     return Cost(line.face_minor * line.quantity, line.currency)
 
 
-def build(
-    config: Mapping[str, str],
-    secrets: Mapping[str, str],
-    wire: Wire,
-    clock: Clock | None = None,
-) -> PineLabsVendor:
-    """The vendor of one account. ValueError when the refno prefix leaves too little room."""
+def _build(config: Mapping[str, str], secrets: Mapping[str, str], wire: Wire) -> PineLabsVendor:
     account = Account(
         config["client_id"], config["username"], secrets["client_secret"], secrets["password"]
     )
-    return PineLabsVendor(config, Session(account, wire, clock or SystemClock()))
+    return PineLabsVendor(config, Session(account, wire, SystemClock()))
 
 
 _OPTIONAL = {
@@ -260,9 +243,9 @@ _OPTIONAL = {
 
 KIND = AdapterKind(
     name="pinelabs",
-    build=build,
+    build=_build,
     config=(
-        Field("base_url", "the vendor's host for this account", "https://sandbox.woohoo.in"),
+        Field("base_url", "the host for this account; the sandbox is https://sandbox.woohoo.in"),
         Field("client_id", "consumer key"),
         Field("username", "the account's user"),
         *(Field(name, about, "") for name, about in _OPTIONAL.items()),
@@ -280,5 +263,5 @@ KIND = AdapterKind(
         )
     ),
     # No figures are known; the vendor only asks that its catalogue be asked seldom.
-    rates={"products": Rate(5, 1.0), "product": Rate(5, 1.0)},
+    rates={"products": Rate(5, 1.1), "product": Rate(5, 1.1)},
 )

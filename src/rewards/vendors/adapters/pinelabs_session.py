@@ -1,11 +1,10 @@
 """How Woohoo (Pine Labs) knows who asks: a token in two steps, and a signature on every request."""
 
-import asyncio
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,23 +12,16 @@ import msgspec
 
 from rewards.core.clock import Clock
 from rewards.vendors.model import Reason
-from rewards.vendors.port import VendorRefused
+from rewards.vendors.port import SignInRefused
+from rewards.vendors.tokens import EARLY, Token, Tokens
 from rewards.vendors.wire import Answer, NoAnswer, NotSent, Wire
 
-# A token lives about seven days; it is renewed a day before.
-TOKEN_RENEWED = timedelta(days=6)
+# A token lives about seven days; given up a tenth early, this one is renewed after six.
+LIVES_S = 6 * 86_400 * EARLY // (EARLY - 1)
 USER_AGENT = "starship-rewards"
 _HEADERS = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": USER_AGENT}
 _REJECTED = b"token_rejected"
 _JSON = msgspec.json.Encoder(decimal_format="number", order="sorted")
-
-
-class SignInRefused(VendorRefused):
-    """The vendor said a clear no to who we are; nothing else was asked."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +56,19 @@ def sign(secret: str, method: str, url: str, body: bytes | None = None) -> str:
 
 
 class Session:
-    """Signed calls with a token that is fetched once for all who wait for it."""
+    """Signed calls of one account; `now` counts the seconds of a token's life."""
 
-    def __init__(self, account: Account, wire: Wire, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: Account,
+        wire: Wire,
+        clock: Clock,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self._account = account
         self._wire = wire
         self._clock = clock
-        self._lock = asyncio.Lock()
-        self._bearer = ""
-        self._renew_at: datetime | None = None
+        self._tokens = Tokens(self._sign_in, now)
 
     async def call(
         self,
@@ -87,16 +83,16 @@ class Session:
 
         A rejected token proves that nothing else was done: then, once, with a new one again.
         """
-        bearer = await self._token()
-        answer = await self._signed(bearer, call, method, path, query, body)
+        token = await self._tokens.current()
+        answer = await self._signed(token, call, method, path, query, body)
         if answer.status == 401 and _REJECTED in answer.body:
-            self._drop(bearer)
-            answer = await self._signed(await self._token(), call, method, path, query, body)
+            token = await self._tokens.current(rejected=token)
+            answer = await self._signed(token, call, method, path, query, body)
         return answer
 
     async def _signed(
         self,
-        bearer: str,
+        token: Token,
         call: str,
         method: str,
         path: str,
@@ -110,45 +106,29 @@ class Session:
         raw = sorted_json(body) if body is not None else None
         headers = {
             **_HEADERS,
-            "Authorization": f"Bearer {bearer}",
+            "Authorization": f"Bearer {token.text}",
             "dateAtClient": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "signature": sign(self._account.client_secret, method, url, raw),
         }
         return await self._wire.call(call, method, path, query=ordered, headers=headers, body=raw)
 
-    def _drop(self, bearer: str) -> None:
-        # Another caller may have fetched a new one since.
-        if hmac.compare_digest(bearer, self._bearer):
-            self._renew_at = None
-
-    async def _token(self) -> str:
-        async with self._lock:
-            now = self._clock.now()
-            if self._renew_at is None or now >= self._renew_at:
-                self._bearer = await self._sign_in()
-                self._renew_at = now + TOKEN_RENEWED
-            return self._bearer
-
-    async def _sign_in(self) -> str:
-        """A new token. Trouble on the way means that what was to be asked was never sent."""
+    async def _sign_in(self) -> Token:
         who = self._account
-        try:
-            code = await self._step(
-                "verify",
-                {"clientId": who.client_id, "username": who.username, "password": who.password},
-                "authorizationCode",
-            )
-            return await self._step(
-                "token",
-                {
-                    "clientId": who.client_id,
-                    "clientSecret": who.client_secret,
-                    "authorizationCode": code,
-                },
-                "token",
-            )
-        except NoAnswer as trouble:
-            raise NotSent(f"no sign-in: {trouble}") from None
+        code = await self._step(
+            "verify",
+            {"clientId": who.client_id, "username": who.username, "password": who.password},
+            "authorizationCode",
+        )
+        bearer = await self._step(
+            "token",
+            {
+                "clientId": who.client_id,
+                "clientSecret": who.client_secret,
+                "authorizationCode": code,
+            },
+            "token",
+        )
+        return Token(bearer, LIVES_S)
 
     async def _step(self, call: str, body: Mapping[str, str], wanted: str) -> str:
         answer = await self._wire.call(
