@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from rewards.infra.protocol import BoundedProtocol
+
 START_TIMEOUT_S = 5.0
 # A test that blocks the loop must not find its connections closed afterwards.
 KEEP_ALIVE_S = 60
@@ -23,6 +25,7 @@ async def served(app: Any) -> AsyncIterator[str]:
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=BoundedProtocol,
                 log_config=None,
                 lifespan="off",
                 access_log=False,

@@ -24,6 +24,7 @@ from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds, encode
 from rewards.infra.leftover import ReadsRest
 from rewards.infra.openapi import DecimalsAreNumbers, answers
+from rewards.infra.protocol import BoundedProtocol
 from rewards.infra.settings import Settings
 from rewards.orders import http as orders_http
 from rewards.pricing import http as pricing_http
@@ -211,7 +212,7 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         lifespan="off",
         access_log=False,
         log_config=None,

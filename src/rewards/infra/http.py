@@ -122,6 +122,8 @@ def refuse(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]
     return encode(body, refusal.status, refusal.headers)
 
 
+# What the framework says where the sender went away before its body ended; nobody reads an answer.
+HUNG_UP = "client disconnected prematurely"
 FRAMEWORK_ERRORS: Mapping[int, tuple[str, str, str]] = {
     400: ("BadRequest", "Invalid request body format", "INVALID_BODY"),
     404: ("NotFound", "Not found", "NOT_FOUND"),
@@ -134,7 +136,7 @@ def refuse_framework(request: Request[Any, Any, Any], problem: HTTPException) ->
     """What the framework itself refuses (routing, sizes), in the contract's form."""
     error, message, code = FRAMEWORK_ERRORS.get(problem.status_code, FRAMEWORK_ERRORS[400])
     status = problem.status_code if problem.status_code in FRAMEWORK_ERRORS else 400
-    if problem.status_code >= 500:
+    if problem.status_code >= 500 and problem.detail != HUNG_UP:
         return fail(request, problem)
     body = ErrorBody(error, message, code, request_id(request))
     return encode(body, status, {k: str(v) for k, v in (problem.headers or {}).items()})
