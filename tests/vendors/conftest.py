@@ -37,6 +37,7 @@ class Stand:
     vendor: Any
     kept: Kept
     url: str
+    wire: Wire
 
 
 Open = Callable[..., Awaitable[Stand]]
@@ -44,7 +45,10 @@ Open = Callable[..., Awaitable[Stand]]
 
 @pytest.fixture
 async def stand() -> AsyncIterator[Open]:
-    """`await stand("sandbox", SandboxSimulator(book), config, secrets)`."""
+    """`await stand("sandbox", SandboxSimulator(book), config, secrets)`.
+
+    `{url}` in the config stands for where the simulator serves.
+    """
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session())
 
@@ -67,8 +71,9 @@ async def stand() -> AsyncIterator[Open]:
                 breaker=Breaker(opens_after=1_000),
                 limits=Limits(timeout_s=timeout_s, connect_s=timeout_s),
             )
-            vendor: Vendor = kind.build({**config, "base_url": url + path}, secrets, wire)
-            return Stand(simulator, vendor, kept, url)
+            told = {name: value.replace("{url}", url) for name, value in config.items()}
+            vendor: Vendor = kind.build({**told, "base_url": url + path}, secrets, wire)
+            return Stand(simulator, vendor, kept, url, wire)
 
         yield start
 

@@ -69,12 +69,20 @@ class Cost:
     currency: str
 
 
+class Stage(StrEnum):
+    """How far an accepted order has come; a recharge shows it as PENDING, then DELIVERED."""
+
+    QUEUED = "QUEUED"  # with the vendor, who has not passed it on
+    IN_HAND = "IN_HAND"  # being worked on; for recharges: by the operator
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The vendor has the order and will deliver. For recharges: the operator has it in hand."""
+    """The vendor has the order and will deliver."""
 
     vendor_ref: str | None = None
     cost: Cost | None = None
+    stage: Stage = Stage.IN_HAND
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,11 +127,13 @@ class Wire:
         body: bytes | None = None,
         shown: bytes | None = None,
         answer_shown: bool = True,
+        base_url: str | None = None,
     ) -> Answer:
         """The vendor's answer, whatever its status below 500.
 
         `path` and `query` are sent as they are given, in that order. `shown` is what of an
         encrypted request is kept (masked), `answer_shown=False` keeps nothing of the answer's body.
+        `base_url` is another host of the same vendor, such as the one that gives tokens.
         Raises NotSent, or NoAnswer: also for a 5xx, a redirect, and more than the body limit.
         """
         if not self.breaker.admit():
@@ -144,7 +146,7 @@ class Wire:
         began = monotonic()
         answer: Answer | None = None
         problem: str | None = None
-        url = self._url(path, query)
+        url = self._url(base_url or self.base_url, path, query)
         try:
             answer = await self._exchange(method, url, headers or {}, body)
             problem = _senseless(answer)
@@ -175,8 +177,8 @@ class Wire:
                 )
             )
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
-        url = URL(self.base_url + path, encoded=True)
+    def _url(self, base_url: str, path: str, query: Mapping[str, str] | None) -> URL:
+        url = URL(base_url.rstrip("/") + path, encoded=True)
         return url.with_query(query) if query else url
 
     async def _exchange(

@@ -23,6 +23,7 @@ from rewards.vendors.model import (
     Purchase,
     Reason,
     Refused,
+    Stage,
     Unknown,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
@@ -38,7 +39,9 @@ REASONS = {
     "bad_value": Reason.BAD_DENOMINATION,
     "inactive": Reason.PRODUCT_INACTIVE,
     "price_changed": Reason.PRICE_CHANGED,
+    "bad_recipient": Reason.BAD_RECIPIENT,
 }
+STAGES = {"QUEUED": Stage.QUEUED, "RUNNING": Stage.IN_HAND}
 
 
 class SandboxVendor:
@@ -127,10 +130,11 @@ def _read(answer: Answer) -> Outcome:
 def _state(content: Any) -> Outcome:
     cost = Cost(int(content["cost_minor"]), str(content["currency"]))
     ref = str(content["ref"])
-    if content["state"] == "RUNNING":
-        return Accepted(ref, cost)
+    if content["state"] in STAGES:
+        return Accepted(ref, cost, STAGES[content["state"]])
     if content["state"] == "FAILED":
-        return Refused(Reason.OTHER, "the vendor could not deliver")
+        reason = REASONS.get(content["reason"], Reason.OTHER)
+        return Refused(reason, "the vendor could not deliver")
     if content["state"] not in ("DONE", "PARTIAL"):
         return Unknown("a state without sense")
     return Delivered(tuple(_card(card) for card in content["cards"]), ref, cost)

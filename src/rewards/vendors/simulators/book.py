@@ -77,6 +77,10 @@ class Sale:
     # Whatever else the vendor keeps of it, such as a phone number.
     extra: dict[str, str] = field(default_factory=dict)
 
+    def queued(self, now: datetime) -> bool:
+        """Whether nobody has begun with it: the first half of its wait."""
+        return now < self.placed_at + (self.ready_at - self.placed_at) / 2
+
     def state(self, now: datetime) -> SaleState:
         if now < self.ready_at:
             return SaleState.RUNNING

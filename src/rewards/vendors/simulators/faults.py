@@ -6,6 +6,8 @@ from enum import StrEnum
 
 HEADER = "X-Simulate"
 SCRIPT_MAX = 10_000
+# The operator refuses a recharge of a number that ends so, after the vendor took the order.
+REFUSED_NUMBER = "0000"
 
 
 class Fault(StrEnum):

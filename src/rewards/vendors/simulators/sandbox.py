@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from rewards.vendors.simulators.book import Sale, SaleState, SimProduct, Vexed
-from rewards.vendors.simulators.faults import Fault
+from rewards.vendors.simulators.faults import REFUSED_NUMBER, Fault
 from rewards.vendors.simulators.serving import Handler, Simulator, parse
 
 REASONS = {
@@ -33,6 +33,8 @@ class SandboxSimulator(Simulator):
         if asked["key"] in self.book.sales:
             return web.json_response({"reason": "key_used"}, status=409)
         fault = self.fault(request, asked["sku"])
+        if _refused_number(asked.get("mobile") or {}):
+            fault = Fault.LATE_FAILURE
         try:
             sale = self.book.sell(
                 *(asked["key"], asked["sku"], asked["face_minor"], asked["quantity"]),
@@ -61,14 +63,17 @@ class SandboxSimulator(Simulator):
         )
 
     def _shown(self, sale: Sale) -> dict[str, object]:
-        state = sale.state(self.book.clock.now())
+        now = self.book.clock.now()
+        state = sale.state(now)
         ready = state in (SaleState.DONE, SaleState.PARTIAL)
         # A recharge brings nothing that could be handed on.
         cards = sale.cards if ready and not sale.extra else []
         return {
             "ref": sale.ref,
             "key": sale.key,
-            "state": state,
+            # Only recharges wait for somebody else to begin.
+            "state": "QUEUED" if sale.extra and sale.queued(now) else state,
+            "reason": "bad_recipient" if _refused_number(sale.extra) else None,
             "currency": sale.currency,
             "cost_minor": sale.cost_minor,
             "cards": [
@@ -83,6 +88,10 @@ class SandboxSimulator(Simulator):
                 for card in cards
             ],
         }
+
+
+def _refused_number(mobile: Mapping[str, str]) -> bool:
+    return mobile.get("mobile_number", "").endswith(REFUSED_NUMBER)
 
 
 def _offer(product: SimProduct) -> dict[str, object]:
