@@ -3,9 +3,23 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rewards.vendors.adapters import bamboo, ezpin, pinelabs, sandbox
+from rewards.vendors.adapters import (
+    bamboo,
+    ezpin,
+    pinelabs,
+    reloadly_airtime,
+    reloadly_giftcards,
+    sandbox,
+)
 from rewards.vendors.port import AdapterKind
 
-_KINDS = (sandbox.KIND, bamboo.KIND, ezpin.KIND, pinelabs.KIND)
+_KINDS = (
+    sandbox.KIND,
+    bamboo.KIND,
+    ezpin.KIND,
+    pinelabs.KIND,
+    reloadly_giftcards.KIND,
+    reloadly_airtime.KIND,
+)
 
 ADAPTERS: Mapping[str, AdapterKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
