@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -28,6 +29,9 @@ from rewards.vendors.wire import NoAnswer, NotSent
 from tests.vendors.conftest import Open, Stand
 
 READS_MAX = 50
+# Answers in JSON that no vendor means anything by.
+SENSELESS = (b"{}", b"[]", b"null", b"7", b'"status"', b'{"status": null, "code": {}}', b"[[]]")
+STATUSES = (200, 201, 400, 404, 422)
 
 
 def purchase_of(key: str, line: Line, vendor_ref: str | None = None) -> Purchase:
@@ -141,6 +145,27 @@ class AdapterContract:
         assert isinstance(done, Delivered)
         assert len(done.cards) == self.brings()
         assert self.sold(at) == [self.line.quantity]
+
+    async def test_a_senseless_answer_to_placing_is_unknown(self, stand: Open) -> None:
+        at = await self.open(stand)
+        for status in STATUSES:
+            for body in SENSELESS:
+                at.simulator.instead = {self.place_call: (status, body)}
+                outcome = await at.vendor.place(at.vendor.key(uuid4()), self.line)
+                assert isinstance(outcome, Unknown), (status, body, outcome)
+
+    async def test_a_senseless_answer_to_reading_is_unknown(self, stand: Open) -> None:
+        at = await self.open(stand)
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        purchase = purchase_of(key, self.line, getattr(first, "vendor_ref", None))
+        for status in STATUSES:
+            for body in SENSELESS:
+                at.simulator.instead = {"*": (status, body)}
+                outcome = await at.vendor.read(purchase)
+                assert isinstance(outcome, Unknown), (status, body, outcome)
+        at.simulator.instead = {}
+        assert isinstance(await self.settled(at, key, first), Delivered)
 
     async def test_a_call_that_never_arrived_is_unknown_and_then_not_known(
         self, stand: Open
@@ -270,6 +295,21 @@ class AdapterContract:
             at.simulator.script.add([Scripted(fault)])
             with pytest.raises((NotSent, NoAnswer, VendorRefused)):
                 [offer async for offer in at.vendor.catalogue()]
+
+    async def test_a_senseless_balance_or_catalogue_is_empty_or_no_answer(
+        self, stand: Open
+    ) -> None:
+        at = await self.open(stand)
+        if at.vendor.capabilities.balance:
+            await at.vendor.balances()
+        for body in SENSELESS:
+            at.simulator.instead = {"*": (200, body)}
+            told: list[object] = []
+            with suppress(NoAnswer, VendorRefused):
+                told += await at.vendor.balances()
+            with suppress(NoAnswer, VendorRefused):
+                told += [offer async for offer in at.vendor.catalogue()]
+            assert told == [], body
 
 
 class TokenContract(AdapterContract):

@@ -318,6 +318,7 @@ async def test_an_account_of_the_other_world_is_refused(stand: Open) -> None:
 async def test_keeps_to_the_documented_limits_and_reads_every_page(stand: Open) -> None:
     products = [SimProduct(str(n), f"Brand{n} card", "USD", 100, 200) for n in range(1, 206)]
     at = await stood(stand, products=products, throttle=Throttle(bamboo.KIND.rates))
+    at.simulator.page_max = 90
     offers = [offer async for offer in at.vendor.catalogue()]
     assert [offer.sku for offer in offers] == [product.sku for product in products]
     assert at.simulator.book.calls["catalogue"] == 3

@@ -224,6 +224,7 @@ async def test_what_was_not_bought_is_told_as_it_came(
 async def test_reads_every_page_and_leaves_out_what_is_no_currency(stand: Open) -> None:
     products = [SimProduct(f"P{n}", "Card", "USD", 100, 200) for n in range(201)]
     at = await stood(stand, products=products)
+    at.simulator.page_max = 90
     offers = [offer async for offer in at.vendor.catalogue()]
     assert [offer.sku for offer in offers] == [product.sku for product in products]
     assert at.simulator.book.calls["catalogue"] == 3

@@ -105,10 +105,12 @@ class BambooVendor:
             content = await self._told("catalogue", "/api/integration/v2.0/catalog", query)
             with making_sense():
                 brands = content["items"]
+                # The vendor's own size: it may give less than was asked for.
+                more = len(brands) >= int(content["pageSize"]) > 0
                 offers = [o for brand in brands for o in wire_format.offers(brand)]
             for offer in offers:
                 yield offer
-            if len(brands) < PAGE:
+            if not more:
                 return
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:

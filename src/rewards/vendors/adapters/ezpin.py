@@ -98,15 +98,18 @@ class EzPinVendor:
             ]
 
     async def catalogue(self) -> AsyncIterator[Offer]:
-        for page in range(PAGES_MAX):
-            query = {"limit": str(PAGE), "offset": str(page * PAGE)}
+        # On by what came: a vendor may give less than was asked for.
+        offset = 0
+        for _ in range(PAGES_MAX):
+            query = {"limit": str(PAGE), "offset": str(offset)}
             content = await self._told("catalogue", "/catalogs/", query)
             with making_sense():
-                offers = wire_format.offers(content["results"])
-                more = content["results"] and (page + 1) * PAGE < content["count"]
+                rows, count = content["results"], int(content["count"])
+                offers = wire_format.offers(rows)
             for offer in offers:
                 yield offer
-            if not more:
+            offset += len(rows)
+            if not rows or offset >= count:
                 return
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:

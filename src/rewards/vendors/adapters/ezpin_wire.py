@@ -89,7 +89,7 @@ def order(key: str, answer: Answer) -> Outcome | Ready:
     if denied is not None:
         return denied
     content = answer.json()
-    if answer.status == 404 and "detail" in content:
+    if answer.status == 404 and isinstance(content, dict) and "detail" in content:
         return NotKnown()
     if answer.status != 200:
         return Unknown(f"an unexpected status {answer.status}")

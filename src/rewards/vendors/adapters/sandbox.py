@@ -113,15 +113,15 @@ class SandboxVendor:
 def _read(answer: Answer) -> Outcome:
     if answer.status == 429:
         return Refused(Reason.THROTTLED, "asked too often", answer.retry_after_s)
-    if answer.status == 404:
-        return NotKnown()
     if answer.status == 409:
         return Unknown("the key is known already")
     if answer.status in (401, 403):
         return Refused(Reason.BAD_CREDENTIALS, f"the vendor answers {answer.status}")
     content = answer.json()
+    if answer.status == 404 and content["reason"] == "not_found":
+        return NotKnown()
     if answer.status == 422:
-        return Refused(REASONS.get(content["reason"], Reason.OTHER), str(content["reason"]))
+        return Refused(REASONS[content["reason"]], str(content["reason"]))
     if answer.status not in (200, 201):
         return Unknown(f"an unexpected status {answer.status}")
     return _state(content)

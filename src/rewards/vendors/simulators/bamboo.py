@@ -52,6 +52,8 @@ PRODUCTS = (
 class BambooSimulator(Simulator):
     """One client with a sandbox account, and a live account that its credentials do not reach."""
 
+    page_max = 100
+
     def __init__(self, book: Book, client_id: str, client_secret: str) -> None:
         super().__init__(book)
         pair = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
@@ -138,7 +140,7 @@ class BambooSimulator(Simulator):
 
     async def catalogue(self, request: web.Request) -> web.Response:
         index = int(request.query.get("PageIndex", 0))
-        size = int(request.query.get("PageSize", 100))
+        size = min(int(request.query.get("PageSize", 100)), self.page_max)
         all_brands = brands(self.book.products.values())
         page = all_brands[index * size : (index + 1) * size]
         return _json(

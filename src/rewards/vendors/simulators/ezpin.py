@@ -45,6 +45,8 @@ PRODUCTS = (
 class EzPinSimulator(Simulator):
     """One client. `expires_in_ms`: whether a token's `expire` counts milliseconds or seconds."""
 
+    page_max = 100
+
     def __init__(
         self, book: Book, client_id: str, secret_key: str, *, expires_in_ms: bool = True
     ) -> None:
@@ -134,7 +136,7 @@ class EzPinSimulator(Simulator):
     async def catalogue(self, request: web.Request) -> web.Response:
         start, size = int(request.query["offset"]), int(request.query["limit"])
         products = list(self.book.products.values())
-        rows = [_listed(product) for product in products[start : start + size]]
+        rows = [_listed(product) for product in products[start : start + min(size, self.page_max)]]
         return _json({"count": len(products), "results": rows})
 
     def _sale(self, request: web.Request) -> Sale | None:

@@ -41,6 +41,8 @@ class Simulator:
         self.script = Script()
         self._working: set[asyncio.Task[None]] = set()
         self._held: list[Post] = []
+        # What every call, or the one of a name, answers with instead: status and body.
+        self.instead: dict[str, tuple[int, bytes]] = {}
 
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
         """(method, path) to the call's name and its handler."""
@@ -133,6 +135,9 @@ class Simulator:
         self, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse:
         fault = request.get(FAULT)
+        instead = self.instead.get(request[CALL], self.instead.get("*"))
+        if instead is not None:
+            return web.Response(status=instead[0], body=instead[1], content_type=JSON)
         if fault not in AFTER:
             return response
         if fault is Fault.SLOW:
