@@ -98,13 +98,13 @@ class ReloadlyGiftcards:
         order: Any
         if purchase.vendor_ref is None:
             order = await self._host.find(REPORT, purchase.key)
+            if order is None:
+                return NotKnown()
         else:
             answer = await self._host.ask("read", "GET", f"{REPORT}/{purchase.vendor_ref}")
             if answer.status != 200:
                 return Unknown(f"the vendor answers {answer.status}")
             order = answer.json()
-        if order is None:
-            return NotKnown()
         if isinstance(order, Unknown):
             return order
         taken = _taken(purchase.key, order)
