@@ -280,7 +280,7 @@ async def test_a_rate_that_is_out_of_date_sells_nothing(api: Api) -> None:
     """Beyond the seeds: the wallet that was named needs a rate that nobody refreshed."""
     clock, db = api.parts.clock, api.parts.db
     quoted_at = clock.now() - timedelta(days=6)
-    old = NewRate("USD", "INR", Decimal("83.1234"), "ecb", quoted_at, Channel.PROVIDER)
+    old = NewRate("INR", "USD", Decimal("0.01193"), "ecb", quoted_at, Channel.PROVIDER)
     await db.run(lambda tx: set_rates(tx, [old], clock.now()))
     await look(api)
     body = {"product_id": 6, "denomination": 25, "quantity": 1}

@@ -122,7 +122,7 @@ async def test_the_command_line_loads_a_file(
     assert await load(settings, path, "") == 0
     assert told() == ("USD INR 83 APPLIED\nUSD EUR 0.8 APPLIED\n", "")
     await shop.look()
-    fx = shop.prices.conversion("USD", "INR")
+    fx = shop.prices.conversion("USD", "INR", AT)
     assert fx is not None and (fx.rate, fx.origin) == (83, "rates.csv")
     assert await load(settings, path, "") == 0
     assert told()[0] == "USD INR 83 UNCHANGED\nUSD EUR 0.8 UNCHANGED\n"

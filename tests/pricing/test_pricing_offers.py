@@ -25,7 +25,7 @@ def outcome(made: NewRate, *rows: RateRow, confirmed: bool = False) -> Outcome:
     in_force: Sequence[RateRow] = rows
     rates = Rates(in_force, ENDLESS)
     known = {each.pair: each for each in in_force}
-    [decision] = decide([made], known, rates, TEN, confirmed=confirmed)
+    [decision] = decide([made], known, rates, TEN, AT, confirmed=confirmed)
     return decision.outcome
 
 

@@ -159,7 +159,7 @@ async def test_a_worker_offers_what_it_is_told(shop: Shop, published: Published)
 
     publisher.body = GOOD.replace('"USD": 1', '"USD": 1, "XAU": 0.0004, "JPY": 150')
     assert await turn() == {"INR": "APPLIED", "EUR": "APPLIED"}
-    fx = shop.prices.conversion("EUR", "INR")
+    fx = shop.prices.conversion("EUR", "INR", QUOTED_AT)
     assert fx is not None
     # 83.1234 / 0.8, and half a percent on each of the two.
     assert str(fx.rate) == "104.94589010625"
@@ -176,7 +176,7 @@ async def test_a_worker_offers_what_it_is_told(shop: Shop, published: Published)
     publisher.status = 200
     publisher.body = GOOD.replace("1795262400", "1795266000").replace("83.1234", "8.31234")
     assert await turn() == {"INR": "HELD", "EUR": "APPLIED"}
-    inr = shop.prices.conversion("USD", "INR")
+    inr = shop.prices.conversion("USD", "INR", QUOTED_AT)
     assert inr is not None and inr.quoted_at == QUOTED_AT
     assert await shop.count("fx_rates_held") == 1
     assert await turn() == {"INR": "HELD", "EUR": "UNCHANGED"}

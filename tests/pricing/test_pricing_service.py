@@ -130,7 +130,7 @@ async def test_no_rate_is_a_refusal_that_names_the_pair(shop: Shop) -> None:
     assert refused.details == {"source_currency": "USD", "destination_currency": "EUR"}
     await set_rates(shop, a_rate("EUR", "USD", "1.25"))
     assert priced(shop.prices.quote(amazon, 2500, 4, "EUR", OTHER, AT)).non_discounted_minor == 8000
-    assert shop.prices.conversion("USD", "CHF") is None
+    assert shop.prices.conversion("USD", "CHF", AT) is None
 
 
 async def test_a_total_no_ledger_can_hold_is_refused(shop: Shop) -> None:
@@ -215,7 +215,7 @@ async def test_the_newest_of_every_pair_is_read_from_a_long_history(shop: Shop) 
         await shop.db.run(lambda tx, rates=rates: service.set_rates(tx, rates, AT))
     await shop.look()
     for source, target in pairs:
-        found = shop.prices.conversion(source, target)
+        found = shop.prices.conversion(source, target, AT)
         assert found is not None and found.rate == Decimal("39.5")
 
 
@@ -226,7 +226,7 @@ async def test_a_snapshot_in_hand_never_changes(shop: Shop) -> None:
     held = shop.prices._snapshot
     await set_rates(shop, a_rate("USD", "EUR", "0.8"))
     await agree(shop, ClientDiscount(1, 6, Decimal(9)))
-    kept = held.rates.between("USD", "EUR")
+    kept = held.rates.between("USD", "EUR", AT)
     assert kept is not None and kept.rate == Decimal("0.9")
     assert held.discounts == {}
     assert shop.prices.discount_percent(amazon, 1) == 9

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -252,4 +252,18 @@ async def test_an_owed_refund_is_retried_by_staff(desk: Desk) -> None:
     last = (await desk.trail(order.id))[-1]
     assert (last["action"], last["actor_id"]) == ("order.refunded", desk.staff_id)
     assert (await desk.refused(path, None, 409))["code"] == "REFUND_NOT_OWED"
+    await desk.assert_sound()
+
+
+async def test_staff_see_whose_rate_an_order_was_charged(desk: Desk) -> None:
+    await desk.shop.rates(EUR="1.25")
+    product = await desk.shop.product()
+    client = await desk.shop.client(minor=100_000, currencies=("EUR",))
+    order = (await desk.shop.place_one(desk.shop.ask(client, product))).order
+    assert order.forex_rate_at is not None
+    told = (await desk.get(f"/{order.id}")).json()
+    assert (told["forex_rate"], told["forex_rate_source"]) == (0.8, "test")
+    assert datetime.fromisoformat(told["forex_rate_at"]) == order.forex_rate_at
+    [line] = (await desk.get(f"?client_id={client}")).json()
+    assert line["forex_rate_at"] == told["forex_rate_at"]
     await desk.assert_sound()

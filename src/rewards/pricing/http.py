@@ -158,7 +158,7 @@ def paying_currency(
     of those the first with a rate, and rather one whose rate is not out of date."""
     if product_currency in held:
         return product_currency
-    found = [(each, fx) for each in held if (fx := prices.conversion(product_currency, each))]
+    found = [(each, fx) for each in held if (fx := prices.conversion(product_currency, each, at))]
     fresh = (each for each, fx in found if not fx.stale(at))
     return next(fresh, found[0][0] if found else product_currency)
 

@@ -1,6 +1,7 @@
 """Decides what becomes of offered rates: applied, as they are, too old, or held back; pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from rewards.pricing.model import HUNDRED
@@ -21,6 +22,7 @@ def decide(
     in_force: Mapping[tuple[str, str], RateRow],
     rates: Rates,
     jump_percent_max: Decimal,
+    at: datetime,
     *,
     confirmed: bool = False,
 ) -> list[Decision]:
@@ -31,27 +33,27 @@ def decide(
     `jump_percent_max` from what clients are charged now, spread included, is held unless somebody
     `confirmed` it. The first rate of a pair has nothing to be compared with.
     """
-    return [_decide_one(offer, in_force, rates, jump_percent_max, confirmed) for offer in offers]
+    decisions = []
+    for offer in offers:
+        now = rates.between(offer.source, offer.target, at)
+        before = None if now is None else now.rate
+        row = in_force.get(offer.pair)
+        outcome = _outcome(offer, row, before, None if confirmed else jump_percent_max)
+        decisions.append(Decision(outcome, before))
+    return decisions
 
 
-def _decide_one(
-    offer: NewRate,
-    in_force: Mapping[tuple[str, str], RateRow],
-    rates: Rates,
-    jump_percent_max: Decimal,
-    confirmed: bool,
-) -> Decision:
-    now = rates.between(offer.source, offer.target)
-    before = None if now is None else now.rate
-    row = in_force.get(offer.pair)
+def _outcome(
+    offer: NewRate, row: RateRow | None, before: Decimal | None, jump_percent_max: Decimal | None
+) -> Outcome:
     if row is not None and offer.channel is not Channel.STAFF:
         if offer.quoted_at < row.quoted_at:
-            return Decision(Outcome.OUTDATED, before)
+            return Outcome.OUTDATED
         if offer.quoted_at == row.quoted_at and _figures(offer) == _figures(row):
-            return Decision(Outcome.UNCHANGED, before)
-    if before is not None and not confirmed and jumps(before, offer, jump_percent_max):
-        return Decision(Outcome.HELD, before)
-    return Decision(Outcome.APPLIED, before)
+            return Outcome.UNCHANGED
+    if before is None or jump_percent_max is None:
+        return Outcome.APPLIED
+    return Outcome.HELD if jumps(before, offer, jump_percent_max) else Outcome.APPLIED
 
 
 def jumps(before: Decimal, offer: NewRate, percent_max: Decimal) -> bool:

@@ -1,6 +1,6 @@
 """Which exchange rate a client gets between two currencies: direct, inverse, or through USD."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -39,46 +39,61 @@ class Rates:
         """`rows`: the one in force of each pair. `ages`: how old one of each channel may be."""
         self._direct = {row.pair: row for row in rows}
         self._ages = ages
-        self._answers: dict[tuple[str, str], Conversion | None] = {}
+        self._ways: dict[tuple[str, str], tuple[Conversion, ...]] = {}
 
-    def between(self, source: str, target: str) -> Conversion | None:
+    def between(self, source: str, target: str, at: datetime) -> Conversion | None:
         """Units of target for one unit of source; None when nobody has said, or it is no rate
-        that RATE_DECIMALS can hold. Not for a pair of one currency with itself."""
+        that RATE_DECIMALS can hold. Not for a pair of one currency with itself.
+
+        Direct, else the inverse, else through PIVOT. A way that is stale at this moment counts
+        only where every other one is, too: a rate that somebody set once does not stand in the way
+        of those that are kept up.
+        """
         pair = (source, target)
         try:
-            return self._answers[pair]
+            ways = self._ways[pair]
         except KeyError:
-            answer = self._answers[pair] = self._derive(source, target)
-            return answer
+            ways = self._ways[pair] = self._derive(source, target)
+        for way in ways:
+            if not way.stale(at):
+                return way
+        return ways[0] if ways else None
 
-    def _derive(self, source: str, target: str) -> Conversion | None:
-        legs = self._legs(source, target)
+    def _derive(self, source: str, target: str) -> tuple[Conversion, ...]:
+        ways = [[leg] for leg in self._legs(source, target)]
+        if PIVOT not in (source, target):
+            firsts, seconds = self._legs(source, PIVOT), self._legs(PIVOT, target)
+            ways += [[first, second] for first in firsts for second in seconds]
+        found = (self._walk(way) for way in ways)
+        return tuple(way for way in found if way is not None)
+
+    def _legs(self, source: str, target: str) -> list["_Leg"]:
+        """What was said of the pair itself, in this direction and in the other one."""
+        there, back = self._direct.get((source, target)), self._direct.get((target, source))
+        legs = [] if there is None else [_Leg(there, Fraction(there.rate))]
+        return legs if back is None else [*legs, _Leg(back, 1 / Fraction(back.rate))]
+
+    def _walk(self, way: Sequence["_Leg"]) -> Conversion | None:
         exact = Fraction(1)
-        for row, source_of_leg in legs:
-            exact *= Fraction(row.rate) if row.source == source_of_leg else 1 / Fraction(row.rate)
-            exact *= 1 + Fraction(row.spread_percent) / 100
+        for leg in way:
+            exact *= leg.exact * (1 + Fraction(leg.row.spread_percent) / 100)
         rate = to_rate(exact)
-        if not legs or rate is None:
+        if rate is None:
             return None
-        ends = [end for row, _ in legs if (end := row.stale_at(self._ages)) is not None]
+        ends = [end for leg in way if (end := leg.row.stale_at(self._ages)) is not None]
         return Conversion(
             rate,
-            ", ".join(dict.fromkeys(row.origin for row, _ in legs)),
-            min(row.quoted_at for row, _ in legs),
+            ", ".join(dict.fromkeys(leg.row.origin for leg in way)),
+            min(leg.row.quoted_at for leg in way),
             min(ends, default=None),
         )
 
-    def _legs(self, source: str, target: str) -> list[tuple[RateRow, str]]:
-        """The rates to go through, each with the currency it is entered from; none: no way."""
-        if (row := self._leg(source, target)) is not None:
-            return [(row, source)]
-        if PIVOT in (source, target):
-            return []
-        first, second = self._leg(source, PIVOT), self._leg(PIVOT, target)
-        return [] if first is None or second is None else [(first, source), (second, PIVOT)]
 
-    def _leg(self, source: str, target: str) -> RateRow | None:
-        return self._direct.get((source, target)) or self._direct.get((target, source))
+class _Leg(NamedTuple):
+    """A rate as it is gone through: units for one unit, without its spread."""
+
+    row: RateRow
+    exact: Fraction
 
 
 def with_spread(rate: Decimal, spread_percent: Decimal) -> Decimal | None:

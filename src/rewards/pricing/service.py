@@ -84,9 +84,9 @@ class Prices:
         """The client's own, else the vendor's, else the default (D11)."""
         return _discount(self._snapshot, product, client_id, self._default_percent)
 
-    def conversion(self, source: str, target: str) -> Conversion | None:
-        """How one currency is paid in another one; None where nobody has set a rate."""
-        return self._snapshot.rates.between(source, target)
+    def conversion(self, source: str, target: str, at: datetime) -> Conversion | None:
+        """How one currency is paid in another one now; None where nobody has set a rate."""
+        return self._snapshot.rates.between(source, target, at)
 
     def quote(
         self,
@@ -107,7 +107,7 @@ class Prices:
         snapshot = self._snapshot
         fx = None
         if wallet_currency != product.currency:
-            fx = snapshot.rates.between(product.currency, wallet_currency)
+            fx = snapshot.rates.between(product.currency, wallet_currency, at)
             if fx is None:
                 return NoFxRate(product.currency, wallet_currency)
         terms = PriceTerms(

@@ -90,6 +90,7 @@ async def offer_rates(
         {row.pair: row for row in rows},
         Rates(rows, ages_of(settings)),
         settings.fx_jump_percent_max,
+        at,
         confirmed=confirmed,
     )
     waiting = await sql_rates.last_held(tx, pairs)
