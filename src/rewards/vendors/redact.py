@@ -7,6 +7,7 @@ import msgspec
 KEPT_CHARS_MAX = 4_096
 DEPTH_MAX = 32
 MASK = "***"
+ENVELOPE_CHARS_MAX = 64
 
 
 def redact(body: bytes, safe: frozenset[str]) -> str:
@@ -22,6 +23,22 @@ def redact(body: bytes, safe: frozenset[str]) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"({len(body)} bytes, not JSON)"
     return msgspec.json.encode(_masked(value, "", safe, 0)).decode()[:KEPT_CHARS_MAX]
+
+
+def redact_envelope(body: bytes, names: frozenset[str]) -> str:
+    """What a JSON object has itself under these names, short and no object; nothing else of it."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        return f"({len(body)} bytes, no JSON object)"
+    kept = {
+        name: value[name]
+        for name in sorted(names & value.keys())
+        if not isinstance(value[name], dict | list) and len(str(value[name])) <= ENVELOPE_CHARS_MAX
+    }
+    return msgspec.json.encode(kept).decode()
 
 
 def redact_query(query: str, safe: frozenset[str]) -> str:

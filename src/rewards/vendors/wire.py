@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 from yarl import URL
 
-from rewards.vendors.redact import redact, redact_query
+from rewards.vendors.redact import redact, redact_envelope, redact_query
 from rewards.vendors.throttle import Breaker, Throttle
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -49,15 +49,20 @@ class Answer:
 
     def json(self) -> Any:
         """The body as JSON, numbers with a point as Decimal. Raises NoAnswer when it is none."""
-        try:
-            return stdlib_json.loads(self.body, parse_float=Decimal, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            raise NoAnswer("the answer is not JSON") from None
+        return read_json(self.body)
 
     @property
     def retry_after_s(self) -> float | None:
         text = self.headers.get("retry-after", "")
         return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+
+
+def read_json(body: bytes) -> Any:
+    """JSON of a vendor, numbers with a point as Decimal. Raises NoAnswer when it is none."""
+    try:
+        return stdlib_json.loads(body, parse_float=Decimal, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise NoAnswer("the answer is not JSON") from None
 
 
 def _refuse(name: str) -> None:
@@ -126,14 +131,14 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         shown: bytes | None = None,
-        answer_shown: bool = True,
+        answer_shown: bool | frozenset[str] = True,
         base_url: str | None = None,
     ) -> Answer:
         """The vendor's answer, whatever its status below 500.
 
-        `path` and `query` are sent as they are given, in that order. `shown` is what of an
-        encrypted request is kept (masked), `answer_shown=False` keeps nothing of the answer's body.
-        `base_url` is another host of the same vendor, such as the one that gives tokens.
+        `path` and `query` are sent as they are given. `shown` is what of an encrypted request is
+        kept (masked), `answer_shown` what of an answer: all, nothing, or its outermost values of
+        these names. `base_url` is another host of the vendor, such as the one that gives tokens.
         Raises NotSent, or NoAnswer: also for a 5xx, a redirect, and more than the body limit.
         """
         if not self.breaker.admit():
@@ -170,12 +175,19 @@ class Wire:
                     + (f"?{redact_query(url.raw_query_string, self._safe)}" if query else ""),
                     request=redact(body if shown is None else shown, self._safe) if body else None,
                     status=answer.status if answer else None,
-                    answer=redact(answer.body, self._safe) if answer and answer_shown else None,
+                    answer=self._kept(answer, answer_shown),
                     problem=problem,
                     took_ms=int((monotonic() - began) * 1000),
                     purchase_id=PURCHASE.get(),
                 )
             )
+
+    def _kept(self, answer: Answer | None, shown: bool | frozenset[str]) -> str | None:
+        if answer is None or shown is False:
+            return None
+        if shown is True:
+            return redact(answer.body, self._safe)
+        return redact_envelope(answer.body, shown)
 
     def _url(self, base_url: str, path: str, query: Mapping[str, str] | None) -> URL:
         url = URL(base_url.rstrip("/") + path, encoded=True)
