@@ -7,6 +7,7 @@ from rewards.vendors.adapters import (
     bamboo,
     ezpin,
     pinelabs,
+    pull_kinds,
     reloadly_airtime,
     reloadly_giftcards,
     sandbox,
@@ -20,6 +21,7 @@ _KINDS = (
     pinelabs.KIND,
     reloadly_giftcards.KIND,
     reloadly_airtime.KIND,
+    *pull_kinds.KINDS,
 )
 
 ADAPTERS: Mapping[str, AdapterKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
