@@ -123,7 +123,15 @@ async def end_every_backend(_home: Path, owner_dsn: str) -> None:
 
 
 async def backends(owner_dsn: str) -> list[int]:
-    connection = await asyncpg.connect(owner_dsn)
+    """Asked again while the server still recovers from the strike before."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection = await asyncpg.connect(owner_dsn)
+            break
+        except asyncpg.CannotConnectNowError:
+            assert time.monotonic() < deadline_s, "the server never recovered"
+            await asyncio.sleep(0.05)
     try:
         rows = await connection.fetch(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'rewards'"

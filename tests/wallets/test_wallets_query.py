@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.core.errors import InvalidField
-from rewards.wallets.model import TransferKind
+from rewards.wallets.model import Direction, TransferKind
 from rewards.wallets.query import (
-    Direction,
     a_currency,
     an_id,
     moment,
