@@ -242,7 +242,8 @@ ASKED = [
             "handling_fee": 1,
             "tax_percent": 0,
             "vendor_discount_percent": None,
-            "denominations": [{"min_value": 25}],
+            # All it has: what is accepted here must leave the other tests their product.
+            "denominations": [{"min_value": value} for value in (5, 10, 25, 50, 100)],
         },
         {
             "name": TEXTS - {"blank"},

@@ -53,7 +53,16 @@ CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters
 CLIENT = schemathesis.openapi.from_path(str(DOCS / "openapi.json"), config=CONFIG)
 STAFF = schemathesis.openapi.from_path(str(DOCS / "admin-openapi.json"), config=CONFIG)
 # Nobody guesses a password or a token.
-NEVER_RIGHT = {"login", "refresh", "staffLogin"}
+GUARDED = {"login", "refresh", "staffLogin"}
+# They need something to be in a state that no lone request brings it to: a refund owed, a dead job,
+# a rate held back, what a second person asked for, a batch that is blocked. Their own tests do.
+STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retryRefund"} | {
+    "reviveJob",
+    "unblockBatch",
+}
+# Reached by some seeds only: the currencies, and the credential, must be some that are there.
+SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret"}
+NEVER_RIGHT = GUARDED | STATEFUL | SELDOM
 _addresses = itertools.count(1)
 
 
@@ -206,7 +215,7 @@ def test_every_operation_was_heard_and_succeeded_at_times(attacked: Attacked) ->
         for operation in schema.get_all_operations()
     }
     assert heard == known
-    assert known - succeeded <= NEVER_RIGHT, known - succeeded
+    assert known - succeeded <= NEVER_RIGHT, sorted(known - succeeded)
     assert sum(attacked.heard.values()) >= CI_EXAMPLES * len(known)
 
 

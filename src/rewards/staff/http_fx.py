@@ -38,6 +38,9 @@ CODE = {"type": "string", "pattern": "^[A-Za-z]{3}$"}
 
 # A JSON number or a string of one; floats never touch it.
 Figure = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
+OptionalFigure = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string", "null"]})
+]
 
 
 def _absent() -> msgspec.Raw:
@@ -128,7 +131,7 @@ class FxRateIn(msgspec.Struct, forbid_unknown_fields=True):
     target: str
     rate: Figure = msgspec.field(default_factory=_absent)
     reason: str = ""
-    spread_percent: Figure = msgspec.field(default_factory=_absent)
+    spread_percent: OptionalFigure = msgspec.field(default_factory=_absent)
     origin: str | None = None
     quoted_at: str | None = None
     confirm: bool = False
