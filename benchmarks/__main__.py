@@ -10,7 +10,16 @@ from time import perf_counter
 
 import uvloop
 
-from benchmarks import cases_list, cases_orders, cases_process, cases_stock, report, tpcb, world
+from benchmarks import (
+    cases_bulk,
+    cases_list,
+    cases_orders,
+    cases_process,
+    cases_stock,
+    report,
+    tpcb,
+    world,
+)
 from benchmarks.bench import Bench, WrongAnswers
 from benchmarks.home import NotReady, open_home
 from benchmarks.report import Figure
@@ -21,6 +30,7 @@ CASES: dict[str, Case] = {
     "orders_per_second": cases_orders.orders_per_second,
     "lone_order": cases_orders.lone_order,
     "realtime_order": cases_orders.realtime_order,
+    "bulk_order": cases_bulk.bulk_order,
     "stock": cases_stock.stock,
     "memory": cases_process.memory,
     "start": cases_process.start,
