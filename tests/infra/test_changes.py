@@ -98,6 +98,24 @@ async def test_what_was_said_before_the_feed_began_is_not_told(db: Database, tol
     assert told.batches == []
 
 
+async def test_a_poll_that_ended_this_very_moment_is_not_taken_for_a_new_one(
+    db: Database, feed: ChangeFeed
+) -> None:
+    """Who asks just as a poll ends waits for another."""
+    looks: list[asyncio.Task[None]] = []
+
+    async def ask_as_it_ends(subject_ids: list[int]) -> None:
+        # Its first step comes after the last of the poll, before anybody learns that it ended.
+        looks.append(asyncio.create_task(poll(feed)))
+
+    feed.subscribe("prices", ask_as_it_ends)
+    await say(db, 1, topic="prices")
+    await poll(feed)
+    [look] = looks
+    await look
+    assert feed.fresh
+
+
 async def test_a_late_commit_is_never_missed(db: Database, feed: ChangeFeed, told: Told) -> None:
     async with db.transaction() as early:
         await announce(early, "clients", [1])

@@ -116,16 +116,10 @@ class ChangeFeed:
 
     async def _poll(self) -> None:
         # All who wait share one poll; one of them going away does not stop it for the others.
-        if self._polling is None:
+        if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._read())
-            self._polling.add_done_callback(self._polled)
+            self._polling.add_done_callback(_hear)
         await asyncio.shield(self._polling)
-
-    def _polled(self, task: asyncio.Task[None]) -> None:
-        self._polling = None
-        if not task.cancelled():
-            # Everybody who awaited it has the exception; nobody may have.
-            task.exception()
 
     async def _read(self) -> None:
         began_s = time.clock_gettime(_CLOCK)
@@ -162,3 +156,9 @@ class ChangeFeed:
                 if not away:
                     log.warning("change_feed_away", problem=type(problem).__name__)
                 away = True
+
+
+def _hear(poll: asyncio.Task[None]) -> None:
+    """Everybody who awaited it has the exception; nobody may have."""
+    if not poll.cancelled():
+        poll.exception()
