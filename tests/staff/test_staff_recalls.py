@@ -397,3 +397,19 @@ async def test_a_worker_carries_out_what_was_approved(stand: Stand, dsn: str) ->
     assert await worker.drain() == 1
     assert (await stand.look())["approval"]["state"] == "CARRIED_OUT"
     assert str((await stand.office.shop.order(order.id)).state) == "CANCELLED·REFUNDED"
+
+
+async def test_replacing_all_that_an_order_holds_leaves_what_it_is_owed(stand: Stand) -> None:
+    shop = stand.office.shop
+    await stand.sell(9)
+    order = await stand.sell(2)
+    await shop.set_wallet_status(order.client_id, WalletStatus.FROZEN)
+    await shop.cancel(order.id)
+    await shop.set_wallet_status(order.client_id, WalletStatus.ACTIVE)
+    approval = await stand.request(replace=True)
+    await shop.stock(stand.product, 20)
+    await stand.approve(approval)
+    await stand.office.work_off()
+    assert str((await shop.order(order.id)).state) == "CANCELLED·NOT_REFUNDED"
+    assert await shop.item_states(order.id) == ["DELIVERED", "CANCELLED"]
+    assert await shop.broken() == {}

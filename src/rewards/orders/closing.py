@@ -85,6 +85,12 @@ class Plan:
         ]
 
     @property
+    def gives_back(self) -> bool:
+        """Whether money is due for what this act took; not where all of it was replaced."""
+        returned = self.after.cancelled + self.after.revoked
+        return returned > self.before.cancelled + self.before.revoked
+
+    @property
     def replaced(self) -> list[tuple[Item, Item]]:
         """Items that were delivered and are, with another unit."""
         return [(old, new) for old, new in self.items if old.unit_id not in (None, new.unit_id)]

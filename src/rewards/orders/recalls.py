@@ -52,15 +52,12 @@ async def take_back(tx: Tx, asks: Sequence[TakeBackAsk], at: datetime) -> list[O
     mine = await _items_of_batch(tx, going, list(locked))
     going = [ask for ask in going if mine[ask.order_id]]
     fresh = await _replacements(tx, going, locked, mine, at)
-    plans = [
-        settle(
-            plan_take_back(
-                locked[ask.order_id], mine[ask.order_id], fresh.get(ask.order_id, ()), ask, at
-            ),
-            purses,
-        )
-        for ask in going
-    ]
+    plans = []
+    for ask in going:
+        order_id = ask.order_id
+        taken, given = mine[order_id], fresh.get(order_id, ())
+        plan = plan_take_back(locked[order_id], taken, given, ask, at)
+        plans.append(settle(plan, purses) if plan.gives_back else plan)
     await refunds.carry_out(tx, plans, purses, "order.recalled", at)
     await sql_recalls.add_replacements(tx, [swap for plan in plans for swap in plan.replaced], at)
     now = {plan.after.id: plan.after for plan in plans}

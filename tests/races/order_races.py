@@ -1,0 +1,203 @@
+"""One order in a known situation, everything that may be done to it, and two hands at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rewards.core.errors import Refusal
+from rewards.infra.db import Tx
+from rewards.inventory import service as inventory
+from rewards.orders.closing import CancelAsk, FailAsk, TakeBackAsk
+from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.model import Order, item_id
+from rewards.orders.recalls import take_back
+from rewards.orders.refunds import cancel, fail, pay_owed
+from rewards.wallets import service as wallets
+from rewards.wallets.model import StatusChange, TopUp, WalletStatus
+from tests.shop import STAFF, Shop
+
+FUNDS_MINOR = 100_000
+TOP_UP_MINOR = 1_000
+LIMITS = BulkLimits(filled_quantity_max=50, bulk_units_max=10_000)
+WAIT_LOOKS_MAX = 5_000
+WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An order of a client of its own, over a product of its own."""
+
+    shop: Shop
+    order_id: int
+    client_id: int
+    wallet_id: int
+    batch_id: int
+
+    async def facts(self) -> dict[str, Any]:
+        """All that the acts left behind, but for ids and times."""
+        order = await self.shop.order(self.order_id)
+        return {
+            "state": str(order.state),
+            "items": await self.shop.item_states(self.order_id),
+            "counts": (order.fulfilled, order.cancelled, order.revoked),
+            "money": (order.amount_minor, order.refunded_minor, order.refund_owed_minor),
+            "balance": await self.shop.balance(self.client_id),
+            "path": await self.shop.path(self.order_id),
+            "events": await self.shop.events(self.order_id),
+        }
+
+
+Act: TypeAlias = Callable[[Tx, Scene], Awaitable[object]]
+
+
+async def _retry(tx: Tx, scene: Scene) -> object:
+    [answer] = await retry(tx, [RetryAsk(scene.order_id, STAFF)], LIMITS, scene.shop.now)
+    return answer
+
+
+def _cancel(*positions: int, only_open: bool = False) -> Act:
+    async def act(tx: Tx, scene: Scene) -> object:
+        names = tuple(item_id(scene.order_id, position) for position in positions) or None
+        ask = CancelAsk(scene.order_id, STAFF, "race", names, only_open=only_open)
+        [answer] = await cancel(tx, [ask], scene.shop.now)
+        return answer
+
+    return act
+
+
+async def _fail(tx: Tx, scene: Scene) -> object:
+    [answer] = await fail(tx, [FailAsk(scene.order_id, STAFF, "race")], scene.shop.now)
+    return answer
+
+
+async def _pay_owed(tx: Tx, scene: Scene) -> object:
+    [answer] = await pay_owed(tx, [scene.order_id], STAFF, scene.shop.now)
+    return answer
+
+
+def _recall(*, replace: bool) -> Act:
+    async def act(tx: Tx, scene: Scene) -> object:
+        ask = TakeBackAsk(scene.order_id, scene.batch_id, STAFF, "race", replace)
+        [answer] = await take_back(tx, [ask], scene.shop.now)
+        return answer
+
+    return act
+
+
+async def _top_up(tx: Tx, scene: Scene) -> object:
+    [answer] = await wallets.top_up(tx, [TopUp(scene.wallet_id, TOP_UP_MINOR)], scene.shop.now)
+    return answer if isinstance(answer, Refusal) else "topped up"
+
+
+async def _freeze(tx: Tx, scene: Scene) -> object:
+    await wallets.set_status(tx, [StatusChange(scene.wallet_id, WalletStatus.FROZEN)])
+    return "frozen"
+
+
+ACTS: dict[str, Act] = {
+    "retry": _retry,
+    "cancel": _cancel(),
+    "cancel item 1": _cancel(1),
+    "deadline": _cancel(only_open=True),
+    "fail": _fail,
+    "refund retry": _pay_owed,
+    "recall": _recall(replace=False),
+    "recall and replace": _recall(replace=True),
+    "top up": _top_up,
+    "freeze": _freeze,
+}
+# Each gives up all that waits: of two of them one wins. Only a failure may be closed afterwards.
+CLOSERS = ("cancel", "deadline", "fail")
+CLOSED_AFTERWARDS = ("fail", "cancel")
+
+
+class Stage:
+    """Sets scenes, and plays two acts upon one."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self._product_id = 1_000
+
+    async def scene(self, situation: str) -> Scene:
+        """`waiting`: 0 of 2; `partial`: 1 of 3; `delivered`: 2 of 2; `owed`: 1 of 3, cancelled.
+
+        What was delivered came from a bad batch; good stock for the whole order is in the pool.
+        """
+        shop = self.shop
+        self._product_id += 1
+        product = await shop.product(self._product_id)
+        client = await shop.client(minor=FUNDS_MINOR)
+        quantity, bad = {
+            "waiting": (2, 0),
+            "partial": (3, 1),
+            "delivered": (2, 2),
+            "owed": (3, 1),
+        }[situation]
+        unit_ids = await shop.stock(product, bad) if bad else []
+        order_id = (await shop.place_one(shop.ask(client, product, quantity))).order.id
+        if situation == "owed":
+            await shop.set_wallet_status(client, WalletStatus.FROZEN)
+            await shop.cancel(order_id)
+            await shop.set_wallet_status(client, WalletStatus.ACTIVE)
+        await shop.stock(product, quantity)
+        async with shop.parts.db.connection() as connection:
+            found = await inventory.read_units(connection, unit_ids)
+        batch_id = found[0].batch_id if found and found[0] else 0
+        wallet = (await shop.wallets(client))["USD"]
+        return Scene(shop, order_id, client, wallet.id, batch_id)
+
+    async def one_by_one(self, situation: str, *names: str) -> tuple[list[str], dict[str, Any]]:
+        """What each act answered and what is left when nobody is in anybody's way."""
+        scene = await self.scene(situation)
+        answers = []
+        for name in names:
+            async with self.shop.parts.db.transaction() as tx:
+                answers.append(said(await ACTS[name](tx, scene)))
+        return answers, await scene.facts()
+
+    async def at_once(
+        self, situation: str, first: str, second: str, *, first_dies: bool = False
+    ) -> tuple[list[str], dict[str, Any], bool]:
+        """The second begins when the first is done and not committed. Whether it had to wait."""
+        scene = await self.scene(situation)
+        answers = {}
+        begun = asyncio.get_running_loop().create_future()
+
+        async def other() -> None:
+            async with self.shop.parts.db.transaction() as tx:
+                begun.set_result(tx.get_server_pid())
+                answers[1] = said(await ACTS[second](tx, scene))
+
+        try:
+            async with self.shop.parts.db.transaction() as tx:
+                answers[0] = said(await ACTS[first](tx, scene))
+                running = asyncio.create_task(other())
+                waited = await self._waits(await begun, running)
+                if first_dies:
+                    raise Died
+        except Died:
+            del answers[0]
+        await running
+        return [answers[n] for n in sorted(answers)], await scene.facts(), waited
+
+    async def _waits(self, pid: int, running: "asyncio.Task[None]") -> bool:
+        """Look until the other stands in line for a lock, or is done."""
+        async with self.shop.parts.db.connection() as connection:
+            for _ in range(WAIT_LOOKS_MAX):
+                if running.done():
+                    return False
+                if await connection.fetchval(WAITS, pid):
+                    return True
+                await asyncio.sleep(0.002)
+        raise AssertionError("neither waiting nor done")
+
+
+class Died(Exception):
+    """The process of the first act was killed before its commit."""
+
+
+def said(answer: object) -> str:
+    if isinstance(answer, Refusal):
+        return f"{answer.status} {answer.code}"
+    return str(answer.state) if isinstance(answer, Order) else str(answer)
