@@ -9,6 +9,7 @@ from rewards.clients import http as clients_http
 from rewards.entry.cli import app
 from rewards.orders import http as orders_http
 from rewards.staff import http as staff_http
+from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +17,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 MOUNTED = (
     ("", clients_http.ROUTER),
     ("", staff_http.ROUTER),
+    ("", vendors_http.ROUTER),
     ("/api/v1", orders_http.ROUTER),
     ("/api/v1", wallets_http.ROUTER),
 )

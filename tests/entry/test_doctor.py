@@ -11,6 +11,7 @@ from rewards.infra import checks
 from rewards.infra.db import Database
 from rewards.infra.migrate import APPEND_ONLY
 from rewards.orders import sql_checks as orders
+from rewards.vendors import sql_checks as vendors
 from tests.entry import books
 from tests.entry.books import (
     BULK_ID,
@@ -46,6 +47,15 @@ NEW_UNIT = """
 INSERT INTO units (id, product_id, denomination_minor, currency, batch_id, state, sealed,
     fingerprint, created_at)
 SELECT {}, {}, 2500, 'USD', 1, '{}', sealed, int8send({}), '2026-11-20' FROM units LIMIT 1;
+"""
+
+VENDOR = """
+INSERT INTO vendors (name, adapter, config, sealed, created_at, changed_at)
+VALUES ('Vendor', 'sandbox', '{}', 'x', '2026-11-20', '2026-11-20');
+"""
+EXCHANGE = """
+INSERT INTO vendor_exchanges (vendor_id, vendor_order_id, call, method, path, took_ms, at)
+VALUES ({}, {}, 'read', 'GET', '/', 1, '2026-11-20');
 """
 
 PLANTS = {
@@ -200,6 +210,13 @@ PLANTS = {
     "orphan_order_without_product": Plant(
         f"UPDATE orders SET product_revision_id = 99 WHERE id = {BULK_ID}", BULK_ID
     ),
+    "orphan_vendor_product": Plant(
+        VENDOR + "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (99, 1, 'A')", 99
+    ),
+    "orphan_exchange": Plant(EXCHANGE.format(77, "NULL"), "SELECT id FROM vendor_exchanges"),
+    "vendor_exchange_is_of_its_vendors_purchase": Plant(
+        VENDOR + EXCHANGE.format(1, 77), "SELECT id FROM vendor_exchanges"
+    ),
     "orphan_transfer": Plant(
         f"DELETE FROM orders WHERE id = {OWED_ID}; DELETE FROM order_items WHERE order_id ="
         f" {OWED_ID}; DELETE FROM order_transitions WHERE order_id = {OWED_ID};"
@@ -259,7 +276,7 @@ async def test_a_fresh_database_is_clean(dsn: str) -> None:
 
 
 def test_every_check_of_ours_has_a_breach_to_find() -> None:
-    assert PLANTS.keys() == orders.CHECKS.keys() | checks.CHECKS.keys()
+    assert PLANTS.keys() == orders.CHECKS.keys() | checks.CHECKS.keys() | vendors.CHECKS.keys()
 
 
 def test_every_append_only_table_is_watched() -> None:

@@ -14,10 +14,13 @@ import aiohttp
 import pytest
 
 from rewards.infra.postgres import stop_server
+from rewards.vendors.registry import ADAPTERS
 from tests import processes
 from tests.processes import Process
 
 READY_TIMEOUT_S = 60
+# It sells nothing that the sandbox has a product for.
+RECHARGES = {"reloadly_airtime"}
 
 
 @pytest.fixture
@@ -47,11 +50,47 @@ async def order(card: dict[str, Any], **body: Any) -> tuple[int, dict[str, Any]]
         return answer.status, await answer.json()
 
 
+async def buys_from_its_vendors(card: dict[str, Any], process: Process) -> None:
+    """Each adapter has an account that reaches its simulator, and sells what we sell."""
+    assert set(card["vendors"]) == set(ADAPTERS)
+    async with aiohttp.ClientSession(card["base_url"]) as session:
+        async with session.post("/admin/auth/login", json=card["staff"]["admin"]) as answer:
+            token = (await answer.json())["access_token"]
+        session.headers["Authorization"] = f"Bearer {token}"
+        for name, vendor in card["vendors"].items():
+            path = f"/admin/api/v1/vendors/{vendor['id']}"
+            async with session.get(path) as answer:
+                account = await answer.json()
+            assert account["config"]["base_url"].startswith(vendor["simulator_url"])
+            assert account["status"] == "ACTIVE"
+            async with session.get(f"{path}/products") as answer:
+                mapped = {each["product_id"] for each in await answer.json()}
+            assert mapped or name in RECHARGES
+            async with session.get(f"{vendor['simulator_url']}/_simulator/book") as answer:
+                assert (await answer.json())["sales"] == []
+            # A worker reads at once what the vendor tells.
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                while "CATALOGUE" not in {each["what"] for each in account["readings"]}:
+                    assert process.returncode is None
+                    await asyncio.sleep(0.2)
+                    async with session.get(path) as answer:
+                        account = await answer.json()
+            assert not any(each["problem"] for each in account["readings"]), account
+            async with session.get(f"{path}/offers?limit=500") as answer:
+                offered = {int(each["sku"]) for each in await answer.json()}
+            assert offered and (offered == mapped or name in RECHARGES)
+        async with session.post(
+            f"/admin/api/v1/vendors/{card['vendors']['sandbox']['id']}/check"
+        ) as answer:
+            assert (await answer.json())["ok"]
+
+
 async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) -> None:
     port = processes.free_port()
     process, card = await started(home, port)
     assert (home / "sandbox.json").stat().st_mode & 0o777 == 0o600
-    assert set(card) == {"base_url", "client", "staff", "wallets", "database_url"}
+    assert set(card) == {"base_url", "client", "staff", "wallets", "vendors", "database_url"}
+    await buys_from_its_vendors(card, process)
     assert set(card["staff"]) == {"admin", "operations", "finance", "support"}
     assert set(card["wallets"]) == {"USD", "EUR", "INR"}
     status, placed = await order(card, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
@@ -69,7 +108,11 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) 
     process.signal(signal.SIGINT)
     assert await process.wait(10) == 0
     process, again = await started(home, port)
-    assert again == card
+    assert again == card | {"vendors": again["vendors"]}
+    assert {name: vendor["id"] for name, vendor in again["vendors"].items()} == {
+        name: vendor["id"] for name, vendor in card["vendors"].items()
+    }
+    await buys_from_its_vendors(again, process)
     assert card["client"]["api_secret"] not in process.output()
     status, refused = await order(again, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
     assert (status, refused["details"]) == (400, {"order_id": placed["id"]})

@@ -14,6 +14,7 @@ from rewards.core.clock import SystemClock
 from rewards.entry.equipment import RETENTION, Context, retention
 from rewards.entry.worker import work
 from rewards.infra import jobs
+from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.jobs import JobAsk
 from rewards.infra.settings import Settings
@@ -22,10 +23,19 @@ from rewards.infra.worker import JobsUnhandled, Worker
 SOURCE = Path(__file__).parents[2] / "src"
 
 
-async def test_it_is_ready_in_a_moment_and_stops_when_told(dsn: str) -> None:
+async def test_it_is_ready_in_a_moment_and_stops_when_told(
+    dsn: str, db: Database, tmp_path: Path
+) -> None:
+    # The master key is there, as where an API was started before.
+    await Vault.open_database(db, Settings(home=tmp_path))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rewards.entry.worker"),
-        env={**os.environ, "PYTHONPATH": str(SOURCE), "REWARDS_DATABASE_URL": dsn},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SOURCE),
+            "REWARDS_DATABASE_URL": dsn,
+            "REWARDS_HOME": str(tmp_path),
+        },
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None

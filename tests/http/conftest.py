@@ -25,7 +25,7 @@ from tests.shop import WIDE
 async def open_api(dsn: str, home: Path) -> AsyncIterator[Api]:
     """The sandbox's data in an empty, migrated database; its client may order without limits."""
     settings = Settings(home=home, environment="test", sandbox=True)
-    card = await seed(dsn, settings)
+    card = await seed(dsn, settings, simulators={"sandbox": "http://127.0.0.1:9"})
     async with open_parts(dsn, settings) as parts:
         async with parts.db.transaction() as tx:
             await clients.change(tx, card["client"]["client_id"], ClientChange(limits=WIDE))

@@ -35,6 +35,9 @@ from rewards.staff import http as staff_http
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
 from rewards.staff.imports import Imports
 from rewards.staff.model import Role
+from rewards.vendors import http as vendors_http
+from rewards.vendors.accounts import Accounts
+from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet
 
@@ -74,6 +77,7 @@ class House:
     http: httpx.AsyncClient
     client: int
     wallet: int
+    accounts: Accounts
 
     async def member(self, role: Role, *, active: bool = True, username: str = "") -> int:
         """Somebody of this role who was not let in by anybody and has no password."""
@@ -152,7 +156,9 @@ async def opened(
     db: Database, home: Path, passwords: Passwords, clock: MovedClock, client: int, wallet: int
 ) -> AsyncIterator[House]:
     """What entry/api.py wires, as far as staff are concerned; two of them are two processes."""
-    settings = Settings(home=home, environment="test", import_bytes_max=2_000_000)
+    settings = Settings(
+        home=home, environment="test", import_bytes_max=2_000_000, vendor_loopback=True
+    )
     vault = await Vault.open_database(db, settings)
     feed = ChangeFeed(db)
     tokens = AccessTokens(vault)
@@ -170,6 +176,8 @@ async def opened(
         limiter=limiter,
     )
     imports = Imports(db, vault, catalog, clock)
+    session = open_session()
+    accounts = Accounts(db, vault, feed, settings, clock, session)
     await feed.start()
     await catalog.load()
     provided = {
@@ -181,12 +189,14 @@ async def opened(
         "passwords": passwords,
         "catalog": catalog,
         "imports": imports,
+        "accounts": accounts,
+        "limiter": limiter,
         "directory": directory,
         "proxies": proxies,
         "sessions": Sessions(db, tokens, passwords, limiter, clock),
     }
     app = Litestar(
-        [staff_http.ROUTER, clients_http.ROUTER],
+        [staff_http.ROUTER, clients_http.ROUTER, vendors_http.ROUTER],
         dependencies=_provided(provided),
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
@@ -196,10 +206,23 @@ async def opened(
     transport = httpx.ASGITransport(RequestIds(app), client=("192.0.2.7", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://house") as http:
         yield House(
-            db, vault, clock, feed, gate, catalog, tokens, directory, app, http, client, wallet
+            db,
+            vault,
+            clock,
+            feed,
+            gate,
+            catalog,
+            tokens,
+            directory,
+            app,
+            http,
+            client,
+            wallet,
+            accounts,
         )
     await imports.close()
     await feed.stop()
+    await session.close()
     await limiter.close()
 
 

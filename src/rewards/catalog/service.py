@@ -75,6 +75,11 @@ async def _ids(tx: Tx, new: Sequence[NewProduct]) -> list[int]:
     return [next(drawn) if each.id is None else each.id for each in new]
 
 
+async def existing(tx: Tx, product_ids: Sequence[int]) -> set[int]:
+    """Those of these ids that are products, whatever their state."""
+    return await sql.find_products(tx, product_ids)
+
+
 async def change_products(tx: Tx, changes: Sequence[ProductChange], at: datetime) -> list[Product]:
     """Set the named fields of each product; the products as they are then, in order.
 

@@ -29,6 +29,7 @@ from rewards.infra.settings import Settings
 from rewards.orders import http as orders_http
 from rewards.pricing import http as pricing_http
 from rewards.staff import http as staff_http
+from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
 
 KEEP_ALIVE_S = 60
@@ -97,6 +98,7 @@ PROVIDED = (
     "orders",
     "passwords",
     "imports",
+    "accounts",
 )
 
 
@@ -165,6 +167,7 @@ def build_routes(parts: Parts) -> Litestar:
                 security=SECURITY,
             ),
             staff_http.ROUTER,
+            vendors_http.ROUTER,
             *reference.ROUTES,
         ],
         dependencies={

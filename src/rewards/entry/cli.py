@@ -1,4 +1,4 @@
-"""The command line: `rewards sandbox | api | worker | migrate | doctor | pump | staff | fx`."""
+"""The command line: `rewards sandbox | api | worker | migrate | doctor | staff | vendors | …`."""
 
 import asyncio
 import sys
@@ -21,6 +21,8 @@ staff = typer.Typer(no_args_is_help=True, help="The people who run it.")
 app.add_typer(staff, name="staff")
 fx = typer.Typer(no_args_is_help=True, help="Exchange rates.")
 app.add_typer(fx, name="fx")
+vendors = typer.Typer(no_args_is_help=True, help="The vendors that vouchers are bought from.")
+app.add_typer(vendors, name="vendors")
 
 Port = Annotated[int, typer.Option(help="Where the API listens.")]
 Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for all.")]
@@ -116,6 +118,62 @@ def load_rates(
     from rewards.entry import fx as command
 
     sys.exit(asyncio.run(command.load(from_environment(), file, origin)))
+
+
+@vendors.command("simulate")
+def simulate(
+    names: Annotated[list[str], typer.Argument(help="Adapters to stand in for.")],
+    port: Annotated[
+        list[int] | None, typer.Option(help="Where it listens; one for each, in order.")
+    ] = None,
+) -> None:
+    """Serve vendors' simulators with a demo catalogue on this machine, until Ctrl-C."""
+    from rewards.entry import simulate as command
+
+    log.configure()
+    sys.exit(asyncio.run(command.run(names, port or [])))
+
+
+@vendors.command("list")
+def list_vendors() -> None:
+    """Show the accounts, what is left to buy with, and how reading it went."""
+    from rewards.entry import vendors as command
+
+    sys.exit(asyncio.run(command.show(from_environment())))
+
+
+@vendors.command("add")
+def add_vendor(
+    name: Annotated[str, typer.Argument(help="What staff call the account.")],
+    adapter: Annotated[str, typer.Option(help="Which kind of vendor it is.")],
+    config: Annotated[
+        list[str] | None, typer.Option(help="A setting, such as base_url=https://…; repeat it.")
+    ] = None,
+) -> None:
+    """Add an account. Secrets are asked for, or read as a JSON object from standard input."""
+    from rewards.entry import vendors as command
+
+    sys.exit(asyncio.run(command.add(from_environment(), name, adapter, config or [])))
+
+
+@vendors.command("check")
+def check_vendor(
+    name: Annotated[str, typer.Argument(help="Name or id of the account.")],
+) -> None:
+    """Ask the vendor for our balance now, and say what it answers."""
+    from rewards.entry import vendors as command
+
+    sys.exit(asyncio.run(command.check(from_environment(), name)))
+
+
+@vendors.command("sync")
+def sync_vendor(
+    name: Annotated[str, typer.Argument(help="Name or id of the account.")],
+) -> None:
+    """Read the vendor's balance and catalogue now, and say how it went."""
+    from rewards.entry import vendors as command
+
+    sys.exit(asyncio.run(command.sync(from_environment(), name)))
 
 
 @app.command()

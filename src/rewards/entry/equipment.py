@@ -22,6 +22,9 @@ from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
 from rewards.staff import approvals, recalls
 from rewards.staff.model_approvals import ApprovalKind
+from rewards.vendors.accounts import Accounts
+from rewards.vendors.service import SYNC_JOB
+from rewards.vendors.tasks import VendorTasks
 
 log = structlog.get_logger()
 
@@ -34,6 +37,9 @@ DEADLINES = jobs.declare("orders.deadlines")
 REFUNDS_OWED = jobs.declare("orders.refunds_owed")
 STUCK = jobs.declare("orders.stuck")
 EXPIRE_APPROVALS = jobs.declare("staff.expire_approvals")
+VENDOR_BALANCES = jobs.declare("vendors.balances")
+VENDOR_CATALOGUES = jobs.declare("vendors.catalogues")
+FORGET_EXCHANGES = jobs.declare("vendors.forget_exchanges")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 
@@ -43,6 +49,10 @@ DEADLINES_EVERY_S = 15
 REFUNDS_EVERY_S = 300
 STUCK_EVERY_S = 3_600
 FORGET_EVERY_S = 3_600
+BALANCES_EVERY_S = 600
+CATALOGUES_EVERY_S = 86_400
+# At 02:00 UTC, when few buy.
+CATALOGUES_OFFSET_S = 7_200
 SESSIONS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)
 LONG_S = 900.0
@@ -165,6 +175,26 @@ def rates(catalog: Catalog) -> Equip:
         worker.register(REFRESH_RATES, _alone(refresh))
         if provider is not None:
             worker.schedule(REFRESH_RATES, context.settings.fx_provider_every_s)
+
+    return equip
+
+
+def vendors(accounts: Accounts) -> Equip:
+    """Balances every ten minutes, catalogues every day and when asked, old exchanges forgotten."""
+
+    def equip(worker: Worker, context: Context) -> None:
+        tasks = VendorTasks(context.db, accounts, context.clock)
+
+        async def sync(payloads: Sequence[Mapping[str, Any]]) -> None:
+            await tasks.sync([int(payload["vendor_id"]) for payload in payloads])
+
+        worker.register(SYNC_JOB, sync, timeout_s=LONG_S)
+        worker.register(VENDOR_BALANCES, _alone(tasks.read_balances), timeout_s=LONG_S)
+        worker.schedule(VENDOR_BALANCES, BALANCES_EVERY_S)
+        worker.register(VENDOR_CATALOGUES, _alone(tasks.ask_for_syncs))
+        worker.schedule(VENDOR_CATALOGUES, CATALOGUES_EVERY_S, offset_s=CATALOGUES_OFFSET_S)
+        worker.register(FORGET_EXCHANGES, _alone(tasks.forget_exchanges), timeout_s=LONG_S)
+        worker.schedule(FORGET_EXCHANGES, FORGET_EVERY_S)
 
     return equip
 

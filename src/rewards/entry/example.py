@@ -56,6 +56,8 @@ from rewards.staff.model_approvals import (
     ApprovalState,
     SecondPersonNeeded,
 )
+from rewards.vendors.account import VendorNameTaken
+from rewards.vendors.model import VendorNotFound
 from rewards.wallets.model import (
     CreditInUse,
     InsufficientFunds,
@@ -99,6 +101,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{staff_id}": StaffNotFound,
     "{approval_id}": ApprovalNotFound,
     "{held_id}": HeldRateNotFound,
+    "{vendor_id}": VendorNotFound,
 }
 
 
@@ -155,6 +158,8 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "setFxRate": (FxRateJump(Decimal("83.1234"), Decimal(10)),),
     "confirmHeldFxRate": (HeldRateDecided(HeldState.SUPERSEDED),),
     "dismissHeldFxRate": (HeldRateDecided(HeldState.CONFIRMED),),
+    "createVendor": (VendorNameTaken(),),
+    "changeVendor": (VendorNameTaken(),),
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
     "adjustWallet": (LedgerReferenceReused(), WalletFrozen()),
     "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 import aiohttp
 import typer
 
+from rewards.core.clock import SystemClock
 from rewards.entry import database
 from rewards.infra.migrate import MigrationChanged
 from rewards.infra.postgres import PostgresProblem, ensure_server, stop_server
 from rewards.infra.settings import Settings
 from rewards.sandbox.card import CARD_FILE, known_secrets, put_aside, write_card
 from rewards.sandbox.seed import seed
+from rewards.sandbox.vendors import DEMOS
 
 READY_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -92,7 +94,8 @@ async def run(home: Path, host: str, port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     children: list[Child] = []
-    up = asyncio.create_task(_bring_up(home, host, port, children))
+    simulators = AsyncExitStack()
+    up = asyncio.create_task(_bring_up(home, host, port, children, simulators))
     stop = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -104,17 +107,25 @@ async def run(home: Path, host: str, port: int) -> int:
         up.cancel()
         stop.cancel()
         await asyncio.gather(*(child.stop() for child in children))
+        await simulators.aclose()
         await stop_server(home)
 
 
-async def _bring_up(home: Path, host: str, port: int, children: list[Child]) -> int:
+async def _bring_up(
+    home: Path, host: str, port: int, children: list[Child], simulators: AsyncExitStack
+) -> int:
     """Start everything, then write the card; an exit code other than 0 when that failed."""
     if not _free(host, port):
         typer.echo(f"port {port} is taken; choose another one with --port", err=True)
         return 1
     base_url = f"http://{host}:{port}"
     settings = Settings(
-        home=home, sandbox=True, environment="test", public_url=base_url, master_key_file=None
+        home=home,
+        sandbox=True,
+        environment="test",
+        public_url=base_url,
+        master_key_file=None,
+        vendor_loopback=True,
     )
     try:
         server = await ensure_server(home)
@@ -124,8 +135,13 @@ async def _bring_up(home: Path, host: str, port: int, children: list[Child]) -> 
         return 1
     put_aside(home)
     first = known_secrets(home) is None
+    # In this process: another one would cost every start most of a second.
+    urls = {
+        demo.adapter: await simulators.enter_async_context(demo.open(SystemClock()).serve())
+        for demo in DEMOS
+    }
     # Before the API: what it serves first is what lies here, not what it has yet to hear of.
-    seeded = await seed(server.app_dsn, settings)
+    seeded = await seed(server.app_dsn, settings, simulators=urls)
     for child in _children(home, host, port, server.app_dsn):
         children.append(child)
         child.start()
@@ -156,6 +172,7 @@ def _children(home: Path, host: str, port: int, dsn: str) -> list[Child]:
         "REWARDS_ENVIRONMENT": "test",
         "REWARDS_PUBLIC_URL": f"http://{host}:{port}",
         "REWARDS_DATABASE_URL": dsn,
+        "REWARDS_VENDOR_LOOPBACK": "true",
     }
     me = [sys.executable, "-m", "rewards.entry"]
     return [
@@ -189,5 +206,7 @@ def _announce(path: Path, card: Mapping[str, Any], *, show_secrets: bool) -> Non
         typer.echo(f"API secret {client['api_secret']}")
         for role, person in card["staff"].items():
             typer.echo(f"{role:<10} {person['username']} / {person['password']}")
+    for name, vendor in card["vendors"].items():
+        typer.echo(f"Vendor     {name} simulator: {vendor['simulator_url']}/_simulator/book")
     typer.echo(f"Secrets    {path} (readable by you alone)")
     typer.echo("Ready. Ctrl-C stops everything; the data stays.")

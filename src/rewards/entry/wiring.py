@@ -29,6 +29,8 @@ from rewards.orders.service import Orders
 from rewards.pricing.service import Prices
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
+from rewards.vendors.accounts import Accounts
+from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import WalletStatus
 
@@ -59,6 +61,7 @@ class Parts:
     orders: Orders
     passwords: Passwords
     imports: Imports
+    accounts: Accounts
 
 
 class WalletsOfClient:
@@ -97,6 +100,9 @@ async def open_parts(
         prices = Prices(db, feed, settings)
         tokens = AccessTokens(vault)
         directory = Directory(db, vault, feed, clock, tokens)
+        # Before the feed starts: it must hear of every change from the first one on.
+        session = await stack.enter_async_context(open_session())
+        accounts = Accounts(db, vault, feed, settings, clock, session)
         feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
         await feed.start()
         stack.push_async_callback(feed.stop)
@@ -128,19 +134,32 @@ async def open_parts(
             sessions=Sessions(db, tokens, passwords, limiter, clock),
             directory=directory,
             gate=Gate(directory, proxies, clock),
-            staff_gate=StaffGate(
-                db=db,
-                feed=feed,
-                vault=vault,
-                clock=clock,
-                passwords=passwords,
-                proxies=proxies,
-                limiter=limiter,
-            ),
+            staff_gate=_staff_gate(db, feed, vault, clock, passwords, proxies, limiter),
             orders=orders,
             passwords=passwords,
             imports=imports,
+            accounts=accounts,
         )
+
+
+def _staff_gate(
+    db: Database,
+    feed: ChangeFeed,
+    vault: Vault,
+    clock: Clock,
+    passwords: Passwords,
+    proxies: Proxies,
+    limiter: Limiter,
+) -> StaffGate:
+    return StaffGate(
+        db=db,
+        feed=feed,
+        vault=vault,
+        clock=clock,
+        passwords=passwords,
+        proxies=proxies,
+        limiter=limiter,
+    )
 
 
 async def _mint_batch(db: Database, clock: Clock) -> int:

@@ -13,9 +13,13 @@ from rewards.entry import database, equipment
 from rewards.entry.equipment import Context, Equip
 from rewards.infra import log, settings
 from rewards.infra.changes import ChangeFeed
+from rewards.infra.crypto import CHANGES_TOPIC as DATA_KEYS_TOPIC
+from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.settings import Settings
 from rewards.infra.worker import Worker
+from rewards.vendors.accounts import Accounts
+from rewards.vendors.wire import open_session
 
 logger = structlog.get_logger()
 
@@ -51,7 +55,11 @@ async def run(chosen: Settings) -> None:
     db = await Database.connect(dsn, chosen)
     feed = ChangeFeed(db)
     catalog = Catalog(db, feed)
+    session = open_session()
     try:
+        vault = await Vault.open_database(db, chosen)
+        accounts = Accounts(db, vault, feed, chosen, SystemClock(), session)
+        feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
         await feed.start()
         await catalog.load()
         equipped = (
@@ -60,11 +68,13 @@ async def run(chosen: Settings) -> None:
             equipment.stock(catalog),
             equipment.second_persons,
             equipment.rates(catalog),
+            equipment.vendors(accounts),
             equipment.caches,
         )
         await work(Context(chosen, dsn, db, SystemClock()), stop, equipped)
     finally:
         await feed.stop()
+        await session.close()
         await db.close()
 
 

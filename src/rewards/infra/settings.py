@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     # The sandbox vendor mints realtime products' codes on a miss; only `rewards sandbox` sets it.
     sandbox: bool = False
 
+    # Vendors on this machine may be called without TLS: simulators. `rewards sandbox` sets it.
+    vendor_loopback: bool = False
+    # One call to a vendor; one that has not answered by then is read back, never repeated.
+    vendor_timeout_s: float = 15.0
+    vendor_connect_s: float = 5.0
+
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024
 

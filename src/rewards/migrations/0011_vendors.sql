@@ -54,6 +54,18 @@ CREATE TABLE vendor_balances (
     CONSTRAINT vendor_balances_pk PRIMARY KEY (vendor_id, currency)
 );
 
+-- How reading a vendor's balances and its catalogue last went.
+CREATE TABLE vendor_reads (
+    vendor_id bigint NOT NULL CONSTRAINT vendor_reads_vendor_fk REFERENCES vendors,
+    what text NOT NULL CONSTRAINT vendor_reads_what_check CHECK (what IN ('BALANCES', 'CATALOGUE')),
+    tried_at timestamptz NOT NULL,
+    -- When it last went well.
+    read_at timestamptz,
+    -- NULL: the last try went well.
+    problem text,
+    CONSTRAINT vendor_reads_pk PRIMARY KEY (vendor_id, what)
+);
+
 -- One purchase: committed with its key and all it asks for before the vendor hears of it.
 CREATE TABLE vendor_orders (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -105,6 +117,8 @@ CREATE UNIQUE INDEX vendor_orders_open_key ON vendor_orders (purpose, subject_id
 CREATE INDEX vendor_orders_subject_idx ON vendor_orders (purpose, subject_id, id);
 CREATE INDEX vendor_orders_due_idx ON vendor_orders (next_at, id) WHERE state IN ('READY', 'SENDING', 'UNKNOWN', 'ACCEPTED');
 CREATE INDEX vendor_orders_case_idx ON vendor_orders (id) WHERE case_at IS NOT NULL AND settled_at IS NULL;
+-- A vendor's message names a purchase by the vendor's own reference.
+CREATE INDEX vendor_orders_ref_idx ON vendor_orders (vendor_id, vendor_ref) WHERE vendor_ref IS NOT NULL;
 CREATE INDEX vendor_orders_day_idx ON vendor_orders (vendor_id, created_at);
 
 -- What was said on the wire, secrets removed.

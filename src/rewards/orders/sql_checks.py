@@ -329,6 +329,11 @@ FROM units AS u
 WHERE NOT EXISTS (SELECT FROM products AS p WHERE p.id = u.product_id)
 """
 
+VENDOR_PRODUCT_HAS_ITS_PRODUCT = """
+SELECT s.product_id AS subject, s.vendor_id, s.sku FROM vendor_products AS s
+WHERE NOT EXISTS (SELECT FROM products AS p WHERE p.id = s.product_id)
+"""
+
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "i7_order_is_debited_once_and_in_full": ORDER_DEBITED_ONCE,
@@ -362,6 +367,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "orphan_transition": TRANSITION_HAS_ITS_ORDER,
         "orphan_order_without_client_or_wallet": ORDER_HAS_ITS_CLIENT_AND_WALLET,
         "orphan_order_without_product": ORDER_HAS_ITS_PRODUCT,
+        "orphan_vendor_product": VENDOR_PRODUCT_HAS_ITS_PRODUCT,
         "orphan_transfer": TRANSFER_HAS_ITS_ORDER,
         "orphan_event": EVENT_HAS_ITS_ORDER,
         "orphan_audit_row": AUDIT_ROW_HAS_ITS_ORDER,

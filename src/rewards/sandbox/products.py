@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from rewards.catalog.model import Classification, DeliveryType, Denomination, NewProduct
+from rewards.vendors.simulators.faults import Fault
 
 GIFT_CARDS = 1
 CARD = ("card_number", "pin_code", "voucher_reference_number")
@@ -43,7 +44,7 @@ def _product(product_id: int, name: str, **facts: Any) -> NewProduct:
 
 USD = _fixed(500, 1000, 2500, 5000, 10000)
 
-PRODUCTS = (
+PRODUCTS: tuple[Stocked, ...] = (
     Stocked(
         _product(
             1,
@@ -156,6 +157,37 @@ PRODUCTS = (
         ),
         300,
     ),
+)
+
+# Ordering one of these from the vendor shows what happens when a vendor errs, and how we bear it.
+FAULTS = {
+    101: Fault.OUT_OF_STOCK,
+    102: Fault.NO_BALANCE,
+    103: Fault.PRICE_DRIFT,
+    104: Fault.INACTIVE,
+    105: Fault.DROP_AFTER,
+    106: Fault.ERROR_AFTER,
+    107: Fault.SLOW,
+    108: Fault.HTML,
+    109: Fault.PARTIAL,
+    110: Fault.WRONG_COUNT,
+    111: Fault.DUPLICATE_CODE,
+    112: Fault.WRONG_VALUE,
+    113: Fault.EXPIRED_CODE,
+    114: Fault.NEVER_READY,
+    115: Fault.LATE_FAILURE,
+}
+PRODUCTS += tuple(
+    Stocked(
+        _product(
+            product_id,
+            f"Vendor Trouble: {fault.replace('_', ' ').capitalize()} (USD)",
+            description="Never in stock; its vendor errs in this way whenever it is bought.",
+            denominations=USD,
+        ),
+        0,
+    )
+    for product_id, fault in FAULTS.items()
 )
 
 # A ranged product keeps stock of these amounts only; any other one misses.

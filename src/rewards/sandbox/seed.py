@@ -2,10 +2,12 @@
 
 import secrets
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from rewards.catalog import service as catalog
 from rewards.catalog.model import ShelfKey
@@ -25,6 +27,7 @@ from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders.mint import minted_fields
 from rewards.pricing import service as pricing
 from rewards.pricing.model_rates import NewRate
+from rewards.sandbox import vendors
 from rewards.sandbox.card import known_secrets
 from rewards.sandbox.products import PRODUCTS, stocked_amounts_minor
 from rewards.staff import service as staff
@@ -32,6 +35,8 @@ from rewards.staff.model import NewStaff, Role
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet, TopUp
 
+# Simulators call back without TLS, which only this machine may be asked.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CLIENT_NAME = "Sandbox Client"
 ROLES = (Role.ADMIN, Role.OPERATIONS, Role.FINANCE, Role.SUPPORT)
 BALANCES = {"USD": Decimal(250_000), "EUR": Decimal(100_000), "INR": Decimal(5_000_000)}
@@ -49,25 +54,36 @@ PASSWORD_CHARS = 24
 PASSWORD_ALPHABET = string.ascii_letters + string.digits
 
 
-async def seed(dsn: str, settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
+async def seed(
+    dsn: str,
+    settings: Settings,
+    clock: Clock | None = None,
+    simulators: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Client, staff, catalogue, money and stock, unless they are there already.
 
     Returns what `sandbox.json` tells besides addresses: `client`, `staff`, `wallets`. Secrets are
-    made once and read back from that file; when it was lost, new ones are made.
+    made once and read back from that file; when it was lost, new ones are made. `simulators` are
+    the addresses of vendors' stand-ins by adapter; with them the answer tells of `vendors` too.
     """
     clock = clock or SystemClock()
     db = await Database.connect(dsn, settings)
     try:
         maker = _Maker(await Vault.open_database(db, settings), settings, clock.now())
         async with db.transaction() as tx:
-            client_id = await _sandbox_client(tx)
-            if client_id is None:
-                return await maker.lay_out(tx)
-            known = known_secrets(settings.home)
-            # The data is there and its secrets are not: a second set joins the first.
-            return known or await maker.let_in(tx, client_id, suffix="-" + secrets.token_hex(2))
+            card = await _laid_out(tx, maker)
+            return card | (await maker.connect(tx, simulators) if simulators else {})
     finally:
         await db.close()
+
+
+async def _laid_out(tx: Tx, maker: "_Maker") -> dict[str, Any]:
+    client_id = await _sandbox_client(tx)
+    if client_id is None:
+        return await maker.lay_out(tx)
+    known = known_secrets(maker.settings.home)
+    # The data is there and its secrets are not: a second set joins the first.
+    return known or await maker.let_in(tx, client_id, suffix="-" + secrets.token_hex(2))
 
 
 async def _sandbox_client(tx: Tx) -> int | None:
@@ -100,6 +116,17 @@ class _Maker:
         await self._fund(tx, client.id)
         await self._stock(tx)
         return await self.let_in(tx, client.id)
+
+    async def connect(self, tx: Tx, simulators: Mapping[str, str]) -> dict[str, Any]:
+        """An account with each simulator, which may listen elsewhere than at the last start."""
+        base = self.settings.public_url
+        loopback = urlsplit(base).hostname in LOOPBACK
+        made = await vendors.lay_out(tx, self.vault, simulators, base if loopback else "", self.now)
+        told = {
+            name: {"id": vendor_id, "simulator_url": simulators[name]}
+            for name, vendor_id in made.items()
+        }
+        return {"vendors": told}
 
     async def let_in(self, tx: Tx, client_id: int, suffix: str = "") -> dict[str, Any]:
         """Fresh secrets for the client and one person of each role."""

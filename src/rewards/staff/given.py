@@ -18,7 +18,9 @@ from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
+from rewards.vendors.accounts import Accounts
 
+GivenAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
 GivenCatalog: TypeAlias = NamedDependency[SkipValidation[Catalog]]
 GivenClock: TypeAlias = NamedDependency[SkipValidation[Clock]]
 GivenDatabase: TypeAlias = NamedDependency[SkipValidation[Database]]

@@ -19,6 +19,8 @@ from rewards.staff import (
     http_pump,
     http_recalls,
     http_staff,
+    http_vendor_products,
+    http_vendors,
     http_wallets,
 )
 from rewards.staff.auth import SECURITY
@@ -43,6 +45,8 @@ ROUTER = Router(
         http_pump.ROUTER,
         http_recalls.ROUTER,
         http_staff.ROUTER,
+        http_vendor_products.ROUTER,
+        http_vendors.ROUTER,
         http_wallets.ROUTER,
     ],
 )

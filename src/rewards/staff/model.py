@@ -40,6 +40,10 @@ class Permission(StrEnum):
     CLIENTS_READ = "clients:read"
     CLIENTS_WRITE = "clients:write"
     CREDENTIALS_ISSUE = "credentials:issue"
+    VENDORS_READ = "vendors:read"
+    VENDORS_WRITE = "vendors:write"
+    # Where money and codes flow: accounts, their addresses, their secrets.
+    VENDORS_SECRETS = "vendors:secrets"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     AUDIT_READ = "audit:read"
@@ -66,6 +70,7 @@ _VIEWER = frozenset(
         Permission.JOBS_READ,
         Permission.APPROVALS_READ,
         Permission.FX_READ,
+        Permission.VENDORS_READ,
     }
 )
 _SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
@@ -77,6 +82,7 @@ _OPERATIONS = _SUPPORT | {
     Permission.PRODUCTS_WRITE,
     Permission.JOBS_REVIVE,
     Permission.INVENTORY_RECALL,
+    Permission.VENDORS_WRITE,
 }
 # Money comes in through one role and stock through another: no single one but admin has both. What
 # operations ask for costs money, so finance decides; nobody decides what they asked for themselves.

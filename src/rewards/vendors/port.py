@@ -90,6 +90,8 @@ class AdapterKind:
     safe: frozenset[str]
     # Client-side limits by call name; "*" for all calls together.
     rates: Mapping[str, Rate] = field(default_factory=dict)
+    # None where they differ from account to account.
+    capabilities: Capabilities | None = None
 
 
 class VendorRefused(Exception):

@@ -181,4 +181,5 @@ KIND = AdapterKind(
         "accounts": Rate(1, 1.1),
         "catalogue": Rate(1, 1.1),
     },
+    capabilities=BambooVendor.capabilities,
 )

@@ -189,4 +189,5 @@ KIND = AdapterKind(
             *("currency", "balance", "limit", "offset", "min_price", "max_price", "upc", "expire"),
         ]
     ),
+    capabilities=EzPinVendor.capabilities,
 )

@@ -264,4 +264,5 @@ KIND = AdapterKind(
     ),
     # No figures are known; the vendor only asks that its catalogue be asked seldom.
     rates={"products": Rate(5, 1.1), "product": Rate(5, 1.1)},
+    capabilities=PineLabsVendor.capabilities,
 )

@@ -223,4 +223,5 @@ KIND = AdapterKind(
         *("includeBundles", "includeData", "includePin"),
     },
     rates=RATES,
+    capabilities=ReloadlyAirtime.capabilities,
 )

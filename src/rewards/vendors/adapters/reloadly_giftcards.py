@@ -211,4 +211,5 @@ KIND = AdapterKind(
         *("fixedRecipientDenominations", "fixedSenderDenominations", "transactionCreatedTime"),
     },
     rates=RATES,
+    capabilities=ReloadlyGiftcards.capabilities,
 )

@@ -1,5 +1,7 @@
 """The sandbox vendor: a plain JSON protocol, for demonstrations and tests."""
 
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -45,18 +47,23 @@ STAGES = {"QUEUED": Stage.QUEUED, "RUNNING": Stage.IN_HAND}
 
 
 class SandboxVendor:
-    """Bearer key; orders are created and read under our key."""
+    """Bearer key; orders are created and read under our key.
+
+    A message is signed with the key: `X-Signature`, HMAC-SHA256 of the body in hexadecimal.
+    """
 
     capabilities = Capabilities(
         quantity_max=1_000,
         sync_quantity_max=10,
         recharges=True,
-        callbacks=False,
+        callbacks=True,
         expected_s=5,
         not_found_grace_s=30,
     )
 
-    def __init__(self, api_key: str, wire: Wire) -> None:
+    def __init__(self, api_key: str, wire: Wire, callback_url: str = "") -> None:
+        self._key = api_key.encode()
+        self._callback_url = callback_url
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._wire = wire
 
@@ -70,6 +77,7 @@ class SandboxVendor:
             "face_minor": line.face_minor,
             "quantity": line.quantity,
             **({"mobile": dict(line.mobile)} if line.mobile else {}),
+            **({"callback_url": self._callback_url} if self._callback_url else {}),
         }
         raw = msgspec.json.encode(body)
         return await of_placing(self._ask("place", "POST", "/orders", raw))
@@ -103,11 +111,24 @@ class SandboxVendor:
                 return
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
-        raise CallbackRefused("this vendor does not call back")
+        right = hmac.new(self._key, body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(headers.get("x-signature", "").encode(), right.encode()):
+            raise CallbackRefused("the signature is wrong")
+        try:
+            told = msgspec.json.decode(body, type=_Message)
+        except msgspec.MsgspecError:
+            raise CallbackRefused("the message makes no sense") from None
+        return Callback(told.key, told.ref, told.message_id)
 
     async def _ask(self, call: str, method: str, path: str, body: bytes | None = None) -> Outcome:
         answer = await self._wire.call(call, method, path, headers=self._headers, body=body)
         return _read(answer)
+
+
+class _Message(msgspec.Struct):
+    key: str
+    ref: str
+    message_id: str
 
 
 def _read(answer: Answer) -> Outcome:
@@ -151,13 +172,16 @@ def _card(card: Mapping[str, Any]) -> Card:
 
 
 def _build(config: Mapping[str, str], secrets: Mapping[str, str], wire: Wire) -> SandboxVendor:
-    return SandboxVendor(secrets["api_key"], wire)
+    return SandboxVendor(secrets["api_key"], wire, config.get("callback_url", ""))
 
 
 KIND = AdapterKind(
     name="sandbox",
     build=_build,
-    config=(Field("base_url", "where the simulator listens"),),
+    config=(
+        Field("base_url", "where the simulator listens"),
+        Field("callback_url", "where it tells that an order changed; empty: nowhere", ""),
+    ),
     secrets=(Field("api_key", "any text"),),
     safe=frozenset(
         [
@@ -182,4 +206,5 @@ KIND = AdapterKind(
         ]
     ),
     rates={"*": Rate(200, 1.0)},
+    capabilities=SandboxVendor.capabilities,
 )

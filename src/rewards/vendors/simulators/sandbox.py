@@ -1,5 +1,9 @@
 """The sandbox vendor's server."""
 
+import hashlib
+import hmac
+import json
+import secrets
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -18,7 +22,7 @@ REASONS = {
 
 
 class SandboxSimulator(Simulator):
-    """Any bearer key is right."""
+    """Any bearer key is right; what an order of it came to is told to its `callback_url`."""
 
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
         return {
@@ -43,7 +47,16 @@ class SandboxSimulator(Simulator):
             )
         except Vexed as refused:
             return web.json_response({"reason": REASONS[refused.fault]}, status=422)
+        if asked.get("callback_url"):
+            self._tell(request, asked["callback_url"], sale, fault)
         return web.json_response(self._shown(sale), status=201)
+
+    def _tell(self, request: web.Request, url: str, sale: Sale, fault: Fault | None) -> None:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        told = {"key": sale.key, "ref": sale.ref, "message_id": secrets.token_hex(8)}
+        body = json.dumps(told).encode()
+        signed = {"X-Signature": hmac.new(key, body, hashlib.sha256).hexdigest()}
+        self.when_done(sale, lambda _: self.notify(url, body, signed, fault))
 
     async def read(self, request: web.Request) -> web.Response:
         sale = self.book.sales.get(request.match_info["key"])

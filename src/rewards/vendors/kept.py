@@ -1,0 +1,73 @@
+"""What our books hold of a vendor's words: catalogue, balances, exchanges; pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from rewards.vendors.model import Balance, Offer
+from rewards.vendors.wire import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOffer:
+    """A line of a vendor's catalogue, and when it was read."""
+
+    offer: Offer
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBalance:
+    balance: Balance
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A product of ours, the sku a vendor sells it under, and the terms."""
+
+    vendor_id: int
+    product_id: int
+    sku: str
+    discount_percent: Decimal
+    # The lowest is asked first where nobody chooses.
+    priority: int
+    active: bool
+
+
+class What(StrEnum):
+    """What is read from a vendor now and then."""
+
+    BALANCES = "BALANCES"
+    CATALOGUE = "CATALOGUE"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How reading something last went: `problem` is None when it went well."""
+
+    what: What
+    tried_at: datetime
+    # The last time it went well.
+    read_at: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeFilter:
+    """What to read of the exchanges; None leaves a field open."""
+
+    purchase_id: int | None = None
+    # Of a client: all its purchases, recharges too.
+    order_id: int | None = None
+    status: int | None = None
+    # Only those that brought no answer with sense.
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptExchange:
+    id: int
+    at: datetime
+    exchange: Exchange
