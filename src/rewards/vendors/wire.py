@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 from yarl import URL
 
+from rewards.core.text import UNPRINTABLE
 from rewards.vendors.redact import redact, redact_envelope, redact_query
 from rewards.vendors.throttle import Breaker, Throttle
 
@@ -141,13 +142,7 @@ class Wire:
         these names. `base_url` is another host of the vendor, such as the one that gives tokens.
         Raises NotSent, or NoAnswer: also for a 5xx, a redirect, and more than the body limit.
         """
-        if not self.breaker.admit():
-            raise NotSent(
-                "the vendor is down; left alone for a while",
-                retry_after_s=self.breaker.retry_after_s,
-            )
-        if not await self._throttle.turn(call):
-            raise NotSent("our limit for this vendor is reached", throttled=True)
+        await self._admitted(call, headers or {})
         began = monotonic()
         answer: Answer | None = None
         problem: str | None = None
@@ -181,6 +176,18 @@ class Wire:
                     purchase_id=PURCHASE.get(),
                 )
             )
+
+    async def _admitted(self, call: str, headers: Mapping[str, str]) -> None:
+        """Raises NotSent for what is not even tried."""
+        if any(UNPRINTABLE.search(value) for value in headers.values()):
+            raise NotSent("a header that cannot be sent")
+        if not self.breaker.admit():
+            raise NotSent(
+                "the vendor is down; left alone for a while",
+                retry_after_s=self.breaker.retry_after_s,
+            )
+        if not await self._throttle.turn(call):
+            raise NotSent("our limit for this vendor is reached", throttled=True)
 
     def _kept(self, answer: Answer | None, shown: bool | frozenset[str]) -> str | None:
         if answer is None or shown is False:
