@@ -20,6 +20,7 @@ from rewards.infra.postgres_files import APP_ROLE
 from rewards.orders.model import SubStatus
 from tests.cluster import LOST, Buyer, Cluster, Load, loaded, open_cluster
 from tests.conftest import StartServer, new_home
+from tests.processes import strike
 
 FULL = pytest.mark.long
 FUNDS_MINOR = 10**11
@@ -113,13 +114,14 @@ async def stop_at_once(home: Path, _owner_dsn: str) -> None:
 
 async def kill_one_backend(_home: Path, owner_dsn: str) -> None:
     """The server then throws everybody out and recovers by itself."""
-    os.kill(random.choice(await backends(owner_dsn)), signal.SIGKILL)
+    pids = await backends(owner_dsn)
+    random.shuffle(pids)
+    assert any(strike([pid], signal.SIGKILL) for pid in pids), "there was none to kill"
 
 
 async def end_every_backend(_home: Path, owner_dsn: str) -> None:
     """As an administrator does it."""
-    for pid in await backends(owner_dsn):
-        os.kill(pid, signal.SIGTERM)
+    assert strike(await backends(owner_dsn), signal.SIGTERM), "there was none to end"
 
 
 async def backends(owner_dsn: str) -> list[int]:
@@ -191,9 +193,8 @@ async def test_a_frozen_database_holds_up_nobody_for_ever(
     async with open_cluster(server.app_dsn, tmp_path, owner_dsn=server.owner_dsn) as cluster:
         [buyer] = await cluster.buyers(1, minor=FUNDS_MINOR)
         assert (await cluster.post(buyer, cluster.order())).status == 200
-        frozen = [*await backends(server.owner_dsn), postmaster(home)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        served_by = [*await backends(server.owner_dsn), postmaster(home)]
+        frozen = strike(served_by, signal.SIGSTOP)
         try:
             stopping, staying = cluster.apis
             asked = asyncio.create_task(cluster.post_all([buyer] * 20, stopping))
@@ -206,8 +207,7 @@ async def test_a_frozen_database_holds_up_nobody_for_ever(
             assert await stopping.running.wait() == 0
             stopped_s = time.monotonic() - began_s
         finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            strike(frozen, signal.SIGCONT)
         print(f"answered after {answered_s:.1f} s, stopped after {stopped_s:.1f} s")
         assert answered_s < PATIENCE_S
         assert stopped_s < STOPPED_WITHIN_S

@@ -1,7 +1,6 @@
 """The embedded server after every kind of kill, and among half-made and foreign things."""
 
 import asyncio
-import contextlib
 import os
 import random
 import shutil
@@ -36,8 +35,7 @@ async def test_a_killed_head_is_replaced_and_nothing_is_lost(home: Path, kept: S
 
 
 async def test_a_killed_everything_is_replaced(home: Path, kept: Server) -> None:
-    for pid in all_processes(home):
-        os.kill(pid, signal.SIGKILL)
+    processes.strike(all_processes(home), signal.SIGKILL)
     assert await word(await up(home)) == "kept"
 
 
@@ -49,9 +47,7 @@ async def test_kills_of_any_kind_lose_nothing(fresh: Path, seed: int) -> None:
     for n in range(5):
         await run(await ensure_server(fresh), f"INSERT INTO rounds VALUES ({n})")
         alive = all_processes(fresh)
-        for pid in dice.sample(alive, dice.randint(1, len(alive))):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        processes.strike(dice.sample(alive, dice.randint(1, len(alive))), signal.SIGKILL)
         starters = [ensure_server(fresh) for _ in range(dice.randint(1, 3))]
         server, *_ = await asyncio.gather(*starters)
         assert await run(server, "SELECT array_agg(n ORDER BY n) FROM rounds") == [*range(n + 1)]
@@ -80,8 +76,7 @@ async def test_a_stale_pid_file_that_names_a_living_stranger_is_seen_through(
 ) -> None:
     stranger = await processes.start(["sleep", "60"])
     old = (home / "pgdata/postmaster.pid").read_text().split("\n", 1)
-    for pid in all_processes(home):
-        os.kill(pid, signal.SIGKILL)
+    processes.strike(all_processes(home), signal.SIGKILL)
     await gone(int(old[0]))
     (home / "pgdata/postmaster.pid").write_text(f"{stranger.pid}\n{old[1]}")
     (home / "run" / f"{SOCKET}.lock").write_text(f"{stranger.pid}\n{old[1]}")
