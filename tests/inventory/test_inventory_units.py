@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import pytest
 
 from rewards.catalog.model import ShelfKey
 from rewards.infra.crypto import SealBroken, Vault
 from rewards.infra.db import Database, Tx
+from rewards.infra.settings import Settings
 from rewards.inventory import model, service, units
 from rewards.inventory.model import (
     BatchSource,
@@ -290,3 +292,32 @@ async def test_batches_are_listed_newest_first(stock: Stock) -> None:
         listed = await service.list_batches(tx, limit=2)
         rest = await service.list_batches(tx, before_id=listed[-1].batch_id)
     assert [batch.batch_id for batch in listed + rest] == ids[::-1]
+
+
+async def test_a_key_that_is_newer_than_the_resealers_is_learned_while_nothing_is_held(
+    dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its only connection is free when it reads the keys; what is sealed newest stays so."""
+    async with AsyncExitStack() as stack:
+        mine, others = [await Database.connect(dsn, settings, size=1) for _ in range(2)]
+        for db in (mine, others):
+            stack.push_async_callback(db.close)
+        vault = await Vault.open_database(mine, settings)
+        other = Stock(others, await Vault.open_database(others, settings))
+        unit_ids = await other.fill(10)
+        real, calls = vault.refresh, 0
+
+        async def overtaken() -> None:
+            nonlocal calls
+            calls += 1
+            await real()
+            if calls == 1:
+                await other.vault.rotate_data_key("units")
+                unit_ids.extend(await other.fill(10))
+
+        monkeypatch.setattr(vault, "refresh", overtaken)
+        assert await service.reseal(mine, vault) == 10
+        newest = other.vault.active_header(units.PLACE)
+        async with mine.connection() as connection:
+            stored = await service.read_units(connection, unit_ids)
+        assert all(unit and unit.sealed.startswith(newest) for unit in stored)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
-from rewards.infra.crypto import Vault
+from rewards.infra.crypto import KeyUnknown, Vault
 from rewards.infra.db import Database, Tx
 from rewards.inventory import sql, sql_batches
 from rewards.inventory.model import (
@@ -127,19 +128,29 @@ async def reseal(db: Database, vault: Vault, after_id: int = 0) -> int:
     key and it returns 0, no unit is under an old one.
     """
     await vault.refresh()
-    header = vault.active_header(PLACE)
     done = 0
     for _ in range(CHUNKS_MAX):
-        async with db.transaction() as tx:
-            units = await sql.stale_units(tx, after_id, header, RESEAL_UNITS)
-            if not units:
-                break
-            await vault.learn(sealed for _, sealed in units)
-            fresh = [
-                (unit_id, vault.seal(PLACE, unit_id, vault.open(PLACE, unit_id, sealed)))
-                for unit_id, sealed in units
-            ]
-            done += await sql.reseal_units(tx, fresh)
-            after_id = units[-1][0]
+        try:
+            moved, last_id = await db.run(partial(_reseal_chunk, vault, after_id))
+        except KeyUnknown:
+            # Another process began a newer key since. It is learned while no unit is held: who
+            # has locks waits for no second connection.
+            await vault.refresh()
+            moved, last_id = await db.run(partial(_reseal_chunk, vault, after_id))
+        if last_id is None:
+            break
+        done, after_id = done + moved, last_id
     await vault.refresh()
     return done
+
+
+async def _reseal_chunk(vault: Vault, after_id: int, tx: Tx) -> tuple[int, int | None]:
+    """How many were sealed anew, and the last that was looked at; None when there are no more."""
+    units = await sql.stale_units(tx, after_id, vault.active_header(PLACE), RESEAL_UNITS)
+    if not units:
+        return 0, None
+    fresh = [
+        (unit_id, vault.seal(PLACE, unit_id, vault.open(PLACE, unit_id, sealed)))
+        for unit_id, sealed in units
+    ]
+    return await sql.reseal_units(tx, fresh), units[-1][0]
