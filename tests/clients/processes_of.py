@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
@@ -53,6 +54,13 @@ class Process:
     sessions: Sessions
     proxies: Proxies
     gate: Gate
+
+    def token(self, client: Client, login_id: int = 1) -> str:
+        """A genuine access token, of a family of its own."""
+        access = self.tokens.issue(
+            login_id=login_id, client_id=client.id, epoch=0, family=uuid4(), at=self.clock.now()
+        )
+        return access.token
 
     def app(self) -> Any:
         limiter = self.limiter

@@ -42,10 +42,10 @@ def key_headers(issued: IssuedCredential) -> dict[str, str]:
 
 
 async def test_either_scheme_lets_in(
-    api: Api, given: Given, process: Process, client: Client, clock: MovedClock
+    api: Api, given: Given, process: Process, client: Client
 ) -> None:
     issued = await given.credential(client)
-    token = process.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+    token = process.token(client)
     for headers in (
         key_headers(issued),
         {"Authorization": f"Bearer {token}"},
@@ -56,10 +56,10 @@ async def test_either_scheme_lets_in(
 
 
 async def test_everything_else_is_the_same_401(
-    api: Api, given: Given, process: Process, client: Client, clock: MovedClock
+    api: Api, given: Given, process: Process, client: Client
 ) -> None:
     issued = await given.credential(client)
-    token = process.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+    token = process.token(client)
     both = {**key_headers(issued), "Authorization": f"Bearer {token}"}
     for headers in (
         {},
@@ -258,11 +258,9 @@ class TestAllowList:
             headers = {**key_headers(issued), "X-Forwarded-For": forwarded}
             assert (await api.get(headers))[0] == status
 
-    async def test_it_holds_for_tokens_too(
-        self, api: Api, given: Given, process: Process, clock: MovedClock
-    ) -> None:
+    async def test_it_holds_for_tokens_too(self, api: Api, given: Given, process: Process) -> None:
         client = await given.client(allowed_ips=("10.0.0.0/8",))
-        token = process.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+        token = process.token(client)
         assert refused(await api.get({"Authorization": f"Bearer {token}"}))
 
     async def test_a_change_is_obeyed_within_a_second(
@@ -278,10 +276,10 @@ class TestAllowList:
 
 
 async def test_a_suspended_client_is_a_stranger_until_it_is_not(
-    api: Api, given: Given, client: Client, db: Database, process: Process, clock: MovedClock
+    api: Api, given: Given, client: Client, db: Database, process: Process
 ) -> None:
     issued = await given.credential(client)
-    token = process.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+    token = process.token(client)
     both = ({"Authorization": f"Bearer {token}"}, key_headers(issued))
     for status, expected in ((ClientStatus.SUSPENDED, 401), (ClientStatus.ACTIVE, 200)):
         async with db.transaction() as tx:
@@ -309,6 +307,7 @@ class TestTokenTricks:
             "aud": "client",
             "sub": "1",
             "cid": client.id,
+            "fam": 7,
             "epoch": 0,
             "iat": int(NOON.timestamp()),
             "exp": int((NOON + timedelta(minutes=15)).timestamp()),
@@ -318,7 +317,7 @@ class TestTokenTricks:
     async def test_a_genuine_token_lasts_fifteen_minutes(
         self, api: Api, client: Client, process: Process, clock: MovedClock
     ) -> None:
-        token = process.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+        token = process.token(client)
         headers = {"Authorization": f"Bearer {token}"}
         for _ in range(2):
             assert (await api.get(headers))[0] == 200
@@ -329,11 +328,9 @@ class TestTokenTricks:
             assert refused(await api.get(headers))
 
     async def test_every_trick_is_refused(
-        self, api: Api, client: Client, process: Process, key: bytes, clock: MovedClock
+        self, api: Api, client: Client, process: Process, key: bytes
     ) -> None:
-        genuine = process.tokens.issue(
-            login_id=1, client_id=client.id, epoch=0, at=clock.now()
-        ).token
+        genuine = process.token(client)
         header = jwt.get_unverified_header(genuine)
         body, signature = genuine.split(".")[1:]
 
@@ -381,6 +378,10 @@ class TestTokenTricks:
             made(cid=None),
             made(cid=10**9),
             made(cid="x"),
+            made(fam=None),
+            made(fam=-1),
+            made(fam=2**128),
+            made(fam="x"),
             made(epoch=1),
             made(epoch=-1),
             made(epoch=None),
@@ -391,7 +392,9 @@ class TestTokenTricks:
             f".{body}.{signature}",
             genuine.replace(".", ".."),
             part(header) + "." + part(self.claims(client, cid=client.id + 1)) + "." + signature,
-            Signer(key, "staff").issue(1, 0, NOON, timedelta(minutes=15), {"cid": client.id}),
+            Signer(key, "staff").issue(
+                1, 0, NOON, timedelta(minutes=15), {"cid": client.id, "fam": 7}
+            ),
         ]
         for trick in tricks:
             assert refused(await api.get({"Authorization": f"Bearer {trick}"})), trick
@@ -401,7 +404,7 @@ class TestTokenTricks:
         self, api: Api, client: Client, vault: Vault
     ) -> None:
         signer = Signer(vault.mac_key("staff-token"), "client")
-        token = signer.issue(1, 0, NOON, timedelta(minutes=15), {"cid": client.id})
+        token = signer.issue(1, 0, NOON, timedelta(minutes=15), {"cid": client.id, "fam": 7})
         assert refused(await api.get({"Authorization": f"Bearer {token}"}))
 
 

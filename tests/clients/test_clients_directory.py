@@ -3,14 +3,18 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from rewards.clients import directory as module
 from rewards.clients import service
+from rewards.clients.directory import Found
 from rewards.clients.model import (
     ALL_SCOPES,
     ClientChange,
@@ -19,19 +23,27 @@ from rewards.clients.model import (
     Limits,
     new_api_key,
 )
+from rewards.clients.sessions import Session
 from rewards.core.errors import Unauthorized, Unavailable
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
 from tests.clients.conftest import StartProcess
-from tests.clients.processes_of import NOON, Given, MovedClock, Process
+from tests.clients.processes_of import NOON, PASSWORD, USERNAME, Given, Process
 
 SECOND_S = 1.0
+# Polls, the client and a family that lives: a few statements for any number of requests.
+LOOKED_AGAIN_MAX = 10
 
 
 async def commit(db: Database, work: Callable[[Tx], Awaitable[object]]) -> None:
-    async with db.transaction() as tx:
-        await work(tx)
+    """As somebody else does it, whatever the caller holds."""
+
+    async def theirs() -> None:
+        async with db.transaction() as tx:
+            await work(tx)
+
+    await asyncio.create_task(theirs())
 
 
 async def until_refused(ask: Callable[[], Awaitable[object]], begun_s: float) -> float:
@@ -76,13 +88,10 @@ async def test_a_key_and_its_secret_are_a_principal(given: Given, process: Proce
     assert [str(each) for each in found.networks] == ["10.0.0.0/8"]
 
 
-async def test_a_token_is_a_principal_with_every_scope(
-    given: Given, process: Process, clock: MovedClock
-) -> None:
+async def test_a_token_is_a_principal_with_every_scope(given: Given, process: Process) -> None:
     client = await given.client()
     login_id = await given.login(client)
-    access = process.tokens.issue(login_id=login_id, client_id=client.id, epoch=0, at=clock.now())
-    found = await process.directory.principal_by_token(access.token)
+    found = await process.directory.principal_by_token(process.token(client, login_id))
     assert (found.client_id, found.credential_id, found.login_id) == (client.id, None, login_id)
     assert found.scopes == ALL_SCOPES
 
@@ -115,12 +124,11 @@ async def test_a_known_caller_costs_no_statement(
     given: Given,
     process: Process,
     db: Database,
-    clock: MovedClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = await given.client()
     issued = await given.credential(client)
-    token = process.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+    token = process.token(client)
     await process.feed.stop()
     process.feed.expire()
     await process.directory.principal_by_key(issued.api_key, issued.api_secret)
@@ -207,12 +215,11 @@ async def test_a_change_reaches_another_process_within_a_second(
     given: Given,
     start_process: StartProcess,
     db: Database,
-    clock: MovedClock,
 ) -> None:
     here, there = await start_process(), await start_process()
     client = await given.client()
     issued = await given.credential(client)
-    token = here.tokens.issue(login_id=1, client_id=client.id, epoch=0, at=clock.now()).token
+    token = here.token(client)
 
     async def by_key() -> None:
         found = await there.directory.principal_by_key(issued.api_key, issued.api_secret)
@@ -244,6 +251,83 @@ async def test_a_change_reaches_another_process_within_a_second(
     if what == "suspend":
         with pytest.raises(Unauthorized):
             await by_token()
+
+
+async def test_a_reuse_ends_its_familys_access_tokens_everywhere_within_a_second(
+    given: Given, start_process: StartProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """spec.md §2. Whoever knows the tokens, knows them not yet, or is rotating one right then."""
+    here, there = await start_process(), await start_process()
+    client = await given.client()
+    await given.login(client)
+    first = await here.sessions.login(USERNAME, PASSWORD, None)
+    elsewhere = await here.sessions.login(USERNAME, PASSWORD, None)
+    second = await here.sessions.refresh(first.refresh_token, None)
+    for process in (here, there):
+        for session in (first, second, elsewhere):
+            await process.directory.principal_by_token(session.access_token)
+
+    async def rotate() -> Session | None:
+        with suppress(Unauthorized):
+            return await there.sessions.refresh(second.refresh_token, None)
+        return None
+
+    begun_s = time.monotonic()
+    third, reuse = await asyncio.gather(
+        rotate(), here.sessions.refresh(first.refresh_token, None), return_exceptions=True
+    )
+    assert isinstance(reuse, Unauthorized)
+    fallen = [first, second, *([third] if isinstance(third, Session) else [])]
+    await asyncio.gather(
+        *(
+            until_refused(
+                partial(process.directory.principal_by_token, session.access_token), begun_s
+            )
+            for process in (here, there)
+            for session in fallen
+        )
+    )
+    statements = Statements(there.db, monkeypatch)
+    await there.feed.stop()
+    for _ in range(100):
+        with pytest.raises(Unauthorized):
+            await there.directory.principal_by_token(first.access_token)
+        assert await there.directory.principal_by_token(elsewhere.access_token)
+    # What has ended has ended: nobody asks about it again.
+    assert statements.count <= LOOKED_AGAIN_MAX
+    late = await start_process()
+    for session in fallen:
+        with pytest.raises(Unauthorized):
+            await late.directory.principal_by_token(session.access_token)
+
+
+async def test_a_reuse_that_comes_while_a_token_is_first_seen_is_not_missed(
+    given: Given, start_process: StartProcess
+) -> None:
+    """The family is found alive, falls, and is told of, before the answer is written down."""
+    here, there = await start_process(), await start_process()
+    client = await given.client()
+    await given.login(client)
+    first = await here.sessions.login(USERNAME, PASSWORD, None)
+    await here.sessions.refresh(first.refresh_token, None)
+    load = there.directory._load_families
+    overtaken = 0
+
+    async def slow(families: Sequence[UUID]) -> Sequence[Found]:
+        nonlocal overtaken
+        found = await load(families)
+        overtaken += 1
+        if overtaken == 1:
+            with pytest.raises(Unauthorized):
+                await here.sessions.refresh(first.refresh_token, None)
+            there.feed.expire()
+            await there.feed.ensure_fresh()
+        return found
+
+    there.directory._families._work = slow
+    with pytest.raises(Unauthorized):
+        await there.directory.principal_by_token(first.access_token)
+    assert overtaken == 2
 
 
 async def test_it_reaches_a_process_whose_background_task_is_stuck(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from litestar import Litestar
@@ -109,7 +110,11 @@ class House:
                 NOON,
             )
         issued = self.tokens.issue(
-            login_id=login_id, client_id=self.client, epoch=0, at=self.clock.now()
+            login_id=login_id,
+            client_id=self.client,
+            epoch=0,
+            family=uuid4(),
+            at=self.clock.now(),
         )
         return {"Authorization": f"Bearer {issued.token}"}
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Generic, TypeVar
+from uuid import UUID
 
-from rewards.clients import sql
+from rewards.clients import sql, sql_sessions
 from rewards.clients.model import (
     ALL_SCOPES,
     API_SECRET_CHARS_MAX,
@@ -83,10 +84,12 @@ class Bounded(dict[Key, Value], Generic[Key, Value]):
 class _Token:
     """A genuine access token that was seen, and whom it stood for last time."""
 
-    __slots__ = ("claims", "client", "principal")
+    __slots__ = ("claims", "client", "ended", "principal")
 
     def __init__(self, claims: TokenClaims) -> None:
         self.claims = claims
+        # Its family was revoked, which is for good.
+        self.ended = False
         self.client: Client | None = None
         self.principal: Principal | None = None
 
@@ -125,6 +128,13 @@ class Directory:
             in_flight_max=1,
             queue_max=LOOKUP_QUEUE_MAX,
         )
+        self._families: Desk[UUID, Found] = Desk(
+            self._load_families,
+            name="families",
+            batch_max=LOOKUP_BATCH_MAX,
+            in_flight_max=1,
+            queue_max=LOOKUP_QUEUE_MAX,
+        )
         feed.subscribe(CHANGES_TOPIC, self._drop)
 
     async def credential_by_key(self, api_key: str, api_secret: str) -> Held:
@@ -150,8 +160,9 @@ class Directory:
     async def principal_by_token(self, token: str) -> Principal:
         """Whom a valid access token of an ACTIVE client stands for; it has every scope.
 
-        Raises Unauthorized for anything else, also for one made before the client's last logout;
-        Unavailable as `credential_by_key` does. The signature is checked once a token.
+        Raises Unauthorized for anything else, also for one made before the client's last logout or
+        of a family that was revoked; Unavailable as `credential_by_key` does. The signature is
+        checked once a token, its family once after each change of the client.
         """
         digest = hashlib.sha256(token.encode()).digest()
         now = self._clock.now()
@@ -164,6 +175,7 @@ class Directory:
             raise Unauthorized
         client = await self._client(known.claims.client_id)
         if known.client is not client or known.principal is None:
+            client = await self._look_again(known)
             known.principal = _principal_of(client, login_id=known.claims.login_id)
             known.client = client
         if client.status is not ClientStatus.ACTIVE or known.claims.epoch != client.token_epoch:
@@ -204,6 +216,20 @@ class Directory:
                 raise Unauthorized
         raise Unavailable
 
+    async def _look_again(self, token: _Token) -> Client:
+        """The client of a token whose family was alive after the client last changed."""
+        for _ in range(LOAD_MAX):
+            client = await self._client(token.claims.client_id)
+            if not token.ended:
+                found = await self._families.submit(token.claims.family)
+                token.ended = found is Found.NOTHING
+            if token.ended:
+                raise Unauthorized
+            # Still the same: no change came while we looked.
+            if self._clients.get(client.id) is client:
+                return client
+        raise Unavailable
+
     async def _load_credentials(self, api_keys: Sequence[str]) -> Sequence[Found]:
         """Load what is valid of these, unless a change came meanwhile; who asked looks again."""
         drops = self._drops
@@ -232,6 +258,11 @@ class Directory:
         for client in clients.values():
             self._keep_client(client)
         return [Found.KEPT if each in clients else Found.NOTHING for each in client_ids]
+
+    async def _load_families(self, families: Sequence[UUID]) -> Sequence[Found]:
+        async with self._db.connection() as connection:
+            revoked = await sql_sessions.revoked_families(connection, families)
+        return [Found.NOTHING if each in revoked else Found.KEPT for each in families]
 
     def _keep_client(self, client: Client) -> Client:
         """The object that others already hang on, if there is one; if stale it were gone."""

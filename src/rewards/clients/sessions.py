@@ -134,8 +134,9 @@ class Sessions:
         """A new session in exchange for an unused refresh token.
 
         Raises Unauthorized for any other; one that was used before takes its whole family with it,
-        which is the one refusal that changes something (spec.md §2). Of two at once one wins, and
-        the other is such a reuse.
+        which is the one refusal that changes something (spec.md §2): within a second no process
+        takes an access token of that family any more. Of two at once one wins, and the other is
+        such a reuse.
         """
         if len(refresh_token) > REFRESH_CHARS_MAX:
             raise Unauthorized
@@ -146,8 +147,9 @@ class Sessions:
             at = self._clock.now()
             row = await sql.lock_refresh(tx, digest)
             fate = judge(row, address, at)
-            if fate is Fate.REVOKE_FAMILY:
+            if row is not None and fate is Fate.REVOKE_FAMILY:
                 await sql.mark_revoked(tx, digest, at)
+                await announce(tx, CHANGES_TOPIC, [row.client_id])
             if fate is not Fate.ROTATE or row is None:
                 return None
             await sql.mark_used(tx, digest, at)
@@ -185,7 +187,9 @@ class Sessions:
         address: str | None,
     ) -> Session:
         at = self._clock.now()
-        access = self._tokens.issue(login_id=login_id, client_id=client_id, epoch=epoch, at=at)
+        access = self._tokens.issue(
+            login_id=login_id, client_id=client_id, epoch=epoch, family=family, at=at
+        )
         refresh_token = new_refresh_token()
         expires_at = at.replace(microsecond=0) + REFRESH_LIFETIME
         await sql.insert_refresh(

@@ -1,5 +1,6 @@
 """Every statement on logins' sessions: refresh tokens and the epoch of a client's tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,6 +41,10 @@ MARK_USED = "UPDATE refresh_tokens SET used_at = $2 WHERE digest = $1 AND used_a
 # miss the one that is just being added, and two at once could wait for each other.
 MARK_REVOKED = """
 UPDATE refresh_tokens SET revoked_at = $2 WHERE digest = $1 AND revoked_at IS NULL
+"""
+REVOKED_FAMILIES = """
+SELECT DISTINCT family FROM refresh_tokens
+WHERE family = ANY($1::uuid[]) AND revoked_at IS NOT NULL
 """
 NEXT_EPOCH = "UPDATE clients SET token_epoch = token_epoch + 1 WHERE id = $1"
 REVOKE_ALL = """
@@ -123,6 +128,11 @@ async def mark_used(tx: Tx, digest: bytes, at: datetime) -> None:
 
 async def mark_revoked(tx: Tx, digest: bytes, at: datetime) -> None:
     await tx.execute(MARK_REVOKED, digest, at)
+
+
+async def revoked_families(tx: Tx, families: Sequence[UUID]) -> set[UUID]:
+    """Those of these that were revoked, by a reuse or a logout."""
+    return {row["family"] for row in await tx.fetch(REVOKED_FAMILIES, families)}
 
 
 async def revoke_all(tx: Tx, client_id: int, at: datetime) -> None:

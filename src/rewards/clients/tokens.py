@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from rewards.core import ids
 from rewards.core.errors import Unauthorized
@@ -12,6 +13,7 @@ from rewards.infra.tokens import Signer
 AUDIENCE = "client"
 KEY_PURPOSE = "access-token"
 CLIENT_CLAIM = "cid"
+FAMILY_CLAIM = "fam"
 # spec.md §2.
 ACCESS_LIFETIME = timedelta(minutes=15)
 REFRESH_LIFETIME = timedelta(days=7)
@@ -34,6 +36,8 @@ class TokenClaims:
     login_id: int
     client_id: int
     epoch: int
+    # All sessions that descend from one login.
+    family: UUID
     expires_at: datetime
 
 
@@ -43,18 +47,23 @@ class AccessTokens:
     def __init__(self, vault: Vault) -> None:
         self._signer = Signer(vault.mac_key(KEY_PURPOSE), AUDIENCE)
 
-    def issue(self, *, login_id: int, client_id: int, epoch: int, at: datetime) -> Access:
+    def issue(
+        self, *, login_id: int, client_id: int, epoch: int, family: UUID, at: datetime
+    ) -> Access:
         at = at.replace(microsecond=0)
-        token = self._signer.issue(login_id, epoch, at, ACCESS_LIFETIME, {CLIENT_CLAIM: client_id})
+        extra = {CLIENT_CLAIM: client_id, FAMILY_CLAIM: family.int}
+        token = self._signer.issue(login_id, epoch, at, ACCESS_LIFETIME, extra)
         return Access(token, at + ACCESS_LIFETIME)
 
     def read(self, token: str, at: datetime) -> TokenClaims:
         """Raises Unauthorized for a bad, foreign or expired one."""
         claims = self._signer.read(token, at)
-        client_id = claims.extra.get(CLIENT_CLAIM)
-        if client_id is None:
+        client_id, family = claims.extra.get(CLIENT_CLAIM), claims.extra.get(FAMILY_CLAIM)
+        if client_id is None or family is None or not 0 <= family < 2**128:
             raise Unauthorized
-        return TokenClaims(claims.subject_id, client_id, claims.epoch, claims.expires_at)
+        return TokenClaims(
+            claims.subject_id, client_id, claims.epoch, UUID(int=family), claims.expires_at
+        )
 
 
 def new_refresh_token() -> str:
