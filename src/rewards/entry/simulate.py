@@ -4,11 +4,13 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from shlex import quote
 
+import msgspec
 import typer
 
 from rewards.core.clock import SystemClock
-from rewards.sandbox.vendors import DEMOS, demo_of
+from rewards.sandbox.vendors import DEMOS, Demo, demo_of
 from rewards.vendors.simulators.faults import HEADER, Fault
 
 PORT_FIRST = 9100
@@ -40,13 +42,19 @@ async def run(names: Sequence[str], ports: Sequence[int]) -> int:
             except OSError as problem:
                 typer.echo(f"port {port}: {problem.strerror}", err=True)
                 return 1
-            _announce(demo.adapter, url + demo.path, url, sorted(demo.secrets))
+            _announce(demo, url)
         await stopping.wait()
     return 0
 
 
-def _announce(name: str, base_url: str, url: str, secrets: Sequence[str]) -> None:
-    typer.echo(f"{name}: base_url {base_url} (any {', '.join(secrets)} of the sandbox)")
+def _announce(demo: Demo, url: str) -> None:
+    secrets = msgspec.json.encode(demo.secrets).decode()
+    config = [f"--config {quote(f'{name}={text}')}" for name, text in demo.config_at(url).items()]
+    typer.echo(f"{demo.adapter}: {url}")
+    typer.echo(
+        f"  an account:      echo {quote(secrets)} | REWARDS_VENDOR_LOOPBACK=true"
+        f" rewards vendors add {demo.adapter}-demo --adapter {demo.adapter} {' '.join(config)}"
+    )
     typer.echo(f"  what it sold:    curl -s {url}/_simulator/book")
     script = '[{"fault": "DROP_AFTER", "call": "place", "times": 1}]'
     typer.echo(f"  script a fault:  curl -s -d '{script}' {url}/_simulator/script")

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rewards.catalog.model import Classification, DeliveryType, Denomination, NewProduct
+from rewards.catalog.model import (
+    Classification,
+    DeliveryType,
+    Denomination,
+    NewProduct,
+    ProductType,
+)
 from rewards.vendors.simulators.faults import Fault
 
 GIFT_CARDS = 1
@@ -188,6 +194,41 @@ PRODUCTS += tuple(
         0,
     )
     for product_id, fault in FAULTS.items()
+)
+
+# Nothing to keep in stock: each is bought from an operator once somebody approves it. The operator
+# refuses a number that ends in 0000.
+PRODUCTS += (
+    Stocked(
+        _product(
+            121,
+            "Mobile Top-up (INR)",
+            type=ProductType.MOBILE_TOPUP,
+            description="Every amount from 10 to 5000, to an Indian number.",
+            category_id=2,
+            subcategory_id=201,
+            country="IN",
+            currency="INR",
+            voucher_fields=(),
+            denominations=(Denomination(1000, 500000),),
+        ),
+        0,
+    ),
+    Stocked(
+        _product(
+            122,
+            "Electricity Bill (INR)",
+            type=ProductType.UTILITY,
+            description="Every amount from 100 to 20000.",
+            category_id=3,
+            subcategory_id=303,
+            country="IN",
+            currency="INR",
+            voucher_fields=(),
+            denominations=(Denomination(10000, 2000000),),
+        ),
+        0,
+    ),
 )
 
 # A ranged product keeps stock of these amounts only; any other one misses.

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from rewards.catalog import service as catalog
-from rewards.catalog.model import NewProduct
+from rewards.catalog.model import NewProduct, ProductType
 from rewards.core.actor import SYSTEM
 from rewards.core.clock import Clock
 from rewards.core.page import PageAsk
@@ -42,9 +42,9 @@ PRIORITY_STEP = 10
 class Demo:
     """How an adapter and its simulator meet where everything is made up.
 
-    `path` follows the simulator's address in `base_url`. `currencies`: the only ones it sells;
-    empty for all. `skips`: faults that have no place on its wire. `calls_back`: the account takes a
-    `callback_url`. `products`: what it sells instead of ours, where nothing of ours fits.
+    `path` follows the simulator's address in `base_url`. `types` and `currencies` of our products
+    that it sells; no currencies for all. `skips`: faults that have no place on its wire.
+    `calls_back`: the account takes a `callback_url`. `products`: what it sells besides ours.
     """
 
     adapter: str
@@ -52,22 +52,23 @@ class Demo:
     secrets: Mapping[str, str] = field(repr=False)
     config: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
+    types: frozenset[ProductType] = frozenset({ProductType.VOUCHER})
     currencies: frozenset[str] = frozenset()
     skips: frozenset[Fault] = frozenset()
     calls_back: bool = False
     products: Sequence[SimProduct] = ()
 
     def sells(self, product: NewProduct) -> bool:
-        if self.products:
-            return False
-        if self.currencies and product.currency not in self.currencies:
-            return False
-        return FAULTS.get(product.id or 0) not in self.skips
+        return (
+            product.type in self.types
+            and (not self.currencies or product.currency in self.currencies)
+            and FAULTS.get(product.id or 0) not in self.skips
+        )
 
     def open(self, clock: Clock) -> Simulator:
         """The simulator with a fresh book of all it sells."""
         ours = [_sold(stocked.product) for stocked in PRODUCTS if self.sells(stocked.product)]
-        return self.simulator(SimClock(clock.now), self.products or ours)
+        return self.simulator(SimClock(clock.now), [*ours, *self.products])
 
     def config_at(self, url: str) -> dict[str, str]:
         """The account's settings when the simulator listens there; `{url}` in one stands for it."""
@@ -108,7 +109,13 @@ _BUYER = {
 }
 # One for each adapter; the first is asked first.
 DEMOS = (
-    Demo("sandbox", _booked(SandboxSimulator), {"api_key": "sandbox-vendor-key"}, calls_back=True),
+    Demo(
+        "sandbox",
+        _booked(SandboxSimulator),
+        {"api_key": "sandbox-vendor-key"},
+        types=frozenset(ProductType),
+        calls_back=True,
+    ),
     Demo(
         "bamboo",
         _booked(lambda book: BambooSimulator(book, CLIENT, SECRET)),
@@ -139,7 +146,14 @@ DEMOS = (
         currencies=USD,
         skips=frozenset({Fault.PARTIAL, Fault.PRICE_DRIFT}),
     ),
-    Demo("reloadly_airtime", _airtime, _RELOADLY, {"auth_url": "{url}"}, products=OPERATORS),
+    Demo(
+        "reloadly_airtime",
+        _airtime,
+        _RELOADLY,
+        {"auth_url": "{url}"},
+        types=frozenset({ProductType.MOBILE_TOPUP}),
+        products=OPERATORS,
+    ),
     Demo(
         "voucherkart",
         _booked(lambda book: VoucherKartSimulator(book, _LOGIN)),
@@ -219,7 +233,7 @@ async def _products(tx: Tx, at: datetime) -> list[NewProduct]:
     """What there is to map; data of an earlier version gets the products that it lacks."""
     wanted = [stocked.product for stocked in PRODUCTS]
     there = await catalog.existing(tx, [product.id or 0 for product in wanted])
-    fresh = [each for each in wanted if each.id in FAULTS and each.id not in there]
+    fresh = [each for each in wanted if each.id not in there]
     if fresh:
         await catalog.add_products(tx, fresh, at)
     return [each for each in wanted if each.id in there] + fresh

@@ -65,8 +65,8 @@ class SandboxSimulator(Simulator):
         return web.json_response(self._shown(sale))
 
     async def catalogue(self, request: web.Request) -> web.Response:
-        start, count = int(request.query["offset"]), int(request.query["limit"])
-        page = list(self.book.products.values())[start : start + count]
+        start, count = (int(request.query.get(name, 0)) for name in ("offset", "limit"))
+        page = list(self.book.products.values())[start:][: count or None]
         return web.json_response([_offer(product) for product in page])
 
     async def balance(self, _request: web.Request) -> web.Response:

@@ -109,6 +109,8 @@ class Simulator:
             self.book.calls[call] += 1
             request[CALL] = call
             asked = request.headers.get(HEADER)
+            if asked and asked not in list(Fault):
+                return web.json_response({HEADER: list(Fault)}, status=400)
             struck = Fault(asked) if asked else self.script.next(call)
             if struck is not None:
                 request[FAULT] = struck
@@ -158,16 +160,22 @@ class Simulator:
 
     async def _take_script(self, request: web.Request) -> web.Response:
         """`[{fault, call?, times?, skip?}]`; an empty list clears what waits."""
-        asked = await request.json()
+        try:
+            asked = [_scripted(one) for one in await request.json()]
+        except (ValueError, LookupError, TypeError, AttributeError) as problem:
+            return _not_so(problem)
         if not asked:
             self.script.clear()
-        self.script.add(_scripted(one) for one in asked)
+        self.script.add(asked)
         return web.json_response({"taken": len(asked)})
 
     async def _move_clock(self, request: web.Request) -> web.Response:
         """`{"advance_s": 60}`"""
-        self.book.clock.advance((await request.json())["advance_s"])
-        return web.json_response({"now": self.book.clock.now().isoformat()})
+        try:
+            self.book.clock.advance(float((await request.json())["advance_s"]))
+            return web.json_response({"now": self.book.clock.now().isoformat()})
+        except (ValueError, LookupError, TypeError, OverflowError) as problem:
+            return _not_so(problem)
 
     @asynccontextmanager
     async def serve(self, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
@@ -188,6 +196,10 @@ class Simulator:
 def _scripted(asked: Mapping[str, Any]) -> Scripted:
     times, skip = int(asked.get("times", 1)), int(asked.get("skip", 0))
     return Scripted(Fault(asked["fault"]), asked.get("call"), times, skip)
+
+
+def _not_so(problem: Exception) -> web.Response:
+    return web.json_response({"problem": f"{type(problem).__name__}: {problem}"}, status=400)
 
 
 def _hang_up(request: web.Request) -> None:
