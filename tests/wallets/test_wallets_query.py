@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.core.errors import InvalidField
+from rewards.infra.http import one_of
 from rewards.wallets.model import Direction, TransferKind
 from rewards.wallets.query import (
     a_currency,
     an_id,
     moment,
-    one_of,
     read_cursor,
     write_cursor,
     yes_or_no,

@@ -222,9 +222,12 @@ def whole(field: str, text: str | None, *, default: int, maximum: int) -> int:
 
 
 def one_of(field: str, kind: type[Choice], text: str | None) -> Choice | None:
-    """A member of the enumeration, named in any case (D12); an empty parameter counts as absent."""
-    if not text:
-        return None
+    """`member_of`; an empty parameter counts as absent."""
+    return member_of(field, kind, text) if text else None
+
+
+def member_of(field: str, kind: type[Choice], text: str) -> Choice:
+    """A member of an enumeration of capitals, named in any case (D12)."""
     try:
         return kind(text.upper())
     except ValueError:

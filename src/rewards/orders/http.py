@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -29,6 +28,7 @@ from rewards.infra.http import (
     cursor_answer,
     decode,
     encode,
+    one_of,
     page_answer,
     page_ask,
     path_id,
@@ -60,7 +60,6 @@ from rewards.orders.view import OrderOut, show
 LIST_DEFAULT, LIST_MAX = 10, 100
 # Provided by `entry/api.py` under these names.
 GivenOrders: TypeAlias = NamedDependency[SkipValidation[Orders]]
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class SummaryLine(msgspec.Struct):
@@ -260,8 +259,8 @@ async def list_orders(request: Request[Any, Any, Any], orders: GivenOrders) -> R
 def _filter(client_id: int, query: Mapping[str, str]) -> OrderFilter:
     return OrderFilter(
         client_id=client_id,
-        status=_enum("Status", Status, query.get("status")),
-        sub_status=_enum("SubStatus", SubStatus, query.get("sub_status")),
+        status=one_of("Status", Status, query.get("status")),
+        sub_status=one_of("SubStatus", SubStatus, query.get("sub_status")),
         product_id=_optional_id("ProductId", query.get("product_id")),
         ref=printable("Ref", query["ref"], REF_LENGTH_MAX) if query.get("ref") else None,
         placed_from=timestamp("PlacedFrom", query["placed_from"])
@@ -269,15 +268,6 @@ def _filter(client_id: int, query: Mapping[str, str]) -> OrderFilter:
         else None,
         placed_to=timestamp("PlacedTo", query["placed_to"]) if query.get("placed_to") else None,
     )
-
-
-def _enum(field: str, kind: type[Choice], text: str | None) -> Choice | None:
-    if not text:
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None
 
 
 def _optional_id(field: str, text: str | None) -> int | None:

@@ -2,8 +2,7 @@
 
 import re
 from decimal import Decimal
-from enum import StrEnum
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 import msgspec
 from litestar.di import NamedDependency
@@ -30,7 +29,6 @@ GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
 
-Choice = TypeVar("Choice", bound=StrEnum)
 
 # A JSON number or a string of one; floats never touch it.
 Amount = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
@@ -54,11 +52,3 @@ def decimal_of(field: str, raw: msgspec.Raw) -> Decimal | None:
     if not QUANTITY_TEXT.fullmatch(text):
         raise InvalidField(field, "format")
     return Decimal(text.strip('"'))
-
-
-def one_of(field: str, kind: type[Choice], text: str) -> Choice:
-    """The member of an enumeration of capitals, from its name in any case (D12)."""
-    try:
-        return kind(text.upper())
-    except ValueError:
-        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None

@@ -16,10 +16,10 @@ from rewards.core.errors import Refusal
 from rewards.core.money import amount_minor, read_json_amount, to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Database, Tx
-from rewards.infra.http import decode, encode, path_id
+from rewards.infra.http import decode, encode, member_of, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.staff.auth import Caller, caller, requires
-from rewards.staff.given import Amount, GivenClock, GivenDatabase, no_json, one_of
+from rewards.staff.given import Amount, GivenClock, GivenDatabase, no_json
 from rewards.staff.model import Permission
 from rewards.wallets import service as wallets
 from rewards.wallets.model import (
@@ -118,7 +118,7 @@ async def adjust(
     """
     body = decode(ADJUSTMENT, await request.body())
     amount = read_json_amount("Amount", bytes(body.amount))
-    direction = one_of("Direction", Direction, body.direction)
+    direction = member_of("Direction", Direction, body.direction)
     reference = _text("Reference", body.reference, REFERENCE_CHARS_MAX)
     note = printable("Note", body.note, NOTE_CHARS_MAX)
     number = path_id(wallet_id, WalletNotFound)

@@ -21,10 +21,10 @@ from rewards.clients.model import (
 )
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
+from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
 from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, decimal_of, no_json, one_of
+from rewards.staff.given import GivenClock, GivenDatabase, decimal_of, no_json
 from rewards.staff.model import Permission
 
 LIST_DEFAULT, LIST_MAX = 50, 500
@@ -239,7 +239,7 @@ async def change_client(
 
 
 def _wanted(body: ClientChangeIn, before: Client) -> ClientChange:
-    status = None if body.status is None else one_of("Status", ClientStatus, body.status)
+    status = None if body.status is None else member_of("Status", ClientStatus, body.status)
     return ClientChange(
         name=body.name,
         status=status,

@@ -8,11 +8,10 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
-from rewards.core.errors import InvalidField
 from rewards.core.money import read_json_amount
 from rewards.core.text import printable, timestamp
 from rewards.infra.db import Tx
-from rewards.infra.http import ID_MAX, decode, encode, path_id, whole
+from rewards.infra.http import ID_MAX, decode, encode, one_of, path_id, whole
 from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.pricing import service_rates as rates
 from rewards.pricing.model_rates import (
@@ -270,10 +269,7 @@ async def list_held(request: Request[Any, Any, Any], db: GivenDatabase) -> Respo
     query = request.query_params
     limit = whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
     before = whole("Before", query.get("before"), default=ID_MAX, maximum=ID_MAX)
-    asked = query.get("state", "").upper()
-    if asked and asked not in set(HeldState):
-        raise InvalidField("State", "oneof", details={"allowed": list(HeldState)})
-    state = HeldState(asked) if asked else None
+    state = one_of("State", HeldState, query.get("state"))
     async with db.connection() as connection:
         found = await rates.held_rates(connection, state, before, limit)
     return encode([HeldRateOut.of(held) for held in found])

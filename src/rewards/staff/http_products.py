@@ -32,7 +32,7 @@ from rewards.core.money import amount_minor, read_json_amount, to_decimal, to_mi
 from rewards.core.page import Page
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
+from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
 from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
@@ -43,7 +43,6 @@ from rewards.staff.given import (
     Quantity,
     decimal_of,
     no_json,
-    one_of,
 )
 from rewards.staff.model import Permission
 
@@ -280,7 +279,7 @@ def _fields(body: ProductChangeIn, exponent: int) -> ProductFields:
     }
     for name, kind in CHOICES.items():
         if given.get(name) is not None:
-            given[name] = one_of(name.title().replace("_", ""), kind, given[name])
+            given[name] = member_of(name.title().replace("_", ""), kind, given[name])
     for name, label in PERCENTS.items():
         if name in given:
             given[name] = decimal_of(label, given[name])

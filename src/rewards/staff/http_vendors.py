@@ -6,10 +6,10 @@ import msgspec
 from litestar import Request, Response, Router, get, patch, post
 from litestar.params import FromPath
 
-from rewards.core.errors import Forbidden, InvalidField
+from rewards.core.errors import Forbidden
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
+from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
 from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
@@ -184,7 +184,7 @@ async def change_vendor(
     number = path_id(vendor_id, VendorNotFound)
     if body.config is not None or body.secrets is not None:
         _needs_secrets(request)
-    status = None if body.status is None else _status(body.status)
+    status = None if body.status is None else member_of("Status", AccountStatus, body.status)
     wanted = AccountChange(body.name, status, body.config, body.secrets)
     who, loopback = caller(request).actor, settings.vendor_loopback
 
@@ -236,13 +236,6 @@ def _needs_secrets(request: Request[Any, Any, Any]) -> None:
     """An address decides where secrets are sent: it is as good as the secrets."""
     if not caller(request).staff.may(Permission.VENDORS_SECRETS):
         raise Forbidden(details={"permission": Permission.VENDORS_SECRETS})
-
-
-def _status(text: str) -> AccountStatus:
-    try:
-        return AccountStatus(text.upper())
-    except ValueError:
-        raise InvalidField("Status", "oneof", details={"allowed": list(AccountStatus)}) from None
 
 
 async def _one(tx: Tx, vault: Vault, vendor_id: int, request: Request[Any, Any, Any]) -> VendorOut:

@@ -18,7 +18,7 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import amount_minor, read_json_amount, to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, path_id
+from rewards.infra.http import decode, encode, member_of, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
@@ -28,7 +28,6 @@ from rewards.staff.given import (
     GivenDatabase,
     Quantity,
     no_json,
-    one_of,
 )
 from rewards.staff.model import Permission
 from rewards.wallets import service as wallets
@@ -195,7 +194,9 @@ async def _changed(tx: Tx, wallet: Wallet, body: WalletChangeIn, at: datetime) -
         or 0,
         _minor_or("LowBalance", body.low_balance, wallet.currency, wallet.low_balance_minor),
     )
-    status = wallet.status if body.status is None else one_of("Status", WalletStatus, body.status)
+    status = (
+        wallet.status if body.status is None else member_of("Status", WalletStatus, body.status)
+    )
     changes = []
     if (limits.credit_limit_minor, limits.low_balance_minor) != (
         wallet.credit_limit_minor,
@@ -230,7 +231,7 @@ def _new_wallet(client_id: int, body: NewWalletIn, currencies: Collection[str]) 
     currency = body.currency.upper()
     if currency not in currencies:
         raise InvalidField("Currency", "oneof")
-    kind = one_of("Type", WalletType, body.type)
+    kind = member_of("Type", WalletType, body.type)
     credit = _optional_minor("CreditLimit", body.credit_limit, currency)
     if (kind is WalletType.POSTPAID) != (credit is not None):
         raise InvalidField("CreditLimit", "postpaid")

@@ -14,7 +14,7 @@ from rewards.core.errors import Refusal
 from rewards.core.page import PageAsk
 from rewards.infra.csvtext import CSV, wants_csv, write_csv
 from rewards.infra.db import Database
-from rewards.infra.http import cursor_answer, encode, page_answer, page_ask, path_id
+from rewards.infra.http import cursor_answer, encode, one_of, page_answer, page_ask, path_id
 from rewards.infra.openapi import answers
 from rewards.wallets import service
 from rewards.wallets.model import (
@@ -32,7 +32,6 @@ from rewards.wallets.query import (
     a_currency,
     an_id,
     moment,
-    one_of,
     read_cursor,
     write_cursor,
     yes_or_no,

@@ -3,26 +3,12 @@
 import base64
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import TypeVar
 
 from rewards.core.errors import InvalidField
 from rewards.infra.http import ID_MAX, whole
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
 CURSOR_LENGTH_MAX = 32
 DAY = timedelta(days=1)
-
-
-def one_of(field: str, kind: type[Choice], text: str | None) -> Choice | None:
-    """In any case (D12). Refuses `Invalid <field>: oneof`."""
-    if not text:
-        return None
-    try:
-        return kind(text.upper())
-    except ValueError:
-        raise InvalidField(field, "oneof", details={"allowed": list(kind)}) from None
 
 
 def yes_or_no(field: str, text: str | None) -> bool | None:
