@@ -171,14 +171,21 @@ async def test_a_pump_of_other_products_leaves_this_one(
     house: House, operations: dict[str, str], product: int
 ) -> None:
     await send(house, operations, HEADER + row(product, 1))
-    body = {"product_ids": [product + 1]}
+    other = await house.add_product()
+    body = {"product_ids": [other]}
     answer = await house.http.post(f"{API}/inventory/pump", json=body, headers=operations)
     assert (answer.json()["loaded"], answer.json()["shelves"]) == (0, [])
+    before = await house.everything()
     for wrong in ([0], [2**60], ["x"]):
         refused = await house.http.post(
             f"{API}/inventory/pump", json={"product_ids": wrong}, headers=operations
         )
         assert refused.status_code == 400
+    body = {"product_ids": [product, other + 7, other + 1, other + 7]}
+    refused = await house.http.post(f"{API}/inventory/pump", json=body, headers=operations)
+    assert (refused.status_code, refused.json()["code"]) == (404, "PRODUCT_NOT_FOUND")
+    assert refused.json()["details"] == {"product_ids": [other + 1, other + 7]}
+    assert await house.everything() == before
 
 
 async def test_unknown_batches_are_404(house: House, operations: dict[str, str]) -> None:

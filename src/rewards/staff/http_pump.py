@@ -9,6 +9,7 @@ from litestar import Request, Response, Router, get, post
 
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
+from rewards.catalog.model import ProductNotFound
 from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField
 from rewards.core.money import to_decimal
@@ -110,7 +111,7 @@ PUMP = msgspec.json.Decoder(PumpIn)
     summary="Pump stock into the pool",
     guards=[requires(Permission.INVENTORY_PUMP)],
     operation_class=takes(PumpIn, required=False),
-    responses=answers(PumpOut, 400, 401, 403, 503),
+    responses=answers(PumpOut, 400, 401, 403, 404, 503),
 )
 async def pump(
     request: Request[Any, Any, Any],
@@ -130,6 +131,9 @@ async def pump(
             raise InvalidField("ProductIds", "max")
         if not all(0 < product_id <= ID_MAX for product_id in product_ids):
             raise InvalidField("ProductIds", "min")
+        unknown = [each for each in product_ids if catalog.product(each) is None]
+        if unknown:
+            raise ProductNotFound(details={"product_ids": sorted(set(unknown))})
     report = await inventory.pump(db, catalog, clock, product_ids)
     async with db.transaction() as tx:
         await audit.record(tx, [_pumped(request, report, product_ids)], clock.now())
