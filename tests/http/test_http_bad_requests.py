@@ -185,7 +185,7 @@ METHODS = [
     ("/admin/auth/login", {"POST"}),
     ("/admin/api/v1/clients/{client}", {"GET", "PATCH"}),
     ("/openapi.json", {"GET"}),
-    ("/status", {"GET"}),
+    ("/api/v1/status", {"GET"}),
 ]
 
 
@@ -223,7 +223,7 @@ async def test_an_unknown_method_answers_405_and_names_the_known_ones(
     ],
 )
 async def test_a_request_id_is_echoed_or_made(api: Api, given: str, echoed: bool) -> None:
-    for path in ("/status", f"{ORDERS}/0", "/nothing", ORDERS):
+    for path in ("/api/v1/status", f"{ORDERS}/0", "/nothing", ORDERS):
         answer = await api.call("GET", path, headers={"X-Request-Id": given})
         found = answer.headers["X-Request-Id"]
         assert (found == given) is echoed

@@ -59,7 +59,7 @@ def ready_route(parts: Parts) -> Any:
         return encode({"status": "ready"})
 
     @get(
-        "/status",
+        "/api/v1/status",
         operation_id="getStatus",
         summary="Get the service's status",
         tags=["Health"],
