@@ -2,8 +2,9 @@
 
 import asyncio
 import io
+import json
 import random
-import resource
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,10 +23,12 @@ from rewards.inventory.model import (
     Reject,
     UnitState,
 )
+from tests import processes
 from tests.inventory.stock_builder import NOW, SHELF, Shop, StandingClock, Stock
 from tests.inventory.test_inventory_files import GOOD, HEADER, csv_of, xlsx
 
 CLOCK = StandingClock()
+IMPORTED_WITHIN_S = 900.0
 TWICE = "the product has this code already"
 
 
@@ -265,33 +268,36 @@ async def test_four_thousand_random_rows_add_up(stock: Stock) -> None:
     assert await stock.breaches() == {}
 
 
-def rss_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def write_csv(path: Path, numbers: range) -> Path:
+    with path.open("w") as file:
+        file.write(",".join(HEADER) + "\n")
+        for n in numbers:
+            file.write(f"6,25,USD,203{n % 10}-01-01,C-{n:09d},{n % 10_000:04d},24.5\n")
+    return path
 
 
-async def test_two_hundred_thousand_rows_need_no_more_memory_than_ten_thousand(
-    stock: Stock, tmp_path: Path
+async def growth_kib(dsn: str, home: Path, file: Path, rows: int) -> int:
+    """How much memory a process needed at its highest to import the file."""
+    arguments = [sys.executable, "-m", "tests.inventory.import_process", dsn, str(home), str(file)]
+    importing = await processes.start(arguments)
+    assert await importing.wait(IMPORTED_WITHIN_S) == 0, importing.output()
+    said = json.loads(importing.output().splitlines()[-1])
+    assert (said["loaded"], said["error"]) == (rows, None)
+    return int(said["growth_kib"])
+
+
+@pytest.mark.parametrize(
+    ("few", "many"), [(20_000, 100_000), pytest.param(100_000, 1_000_000, marks=pytest.mark.long)]
+)
+async def test_many_rows_need_no_more_memory_than_few(
+    dsn: str, tmp_path: Path, few: int, many: int
 ) -> None:
-    def write(path: Path, start: int, count: int) -> None:
-        with path.open("w") as file:
-            file.write(",".join(HEADER) + "\n")
-            for n in range(start, start + count):
-                file.write(f"6,25,USD,203{n % 10}-01-01,C-{n:09d},{n % 10_000:04d},24.5\n")
-
-    small, large = tmp_path / "small.csv", tmp_path / "large.csv"
-    write(small, 0, 10_000)
-    write(large, 10_000, 200_000)
-    with small.open("rb") as file:
-        await run(stock, file)
-    seen = [rss_bytes()]
-    with large.open("rb") as file:
-        task = asyncio.create_task(run(stock, file))
-        while not task.done():
-            seen.append(rss_bytes())
-            await asyncio.sleep(0.05)
-    assert counts(await task) == (200_000, 200_000, 0, 0)
-    assert max(seen) - seen[0] < 32 * 2**20
+    grown = []
+    for numbers in (range(few), range(few, few + many)):
+        file = write_csv(tmp_path / f"{len(numbers)}.csv", numbers)
+        grown.append(await growth_kib(dsn, tmp_path, file, len(numbers)))
+    print(f"{few} rows: {grown[0]} KiB, {many} rows: {grown[1]} KiB")
+    assert grown[1] <= 1.2 * grown[0]
 
 
 async def test_the_data_key_learns_how_much_it_sealed(stock: Stock, vault: Vault) -> None:
