@@ -345,6 +345,26 @@ class TestAttempts:
         with pytest.raises(Exception, match="Rate limit exceeded"):
             await process.sessions.login(USERNAME.upper(), PASSWORD, AWAY)
 
+    async def test_a_refusal_for_the_users_sake_tells_of_the_user_alone(
+        self, client: Client, start_process: StartProcess
+    ) -> None:
+        """Two counts are kept, of the address and of the user; one answer tells of one."""
+        process = await start_process(trusted_proxies=("127.0.0.1",))
+        async with calling(process) as api:
+            for n in range(11):
+                async with api.session.post(
+                    f"{api.url}/auth/login",
+                    json={"username": USERNAME, "password": "a wrong guess"},
+                    headers={"X-Forwarded-For": f"192.0.2.{n}"},
+                ) as reply:
+                    told = [
+                        reply.headers.getall(f"X-RateLimit-{name}")
+                        for name in ("Limit", "Remaining", "Reset")
+                    ]
+                    assert reply.status == (401 if n < 10 else 429)
+                    left = "9" if n < 10 else "0"
+                    assert told == [["10"], [left], [str(int(NOON.timestamp()) + 60)]]
+
     async def test_guesses_of_strangers_do_not_lock_the_user_out(
         self, client: Client, process: Process, clock: MovedClock
     ) -> None:

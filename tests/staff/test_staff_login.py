@@ -121,6 +121,23 @@ async def test_a_strangers_guesses_do_not_lock_the_owner_out(
     await log_in(house)
 
 
+async def test_all_addresses_of_a_v6_network_count_as_one(house: House) -> None:
+    def come_from(address: str) -> None:
+        house.http._transport.client = (address, 1)  # type: ignore[attr-defined]
+
+    async def guess(n: int) -> int:
+        body = {"username": f"nobody-{n}", "password": "wrong password"}
+        return (await house.http.post(LOGIN, json=body)).status_code
+
+    for n in range(10):
+        come_from(f"2001:db8:1:2::{n:x}")
+        assert await guess(n) == 401
+    come_from("2001:db8:1:2:ffff::1")
+    assert await guess(10) == 429
+    come_from("2001:db8:1:3::1")
+    assert await guess(11) == 401
+
+
 async def test_logout_ends_every_session_of_that_person(house: House, passwords: Passwords) -> None:
     await let_in(house, passwords)
     await let_in(house, passwords, "bob", Role.VIEWER)

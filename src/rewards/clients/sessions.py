@@ -4,7 +4,6 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from ipaddress import IPv6Address, IPv6Network
 
 from rewards.clients import sql_sessions as sql
 from rewards.clients.limits import Limiter
@@ -20,7 +19,7 @@ from rewards.clients.tokens import (
 from rewards.clients.windows import Window
 from rewards.core.clock import Clock
 from rewards.core.errors import Unauthorized
-from rewards.infra.address import Address, within
+from rewards.infra.address import Address, origin_of, within
 from rewards.infra.changes import announce
 from rewards.infra.db import Database, Tx
 from rewards.infra.passwords import Passwords
@@ -62,13 +61,6 @@ def judge(row: sql.RefreshRow | None, address: Address | None, at: datetime) -> 
     return Fate.ROTATE
 
 
-def _origin(address: Address | None) -> str:
-    """Whom a count of attempts is for: whoever has one v6 address has the 2^64 around it."""
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, 64), strict=False))
-    return str(address)
-
-
 def _welcome(status: ClientStatus, allowed_ips: tuple[str, ...], address: Address | None) -> bool:
     if status is not ClientStatus.ACTIVE:
         return False
@@ -94,7 +86,7 @@ class Sessions:
 
     async def limit_address(self, address: Address | None) -> dict[str, str]:
         """Count a login from this address; return X-RateLimit-* or raise TooManyRequests."""
-        return await self._limiter.spend(LOGIN_ADDRESS, _origin(address), LOGIN_WINDOWS)
+        return await self._limiter.spend(LOGIN_ADDRESS, origin_of(address), LOGIN_WINDOWS)
 
     async def login(self, username: str, password: str, address: Address | None) -> Session:
         """A new session for the right password.

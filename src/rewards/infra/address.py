@@ -39,6 +39,13 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
+def origin_of(address: Address | None) -> str:
+    """Whom a count of attempts is for: whoever has one v6 address has the 2^64 around it."""
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, 64), strict=False))
+    return str(address)
+
+
 def within(address: Address | None, networks: Iterable[Network]) -> bool:
     """Whether the address lies in one of the networks; never for an unknown address."""
     if address is None:

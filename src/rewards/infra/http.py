@@ -57,9 +57,12 @@ def request_id(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 
 
 def answer_with(connection: ASGIConnection[Any, Any, Any, Any], headers: Mapping[str, str]) -> None:
-    """Put these headers on whatever answer this request will get, an error included."""
-    promised = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    cast("dict[str, Any]", connection.scope).setdefault("rewards_headers", []).extend(promised)
+    """Put these headers on whatever answer this request will get, an error included.
+
+    One that the answer brings itself stands, and a promise that comes later replaces an earlier.
+    """
+    promised = {name.lower().encode(): value.encode() for name, value in headers.items()}
+    cast("dict[str, Any]", connection.scope).setdefault("rewards_headers", {}).update(promised)
 
 
 class RequestIds:
@@ -89,8 +92,9 @@ class RequestIds:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                promised = cast("dict[str, Any]", scope).get("rewards_headers", ())
-                message["headers"] = [*message["headers"], header, *promised]
+                own = [*message["headers"], header]
+                promised = cast("dict[str, Any]", scope).get("rewards_headers")
+                message["headers"] = _with(promised, own) if promised else own
             await send(message)
 
         try:
@@ -99,6 +103,13 @@ class RequestIds:
             if not begun:
                 await _send_given_up(send_with_id, name)
             raise
+
+
+def _with(
+    promised: Mapping[bytes, bytes], own: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    names = {name for name, _ in own}
+    return own + [pair for pair in promised.items() if pair[0] not in names]
 
 
 async def _send_given_up(send: Send, name: str) -> None:

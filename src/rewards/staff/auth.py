@@ -13,7 +13,7 @@ from rewards.clients.windows import Window
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Forbidden, Unauthorized
-from rewards.infra.address import Proxies
+from rewards.infra.address import Proxies, origin_of
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
@@ -115,7 +115,7 @@ class StaffGate:
     async def limit_address(self, scope: Scope) -> dict[str, str]:
         """Count a login from this address; X-RateLimit-* headers, or raises TooManyRequests."""
         address = self._proxies.address(scope)
-        return await self._limiter.spend(LOGIN_ADDRESS, str(address), LOGIN_WINDOWS)
+        return await self._limiter.spend(LOGIN_ADDRESS, origin_of(address), LOGIN_WINDOWS)
 
     async def log_in(self, scope: Scope, username: str, password: str) -> Session:
         """A session for the right password.
