@@ -45,6 +45,7 @@ TABLES = (
     "order_tallies",
     "order_replacements",
     "approvals",
+    "vendor_orders",
     "batches",
     "ledger_transfers",
     "ledger_entries",

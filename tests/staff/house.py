@@ -24,6 +24,7 @@ from rewards.clients.limits import Limiter
 from rewards.clients.model import NewClient, NewCredential
 from rewards.clients.sessions import Sessions
 from rewards.clients.tokens import AccessTokens
+from rewards.entry.purchasing import purchasing
 from rewards.infra.address import Proxies
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import Vault
@@ -32,6 +33,7 @@ from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.infra.tokens import Signer
+from rewards.pricing.service import Prices
 from rewards.staff import http as staff_http
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
 from rewards.staff.imports import Imports
@@ -183,8 +185,11 @@ async def opened(
     imports = Imports(db, vault, catalog, clock)
     session = open_session()
     accounts = Accounts(db, vault, feed, settings, clock, session)
+    bought = purchasing(db, catalog, vault, accounts, clock, settings)
+    prices = Prices(db, feed, settings)
     await feed.start()
     await catalog.load()
+    await prices.load()
     provided = {
         "db": db,
         "clock": clock,
@@ -195,6 +200,9 @@ async def opened(
         "catalog": catalog,
         "imports": imports,
         "accounts": accounts,
+        "buyers": bought.buyers,
+        "fulfilment": bought.fulfilment,
+        "prices": prices,
         "limiter": limiter,
         "directory": directory,
         "proxies": proxies,

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from rewards.core.clock import Clock
 from rewards.entry.api import build_app
 from rewards.infra.tokens import Signer
 from rewards.staff import approvals, recalls
@@ -85,8 +86,10 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(dsn: str, home: Path) -> AsyncIterator[Office]:
-    async with open_shop(dsn, home) as shop:
+async def open_office(
+    dsn: str, home: Path, clock: Clock | None = None, **chosen: Any
+) -> AsyncIterator[Office]:
+    async with open_shop(dsn, home, clock, **chosen) as shop:
         transport = httpx.ASGITransport(build_app(shop.parts), client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://office") as http:
             office = Office(shop, http, {})

@@ -8,9 +8,8 @@ from uuid import uuid4
 import pytest
 from httpx import Response
 
-from rewards.infra import jobs
 from rewards.vendors.http import CALLBACK_BYTES_MAX, WINDOWS
-from rewards.vendors.service import BUY_JOB
+from rewards.vendors.purchases import BUY_JOB
 from tests.staff.house import House
 from tests.staff.test_staff_vendors import SECRET, added
 
@@ -20,11 +19,6 @@ INSERT INTO vendor_orders (vendor_id, key, vendor_ref, purpose, subject_id, sku,
 VALUES ($1, $2, $3, 'ORDER', 1, 'AMZ-25', 2500, 'USD', 1, $4, now(), now(), now(),
     CASE WHEN $4 = 'FULFILLED' THEN now() END) RETURNING id
 """
-
-
-@pytest.fixture(autouse=True)
-def _purchases_are_made() -> None:
-    jobs.declare(BUY_JOB)
 
 
 async def purchase(

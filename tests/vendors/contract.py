@@ -44,6 +44,7 @@ def purchase_of(key: str, line: Line, vendor_ref: str | None = None) -> Purchase
         subject_id=1,
         position=0,
         line=line,
+        remaining=0,
         state=PurchaseState.UNKNOWN,
         vendor_ref=vendor_ref,
         reason=None,

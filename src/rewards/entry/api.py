@@ -99,6 +99,8 @@ PROVIDED = (
     "passwords",
     "imports",
     "accounts",
+    "fulfilment",
+    "buyers",
 )
 
 

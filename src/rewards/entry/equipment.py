@@ -10,19 +10,21 @@ import structlog
 from rewards.catalog.catalog import Catalog
 from rewards.clients.sessions import forget_sessions
 from rewards.core.clock import Clock
+from rewards.entry.purchasing import Purchasing
 from rewards.infra import changes, idempotency, jobs
 from rewards.infra.db import Database
 from rewards.infra.runner import Handler
 from rewards.infra.settings import Settings
 from rewards.infra.worker import Worker
 from rewards.inventory import service as inventory
-from rewards.orders.placing import FILL_JOB
+from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.orders.tasks import OrderTasks
 from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
 from rewards.staff import approvals, recalls
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.vendors.accounts import Accounts
+from rewards.vendors.purchases import BUY_JOB
 from rewards.vendors.service import SYNC_JOB
 from rewards.vendors.tasks import VendorTasks
 
@@ -40,6 +42,8 @@ EXPIRE_APPROVALS = jobs.declare("staff.expire_approvals")
 VENDOR_BALANCES = jobs.declare("vendors.balances")
 VENDOR_CATALOGUES = jobs.declare("vendors.catalogues")
 FORGET_EXCHANGES = jobs.declare("vendors.forget_exchanges")
+PURCHASES_DUE = jobs.declare("vendors.purchases_due")
+FLAGGED_WAITING = jobs.declare("orders.flagged_waiting")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 
@@ -195,6 +199,27 @@ def vendors(accounts: Accounts) -> Equip:
         worker.schedule(VENDOR_CATALOGUES, CATALOGUES_EVERY_S, offset_s=CATALOGUES_OFFSET_S)
         worker.register(FORGET_EXCHANGES, _alone(tasks.forget_exchanges), timeout_s=LONG_S)
         worker.schedule(FORGET_EXCHANGES, FORGET_EVERY_S)
+
+    return equip
+
+
+def purchases(bought: Purchasing) -> Equip:
+    """Takes vendor orders one call further, and asks vendors for orders of flagged products."""
+
+    def equip(worker: Worker, _context: Context) -> None:
+        async def buy(payloads: Sequence[Mapping[str, Any]]) -> None:
+            await bought.buying.work_on([int(payload["purchase_id"]) for payload in payloads])
+
+        async def buy_flagged(payloads: Sequence[Mapping[str, Any]]) -> None:
+            order_ids = {int(payload["order_id"]) for payload in payloads}
+            await bought.fulfilment.approve_flagged(sorted(order_ids))
+
+        worker.register(BUY_JOB, buy, timeout_s=LONG_S)
+        worker.register(FLAGGED_JOB, buy_flagged)
+        worker.register(PURCHASES_DUE, _alone(bought.buying.sweep), timeout_s=LONG_S)
+        worker.schedule(PURCHASES_DUE, SWEEP_EVERY_S)
+        worker.register(FLAGGED_WAITING, _alone(bought.fulfilment.sweep_flagged), timeout_s=LONG_S)
+        worker.schedule(FLAGGED_WAITING, SWEEP_EVERY_S)
 
     return equip
 

@@ -25,6 +25,7 @@ from rewards.core.errors import (
 from rewards.infra.idempotency import IdempotencyKeyInProgress, IdempotencyKeyReused
 from rewards.infra.upload import BodyTooLarge
 from rewards.inventory.model import BatchClosed, BatchNotFound
+from rewards.orders.fulfilment import OrderNotApprovable
 from rewards.orders.model import (
     REFUNDED,
     DeliverByPassed,
@@ -57,7 +58,8 @@ from rewards.staff.model_approvals import (
     SecondPersonNeeded,
 )
 from rewards.vendors.account import VendorNameTaken
-from rewards.vendors.model import VendorNotFound
+from rewards.vendors.model import PurchaseUnderWay, VendorNotAvailable, VendorNotFound
+from rewards.vendors.purchases import NoCase, PurchaseNotFound
 from rewards.wallets.model import (
     CreditInUse,
     InsufficientFunds,
@@ -102,6 +104,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{approval_id}": ApprovalNotFound,
     "{held_id}": HeldRateNotFound,
     "{vendor_id}": VendorNotFound,
+    "{vendor_order_id}": PurchaseNotFound,
 }
 
 
@@ -163,9 +166,15 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
     "adjustWallet": (LedgerReferenceReused(), WalletFrozen()),
     "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),
-    "retryOrder": (OrderNotRetryable(DELIVERED), DeliverByPassed()),
-    "cancelOrder": (OrderNotCancellable(REFUNDED),),
+    "retryOrder": (OrderNotRetryable(DELIVERED), DeliverByPassed(), PurchaseUnderWay()),
+    "cancelOrder": (OrderNotCancellable(REFUNDED), PurchaseUnderWay()),
     "retryRefund": (RefundNotOwed(REFUNDED), WalletFrozen(), WalletClosed(), WalletFull()),
+    "approveVendorFulfilment": (
+        OrderNotApprovable(DELIVERED),
+        PurchaseUnderWay(),
+        VendorNotAvailable(),
+    ),
+    "settleUnknownOutcome": (NoCase(),),
     "recallBatch": (ApprovalPending(), BatchClosed()),
     "unblockBatch": (ApprovalPending(), BatchClosed()),
     "approve": (ApprovalDecided(ApprovalState.REJECTED), ApprovalExpired()),

@@ -12,6 +12,7 @@ from rewards.clients.sessions import Sessions
 from rewards.clients.tokens import AccessTokens
 from rewards.core.clock import Clock, SystemClock
 from rewards.core.errors import Refusal
+from rewards.entry.purchasing import purchasing
 from rewards.infra.address import Proxies
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import CHANGES_TOPIC as DATA_KEYS_TOPIC
@@ -23,6 +24,7 @@ from rewards.inventory import service as inventory
 from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import BatchSource
 from rewards.inventory.pool import PoolReader
+from rewards.orders.fulfilment import Fulfilment
 from rewards.orders.mint import Mint
 from rewards.orders.placing import Sources
 from rewards.orders.service import Orders
@@ -30,6 +32,7 @@ from rewards.pricing.service import Prices
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.vendors.accounts import Accounts
+from rewards.vendors.purchases import Buyers
 from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import WalletStatus
@@ -62,6 +65,8 @@ class Parts:
     passwords: Passwords
     imports: Imports
     accounts: Accounts
+    fulfilment: Fulfilment
+    buyers: Buyers
 
 
 class WalletsOfClient:
@@ -119,6 +124,7 @@ async def open_parts(
         stack.push_async_callback(orders.close, DESK_GRACE_S)
         imports = Imports(db, vault, catalog, clock)
         stack.push_async_callback(imports.close)
+        bought = purchasing(db, catalog, vault, accounts, clock, settings)
         yield Parts(
             settings=settings,
             clock=clock,
@@ -139,6 +145,8 @@ async def open_parts(
             passwords=passwords,
             imports=imports,
             accounts=accounts,
+            fulfilment=bought.fulfilment,
+            buyers=bought.buyers,
         )
 
 

@@ -11,6 +11,7 @@ from rewards.catalog.catalog import Catalog
 from rewards.core.clock import SystemClock
 from rewards.entry import database, equipment
 from rewards.entry.equipment import Context, Equip
+from rewards.entry.purchasing import purchasing
 from rewards.infra import log, settings
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import CHANGES_TOPIC as DATA_KEYS_TOPIC
@@ -59,6 +60,7 @@ async def run(chosen: Settings) -> None:
     try:
         vault = await Vault.open_database(db, chosen)
         accounts = Accounts(db, vault, feed, chosen, SystemClock(), session)
+        bought = purchasing(db, catalog, vault, accounts, SystemClock(), chosen)
         feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
         await feed.start()
         await catalog.load()
@@ -69,6 +71,7 @@ async def run(chosen: Settings) -> None:
             equipment.second_persons,
             equipment.rates(catalog),
             equipment.vendors(accounts),
+            equipment.purchases(bought),
             equipment.caches,
         )
         await work(Context(chosen, dsn, db, SystemClock()), stop, equipped)

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     # One call to a vendor; one that has not answered by then is read back, never repeated.
     vendor_timeout_s: float = 15.0
     vendor_connect_s: float = 5.0
+    # How long an unknown or slow vendor order is read back before it is a person's case.
+    reprocess_window_hours: int = 24
 
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024

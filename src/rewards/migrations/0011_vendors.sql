@@ -81,6 +81,8 @@ CREATE TABLE vendor_orders (
     face_minor bigint NOT NULL CONSTRAINT vendor_orders_face_check CHECK (face_minor > 0),
     currency text NOT NULL,
     quantity integer NOT NULL CONSTRAINT vendor_orders_quantity_check CHECK (quantity > 0),
+    -- How many more the same approval covers, to be bought when these are here.
+    remaining integer NOT NULL DEFAULT 0 CONSTRAINT vendor_orders_remaining_check CHECK (remaining >= 0),
     mobile jsonb,
     state text NOT NULL CONSTRAINT vendor_orders_state_check
         CHECK (state IN ('READY', 'SENDING', 'UNKNOWN', 'ACCEPTED', 'FULFILLED', 'REFUSED', 'NOT_PLACED')),

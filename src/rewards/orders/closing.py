@@ -151,7 +151,7 @@ def plan_fail(order: Order, items: Sequence[Item], ask: FailAsk, at: datetime) -
     count = len(chosen) if order.items_created else order.missing
     after = _given_back(order, cancelled=count, revoked=0, at=at)
     path = _closing_path(order, model.FAILED) if after.missing == 0 else (order.state,)
-    changes = tuple((item, replace(item, status=ItemStatus.FAILED)) for item in chosen)
+    changes = tuple((item, item.become(ItemStatus.FAILED)) for item in chosen)
     return Plan(order, _at_end(after, path), path, changes, ask.actor, ask.reason)
 
 
@@ -229,12 +229,12 @@ def _give_back(
     if revoked or after.missing == 0:
         path = _closing_path(order, model.REFUNDED)
         after = replace(_at_end(after, path), cancelled_at=order.cancelled_at or at)
-    gone = tuple((item, replace(item, status=ItemStatus.CANCELLED)) for item in cancelled)
+    gone = tuple((item, item.become(ItemStatus.CANCELLED)) for item in cancelled)
     return Plan(order, after, path, gone + _revoked(revoked), actor, reason)
 
 
 def _revoked(items: Sequence[Item]) -> tuple[tuple[Item, Item], ...]:
-    return tuple((item, replace(item, status=ItemStatus.REVOKED)) for item in items)
+    return tuple((item, item.become(ItemStatus.REVOKED)) for item in items)
 
 
 def _closing_path(order: Order, target: State) -> tuple[State, ...]:

@@ -1,9 +1,13 @@
 """What an act upon an order says to the client (events) and to the books (audit); pure."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from rewards.audit.model import AuditFact
 from rewards.core.actor import Actor
 from rewards.orders.closing import Plan
 from rewards.orders.model import Order, State, Status
+from rewards.vendors.purchases import PurchaseAsk
 from rewards.webhooks.model import Event, EventType
 
 OUTCOME_EVENTS = {
@@ -68,6 +72,22 @@ def audit_fact(
             "quantity": order.quantity,
         },
         reason=reason,
+    )
+
+
+def approval_fact(
+    order: Order, actor: Actor, asked: Sequence[PurchaseAsk], reason: str | None
+) -> AuditFact:
+    """One row of the trail: whom we asked to deliver what for an order, and who wanted it."""
+    fact = audit_fact("order.vendor_approved", order, (order.state,), actor, reason)
+    return replace(
+        fact,
+        facts={
+            **fact.facts,
+            "vendor_id": asked[0].vendor_id,
+            "sku": asked[0].line.sku,
+            "asked_quantity": sum(each.line.quantity + each.remaining for each in asked),
+        },
     )
 
 

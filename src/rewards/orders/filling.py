@@ -1,6 +1,6 @@
 """Looks into the pool again for orders that wait: retry by staff, by the worker, after a pump."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,6 +25,8 @@ from rewards.orders.model import (
 )
 from rewards.orders.placing import outcome_path
 from rewards.orders.sql import Move
+from rewards.vendors import purchases
+from rewards.vendors.model import FOR_ORDERS, PurchaseUnderWay
 from rewards.wallets import service as wallets
 from rewards.webhooks import service as webhooks
 from rewards.webhooks.model import Event, EventType
@@ -56,15 +58,19 @@ async def retry(
 ) -> list[Order | Refusal]:
     """Fill each order from the pool as far as it goes; answers the order as it stands now.
 
-    Refused: unknown order, one that nobody waits for (delivered, closed, with a vendor), and one
+    Refused: unknown order, one that nobody waits for (delivered, closed, with a vendor), one that a
+    vendor was asked to deliver for, and one
     whose `deliver_by` has passed: the worker is about to cancel and refund it. One that got nothing
     stays where it is, and only the audit trail knows that somebody looked. A bulk order gets its
     items here, or is cancelled when its client's open bulk units exceed the cap.
     """
     assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
     locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
+    asked = await purchases.under_way(tx, FOR_ORDERS, locked)
     refused = {
-        ask.order_id: refusal for ask in asks if (refusal := _refuse(locked.get(ask.order_id), at))
+        ask.order_id: refusal
+        for ask in asks
+        if (refusal := _refuse(locked.get(ask.order_id), asked, at))
     }
     going = [ask for ask in asks if ask.order_id not in refused]
     orders = {ask.order_id: locked[ask.order_id] for ask in going}
@@ -88,11 +94,13 @@ async def retry(
     return [refused.get(ask.order_id) or done[ask.order_id] for ask in asks]
 
 
-def _refuse(order: Order | None, at: datetime) -> Refusal | None:
+def _refuse(order: Order | None, asked: Container[int], at: datetime) -> Refusal | None:
     if order is None:
         return OrderNotFound()
     if order.state not in model.FILLABLE:
         return OrderNotRetryable(order.state)
+    if order.id in asked:
+        return PurchaseUnderWay()
     late = order.deliver_by is not None and order.deliver_by <= at
     return DeliverByPassed() if late else None
 

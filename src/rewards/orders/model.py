@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -148,6 +148,24 @@ class ItemStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class RechargeStatus(StrEnum):
+    PENDING = "PENDING"  # nobody has it yet
+    DELIVERED = "DELIVERED"  # the operator has it in hand
+    RECHARGED = "RECHARGED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+# What a recharge becomes with its item; taken back later, it was recharged all the same.
+_RECHARGE_ENDS = MappingProxyType(
+    {
+        ItemStatus.DELIVERED: RechargeStatus.RECHARGED,
+        ItemStatus.CANCELLED: RechargeStatus.CANCELLED,
+        ItemStatus.FAILED: RechargeStatus.FAILED,
+    }
+)
+
+
 class OnPartial(AnyCase):
     KEEP = "KEEP"
     ALL_OR_NOTHING = "ALL_OR_NOTHING"
@@ -162,8 +180,13 @@ class Tier(StrEnum):
 
 
 def sellable(product: Product) -> bool:
-    """Whether an order for it can be served: claim links and recharges have no path yet."""
-    return product.active and product.link_type is None and product.type == ProductType.VOUCHER
+    """Whether an order for it can be served: claim links have no path yet."""
+    return product.active and product.link_type is None
+
+
+def recharges(product: Product) -> bool:
+    """Whether it goes to a telephone or an account instead of being handed over."""
+    return product.type is not ProductType.VOUCHER
 
 
 def tier(quantity: int, *, realtime: bool, request_max: int, filled_max: int) -> Tier:
@@ -219,6 +242,11 @@ class Order:
         return State(self.status, self.sub_status)
 
     @property
+    def recharge(self) -> bool:
+        """Goes to a telephone; only recharges carry a number, and all of them do."""
+        return self.mobile is not None
+
+    @property
     def pending_items(self) -> int:
         """Items that still wait for a unit; a bulk order has none before its first retry."""
         return self.items_created - self.fulfilled - self.cancelled if self.items_created else 0
@@ -253,12 +281,18 @@ class Item:
     position: int
     status: ItemStatus
     unit_id: int | None = None
-    recharge_status: str | None = None
+    # None for whatever is no recharge.
+    recharge_status: RechargeStatus | None = None
     delivered_at: datetime | None = None
 
     @property
     def public_id(self) -> str:
         return item_id(self.order_id, self.position)
+
+    def become(self, status: ItemStatus) -> "Item":
+        """The item in another status, its recharge with it."""
+        recharge = self.recharge_status and _RECHARGE_ENDS.get(status, self.recharge_status)
+        return replace(self, status=status, recharge_status=recharge)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,15 @@ from rewards.inventory.model import Need, Taken
 from rewards.orders import facts, model, sql
 from rewards.orders.decide import Payer, PlaceAsk, Purse, Quote, decide
 from rewards.orders.mint import Mint
-from rewards.orders.model import Item, ItemStatus, OnPartial, Order, State, Tier
+from rewards.orders.model import (
+    Item,
+    ItemStatus,
+    OnPartial,
+    Order,
+    RechargeStatus,
+    State,
+    Tier,
+)
 from rewards.orders.replay import ROUTE, Placed, first_answer, replays
 from rewards.orders.sql import NewOrder
 from rewards.pricing.service import PricedClient, Prices
@@ -27,6 +35,7 @@ from rewards.webhooks import service as webhooks
 from rewards.webhooks.model import Event, EventType
 
 FILL_JOB = jobs.declare("orders.fill")
+FLAGGED_JOB = jobs.declare("orders.buy_flagged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +145,7 @@ async def _book(
     low = wallets.low_balance_events(purses, debits, posted)
     await webhooks.emit(tx, [e for row in new for e in _placing_events(row.order)] + low, at)
     await _remember_keys(tx, drafts, new, at)
-    waiting = [row.order.id for row in new if row.order.state == model.PROCESSING]
-    if waiting:
-        await jobs.enqueue(tx, [jobs.JobAsk(FILL_JOB, {"order_id": n}) for n in waiting])
+    await jobs.enqueue(tx, _jobs(drafts, new))
     return [
         Placed(row.order, _items(row, at), tuple(taken))
         for row, taken in zip(new, units, strict=True)
@@ -170,6 +177,18 @@ async def _take_units(
         if short and mint.covers(draft.ask.product):
             taken[draft.order_id] += await mint.mint(tx, draft.ask.product, draft.shelf, short, at)
     return [taken.get(draft.order_id, []) for draft in drafts]
+
+
+def _jobs(drafts: Sequence[Draft], new: Sequence[NewOrder]) -> list[jobs.JobAsk]:
+    """11 to 50 are filled by the worker; a miss of a flagged product may be bought (spec.md §4)."""
+    asks = []
+    for draft, row in zip(drafts, new, strict=True):
+        state, product = row.order.state, draft.ask.product
+        if state == model.PROCESSING:
+            asks.append(jobs.JobAsk(FILL_JOB, {"order_id": row.order.id}))
+        elif state in (model.WAITING, model.PARTIAL) and product.allow_auto_vendor_fulfill:
+            asks.append(jobs.JobAsk(FLAGGED_JOB, {"order_id": row.order.id}))
+    return asks
 
 
 def _debit(draft: Draft) -> Posting:
@@ -250,8 +269,9 @@ def _draw_up(draft: Draft, transaction_id: int, taken: Sequence[Taken], at: date
 
 
 def _items(row: NewOrder, at: datetime) -> tuple[Item, ...]:
+    recharge = RechargeStatus.PENDING if row.order.recharge else None
     return tuple(
-        Item(row.order.id, position, ItemStatus.PENDING)
+        Item(row.order.id, position, ItemStatus.PENDING, None, recharge)
         if unit_id is None
         else Item(row.order.id, position, ItemStatus.DELIVERED, unit_id, None, at)
         for position, unit_id in enumerate(row.unit_ids, start=1)

@@ -24,6 +24,8 @@ from rewards.orders.closing import (
 )
 from rewards.orders.model import Item, Order, OrderNotFound
 from rewards.orders.sql import Move
+from rewards.vendors import purchases
+from rewards.vendors.model import FOR_ORDERS, PurchaseState, PurchaseUnderWay, Purpose
 from rewards.wallets import service as wallets
 from rewards.wallets.model import Posting, TransferKind, Wallet
 from rewards.webhooks import service as webhooks
@@ -46,9 +48,34 @@ async def cancel(tx: Tx, asks: Sequence[CancelAsk], at: datetime) -> list[Order 
     An open order: waiting items are cancelled, delivered ones stay delivered, the rest is refunded.
     A delivered one (recall, fraud): items and their units are REVOKED and refunded. One that FAILED
     is closed as CANCELLED. Refused with 404 or 409 and no effect: unknown order, one that is closed
-    already, items that are not the order's or are not in a state to be given back.
+    already, items that are not the order's or are not in a state to be given back, a recharge that
+    was sent and is not settled.
     """
-    return await _close(tx, asks, plan_cancel, "order.cancelled", at)
+    locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
+    busy = await _recharging(tx, locked.values())
+    free = [ask for ask in asks if ask.order_id not in busy]
+    answers = dict(
+        zip(
+            (ask.order_id for ask in free),
+            await _close(tx, free, plan_cancel, "order.cancelled", at),
+            strict=True,
+        )
+    )
+    return [answers.get(ask.order_id) or PurchaseUnderWay() for ask in asks]
+
+
+async def _recharging(tx: Tx, orders: Iterable[Order]) -> set[int]:
+    """Those whose recharge was sent: nobody can put it back, so it is not refunded until it fails.
+
+    Codes that come too late go to stock instead, and need no such care.
+    """
+    recharges = [order.id for order in orders if order.recharge]
+    found = await purchases.lock_open(tx, Purpose.RECHARGE, recharges)
+    return {
+        order_id
+        for order_id, open_now in found.items()
+        if any(purchase.state is not PurchaseState.READY for purchase in open_now)
+    }
 
 
 async def fail(tx: Tx, asks: Sequence[FailAsk], at: datetime) -> list[Order | Refusal]:
@@ -80,6 +107,8 @@ async def _close(
             plans.append(settle(plan, purses))
             answers[ask.order_id] = plans[-1].after
     await carry_out(tx, plans, purses, action, at)
+    closed = [plan.after.id for plan in plans if plan.after.status not in model.OPEN_STATUSES]
+    await purchases.withdraw(tx, FOR_ORDERS, closed, "the order was closed", at)
     return [answers[ask.order_id] for ask in asks]
 
 

@@ -13,7 +13,7 @@ from rewards.inventory import service as inventory
 from rewards.inventory.model import StoredUnit, Taken
 from rewards.orders import facts, model, sql_read
 from rewards.orders.decide import KeyUse
-from rewards.orders.model import Item, ItemStatus, Order, State
+from rewards.orders.model import Item, ItemStatus, Order, RechargeStatus, State
 
 ROUTE = "POST /api/v1/orders"
 
@@ -134,4 +134,5 @@ def as_first_answered(
 def _item_then(item: Item, placed_at: datetime) -> Item:
     if item.delivered_at == placed_at:
         return replace(item, status=ItemStatus.DELIVERED)
-    return replace(item, status=ItemStatus.PENDING, unit_id=None, delivered_at=None)
+    recharge = item.recharge_status and RechargeStatus.PENDING
+    return Item(item.order_id, item.position, ItemStatus.PENDING, None, recharge)

@@ -17,7 +17,7 @@ from rewards.catalog.model import (
 from rewards.core.errors import InvalidField
 from rewards.core.money import amount_minor, read_json_amount
 from rewards.core.text import printable, timestamp
-from rewards.orders.model import OnPartial
+from rewards.orders.model import OnPartial, recharges
 
 Given = TypeVar("Given")
 Kept = TypeVar("Kept")
@@ -149,6 +149,10 @@ def check(body: CreateOrder, now: datetime) -> Checked:
 def check_against(checked: Checked, product: Product, quantity_max: int) -> int:
     """The denomination in minor units, after asking the product. Raises the seed's refusals:
     denomination not available, then quantity over the client's or the product's maximum."""
+    if recharges(product) and checked.mobile is None:
+        raise InvalidField("Mobile", "required")
+    if checked.mobile is not None and not recharges(product):
+        raise InvalidField("Mobile", "not_applicable")
     denomination_minor = amount_minor("Denomination", checked.denomination, product.exponent)
     if not product.sells(denomination_minor):
         raise DenominationNotAvailable

@@ -56,11 +56,13 @@ placed AS (
     FROM ask
 ),
 items AS (
-    INSERT INTO order_items (order_id, position, status, unit_id, delivered_at)
+    INSERT INTO order_items (order_id, position, status, unit_id, recharge_status, delivered_at)
     SELECT i.order_id, i.position,
            CASE WHEN i.unit_id IS NULL THEN 'PENDING' ELSE 'DELIVERED' END,
-           i.unit_id, CASE WHEN i.unit_id IS NULL THEN NULL ELSE $35::timestamptz END
-    FROM unnest($32::bigint[], $33::int[], $34::bigint[]) AS i (order_id, position, unit_id)
+           i.unit_id, CASE WHEN i.recharge THEN 'PENDING' END,
+           CASE WHEN i.unit_id IS NULL THEN NULL ELSE $35::timestamptz END
+    FROM unnest($32::bigint[], $33::int[], $34::bigint[], $38::bool[])
+        AS i (order_id, position, unit_id, recharge)
 ),
 tallied AS (
     INSERT INTO order_tallies AS t
@@ -147,6 +149,7 @@ async def insert_orders(tx: Tx, new: Sequence[NewOrder], at: datetime) -> None:
         at,
         [o.forex_rate_source for o in orders],
         [o.forex_rate_at for o in orders],
+        [row.order.recharge for row in new for _ in row.unit_ids],
     )
 
 
@@ -157,9 +160,9 @@ ORDER BY o.id FOR NO KEY UPDATE
 """
 
 INSERT_ITEMS = """
-INSERT INTO order_items (order_id, position, status)
-SELECT ask.order_id, n, 'PENDING'
-FROM unnest($1::bigint[], $2::int[]) AS ask (order_id, quantity),
+INSERT INTO order_items (order_id, position, status, recharge_status)
+SELECT ask.order_id, n, 'PENDING', CASE WHEN ask.recharge THEN 'PENDING' END
+FROM unnest($1::bigint[], $2::int[], $3::bool[]) AS ask (order_id, quantity, recharge),
      generate_series(1, ask.quantity) AS n
 """
 
@@ -167,9 +170,10 @@ FROM unnest($1::bigint[], $2::int[]) AS ask (order_id, quantity),
 MOVE_ITEMS = """
 UPDATE order_items AS i
 SET status = ask.target, unit_id = coalesce(ask.unit_id, i.unit_id),
-    delivered_at = coalesce(i.delivered_at, ask.delivered_at)
-FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
-    AS ask (order_id, position, source, target, unit_id, delivered_at)
+    delivered_at = coalesce(i.delivered_at, ask.delivered_at), recharge_status = ask.recharge_status
+FROM unnest(
+    $1::bigint[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[]
+) AS ask (order_id, position, source, target, unit_id, delivered_at, recharge_status)
 WHERE i.order_id = ask.order_id AND i.position = ask.position AND i.status = ask.source
 """
 
@@ -232,7 +236,12 @@ async def lock_orders(tx: Tx, order_ids: Iterable[int]) -> dict[int, Order]:
 async def create_items(tx: Tx, orders: Sequence[Order]) -> None:
     """Create the waiting items of orders that have none yet."""
     if orders:
-        await tx.execute(INSERT_ITEMS, [o.id for o in orders], [o.quantity for o in orders])
+        await tx.execute(
+            INSERT_ITEMS,
+            [o.id for o in orders],
+            [o.quantity for o in orders],
+            [o.recharge for o in orders],
+        )
 
 
 async def move_items(tx: Tx, moves: Sequence[tuple[Item, Item]]) -> None:
@@ -247,6 +256,7 @@ async def move_items(tx: Tx, moves: Sequence[tuple[Item, Item]]) -> None:
         [after.status for _, after in moves],
         [after.unit_id for _, after in moves],
         [after.delivered_at for _, after in moves],
+        [after.recharge_status for _, after in moves],
     )
     assert status == f"UPDATE {len(moves)}", "items move under their order's lock"
 

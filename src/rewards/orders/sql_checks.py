@@ -1,8 +1,9 @@
 """What must hold between orders and everybody else's tables: one SELECT for each rule.
 
-`rewards doctor` runs them in a read-only transaction. They are the one place where a statement
-joins tables of several slices (docs/adr/0003): the hot tables carry no foreign keys, so a reader on
-the outside must say what the keys would have said. Nothing here may write.
+`rewards doctor` runs them in a read-only transaction. They, and those about vendors in
+sql_vendor_checks.py, are the one place where a statement joins tables of several slices
+(docs/adr/0003): the hot tables carry no foreign keys, so a reader on the outside must say what the
+keys would have said. Nothing here may write.
 
 Each name begins with the invariant it proves; each statement returns the rows that break it, and
 its first column names the row.
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from rewards.orders.model import NEXT, PLACED
+from rewards.orders.sql_vendor_checks import CHECKS as VENDOR_CHECKS
 
 
 def _texts(values: Iterable[object]) -> str:
@@ -117,7 +119,8 @@ ITEM_HAS_ITS_UNIT = """
 SELECT i.order_id AS subject, i.position, i.status, i.unit_id
 FROM order_items AS i
 LEFT JOIN units AS u ON u.id = i.unit_id
-WHERE (i.unit_id IS NOT NULL) <> (i.status IN ('DELIVERED', 'REVOKED'))
+WHERE ((i.unit_id IS NOT NULL) <> (i.status IN ('DELIVERED', 'REVOKED'))
+        AND i.recharge_status IS NULL)
     OR (i.unit_id IS NOT NULL AND u.id IS NULL)
 """
 
@@ -329,11 +332,6 @@ FROM units AS u
 WHERE NOT EXISTS (SELECT FROM products AS p WHERE p.id = u.product_id)
 """
 
-VENDOR_PRODUCT_HAS_ITS_PRODUCT = """
-SELECT s.product_id AS subject, s.vendor_id, s.sku FROM vendor_products AS s
-WHERE NOT EXISTS (SELECT FROM products AS p WHERE p.id = s.product_id)
-"""
-
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "i7_order_is_debited_once_and_in_full": ORDER_DEBITED_ONCE,
@@ -363,11 +361,11 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "i15_transition_is_audited_once": TRANSITION_IS_AUDITED_ONCE,
         "i16_status_of_an_order_fits_its_counters": STATUS_FITS_COUNTERS,
         "i16_tallies_count_the_orders": TALLIES_COUNT_ORDERS,
+        **VENDOR_CHECKS,
         "orphan_item": ITEM_HAS_ITS_ORDER,
         "orphan_transition": TRANSITION_HAS_ITS_ORDER,
         "orphan_order_without_client_or_wallet": ORDER_HAS_ITS_CLIENT_AND_WALLET,
         "orphan_order_without_product": ORDER_HAS_ITS_PRODUCT,
-        "orphan_vendor_product": VENDOR_PRODUCT_HAS_ITS_PRODUCT,
         "orphan_transfer": TRANSFER_HAS_ITS_ORDER,
         "orphan_event": EVENT_HAS_ITS_ORDER,
         "orphan_audit_row": AUDIT_ROW_HAS_ITS_ORDER,

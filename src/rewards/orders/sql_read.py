@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from rewards.infra.db import Record, Tx
-from rewards.orders.model import Item, ItemStatus, OnPartial, Order, Status, SubStatus
+from rewards.orders.model import (
+    Item,
+    ItemStatus,
+    OnPartial,
+    Order,
+    RechargeStatus,
+    Status,
+    SubStatus,
+)
 
 ORDER_COLUMNS = """
     o.id, o.client_id, o.ref, o.transaction_id, o.wallet_id, o.currency, o.amount_minor,
@@ -91,6 +99,13 @@ WHERE o.status IN ('PENDING', 'PARTIALLY_DELIVERED')
 ORDER BY o.id LIMIT $3
 """
 
+WAITING_FOR_PRODUCTS = """
+SELECT o.id FROM orders AS o
+WHERE o.status IN ('PENDING', 'PARTIALLY_DELIVERED') AND o.sub_status = ANY($1::text[])
+    AND o.product_id = ANY($2::bigint[]) AND o.id > $3
+ORDER BY o.id LIMIT $4
+"""
+
 REFUNDS_OWED = "SELECT id FROM orders WHERE refund_owed_minor > 0 AND id > $1 ORDER BY id LIMIT $2"
 
 STUCK = """
@@ -130,7 +145,7 @@ async def read_items(
             row["position"],
             ItemStatus(row["status"]),
             row["unit_id"],
-            row["recharge_status"],
+            None if row["recharge_status"] is None else RechargeStatus(row["recharge_status"]),
             row["delivered_at"],
         )
         found[item.order_id].append(item)
@@ -241,6 +256,14 @@ async def waiting_for_stock(
 ) -> list[int]:
     """Open orders that a look into the pool could help, in id order from `after_id` on."""
     rows = await tx.fetch(WAITING_FOR_STOCK, list(sub_statuses), after_id, limit)
+    return [row["id"] for row in rows]
+
+
+async def waiting_for_products(
+    tx: Tx, sub_statuses: Sequence[str], product_ids: Sequence[int], after_id: int, limit: int
+) -> list[int]:
+    """Ids of orders of these products that wait in one of the sub-statuses."""
+    rows = await tx.fetch(WAITING_FOR_PRODUCTS, sub_statuses, product_ids, after_id, limit)
     return [row["id"] for row in rows]
 
 

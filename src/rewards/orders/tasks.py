@@ -17,7 +17,7 @@ from rewards.orders import model, sql_read
 from rewards.orders.chunks import CHUNK_MAX, Act, act_apart
 from rewards.orders.closing import CancelAsk
 from rewards.orders.filling import BulkLimits, RetryAsk, retry
-from rewards.orders.model import Order, SubStatus
+from rewards.orders.model import Order, Status, SubStatus
 from rewards.orders.refunds import cancel, pay_owed
 
 log = structlog.get_logger()
@@ -33,7 +33,9 @@ LATE = "deliver_by has passed"
 WAITING_SUB_STATUSES = tuple(
     sorted({state.sub_status for state in model.FILLABLE - {model.PROCESSING}})
 )
-PENDING_SUB_STATUSES = tuple(sorted({s.sub_status for s in model.STATES if s in model.FILLABLE}))
+PENDING_SUB_STATUSES = tuple(
+    sorted({state.sub_status for state in model.STATES if state.status is Status.PENDING})
+)
 
 NextIds = Callable[[Tx, int, int], Awaitable[list[int]]]
 

@@ -169,6 +169,12 @@ def fits(charge: Charge) -> bool:
     )
 
 
+def converted(amount_minor: int, rate: Decimal, source_exponent: int, target_exponent: int) -> int:
+    """An amount in another currency's minor units, rounded half-up."""
+    numerator, denominator = _per_minor(rate, source_exponent, target_exponent)
+    return round_half_up(amount_minor * numerator, denominator)
+
+
 def _percent_of(amount_minor: int, percent: Decimal) -> int:
     up, down = percent.as_integer_ratio()
     return round_half_up(amount_minor * up, down * HUNDRED)

@@ -11,24 +11,32 @@ from litestar.params import SkipValidation
 from rewards.catalog.service import Catalog
 from rewards.core.clock import Clock
 from rewards.core.errors import InvalidField
+from rewards.core.text import printable
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
+from rewards.orders.fulfilment import Fulfilment
+from rewards.pricing.service import Prices
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.vendors.accounts import Accounts
+from rewards.vendors.purchases import Buyers
 
 GivenAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
+GivenBuyers: TypeAlias = NamedDependency[SkipValidation[Buyers]]
 GivenCatalog: TypeAlias = NamedDependency[SkipValidation[Catalog]]
 GivenClock: TypeAlias = NamedDependency[SkipValidation[Clock]]
 GivenDatabase: TypeAlias = NamedDependency[SkipValidation[Database]]
+GivenFulfilment: TypeAlias = NamedDependency[SkipValidation[Fulfilment]]
 GivenGate: TypeAlias = NamedDependency[SkipValidation[StaffGate]]
 GivenImports: TypeAlias = NamedDependency[SkipValidation[Imports]]
 GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
+GivenPrices: TypeAlias = NamedDependency[SkipValidation[Prices]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
 
+REASON_CHARS_MAX = 500
 
 # A JSON number or a string of one; floats never touch it.
 Amount = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
@@ -52,3 +60,10 @@ def decimal_of(field: str, raw: msgspec.Raw) -> Decimal | None:
     if not QUANTITY_TEXT.fullmatch(text):
         raise InvalidField(field, "format")
     return Decimal(text.strip('"'))
+
+
+def reason_of(given: str) -> str:
+    """Why somebody does it, for the trail; refuses nothing and more than REASON_CHARS_MAX."""
+    if not given.strip():
+        raise InvalidField("Reason", "required")
+    return printable("Reason", given, REASON_CHARS_MAX)

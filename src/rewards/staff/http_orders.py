@@ -22,11 +22,16 @@ from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
 from rewards.orders.service import BulkLimits, CancelAsk, RetryAsk
 from rewards.orders.view import OrderOut, show
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings
+from rewards.staff.given import (
+    REASON_CHARS_MAX,
+    GivenClock,
+    GivenDatabase,
+    GivenSettings,
+    reason_of,
+)
 from rewards.staff.model import Permission
 
 LIST_DEFAULT, LIST_MAX = 50, 500
-REASON_CHARS_MAX = 500
 ITEMS_MAX = 10_000
 
 
@@ -56,7 +61,8 @@ class WholeOrderOut(StaffOrderOut):
     history: list[ActOut]
 
 
-def _shown(order: Order, items: Sequence[Item] = ()) -> StaffOrderOut:
+def shown(order: Order, items: Sequence[Item] = ()) -> StaffOrderOut:
+    """An order as staff see it; without items where none are given."""
     owed = to_decimal(order.refund_owed_minor, exponent_of(order.currency))
     return StaffOrderOut(
         **msgspec.structs.asdict(show(order, items)),
@@ -122,7 +128,7 @@ async def find_orders(request: Request[Any, Any, Any], db: GivenDatabase) -> Res
             after=query.get("cursor"),
             limit=limit,
         )
-    return cursor_answer(request, [_shown(order) for order in page.orders], limit, page.following)
+    return cursor_answer(request, [shown(order) for order in page.orders], limit, page.following)
 
 
 @get(
@@ -138,8 +144,8 @@ async def inspect_order(order_id: FromPath[str], db: GivenDatabase) -> Response[
     history = [
         ActOut(step.at, step.path, step.actor_kind, step.actor_id, step.reason) for step in steps
     ]
-    shown = msgspec.structs.asdict(_shown(order, items))
-    return encode(WholeOrderOut(**shown, history=history))
+    facts = msgspec.structs.asdict(shown(order, items))
+    return encode(WholeOrderOut(**facts, history=history))
 
 
 @post(
@@ -197,9 +203,7 @@ async def cancel_order(
     was faster, or the order or an item is not in a state to be given back.
     """
     body = decode(CANCEL, await request.body())
-    if not body.reason.strip():
-        raise InvalidField("Reason", "required")
-    reason = printable("Reason", body.reason, REASON_CHARS_MAX)
+    reason = reason_of(body.reason)
     item_ids = _item_ids(body.item_ids)
     ask = CancelAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason, item_ids)
 
@@ -251,7 +255,7 @@ async def _answered(tx: Tx, answer: Order | Refusal) -> StaffOrderOut:
     if isinstance(answer, Refusal):
         raise answer
     [items] = await overview.read_items(tx, [answer])
-    return _shown(answer, items)
+    return shown(answer, items)
 
 
 ROUTER = Router(

@@ -8,21 +8,18 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from rewards.core.currency import exponent_of
-from rewards.core.errors import InvalidField
 from rewards.core.money import to_decimal
-from rewards.core.text import printable
 from rewards.infra.http import ID_MAX, decode, encode, one_of, path_id, whole
 from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.inventory.model import BatchNotFound, BatchStatus, UnitState
 from rewards.orders.model import Holder, ItemStatus, Status, SubStatus, item_id
 from rewards.staff import recalls
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase
+from rewards.staff.given import GivenClock, GivenDatabase, reason_of
 from rewards.staff.http_approvals import ApprovalOut
 from rewards.staff.model import Permission
 
 LIST_DEFAULT, LIST_MAX = 100, 1_000
-REASON_CHARS_MAX = 500
 
 
 class MoneyOut(msgspec.Struct):
@@ -119,12 +116,6 @@ RECALL = msgspec.json.Decoder(RecallIn)
 UNBLOCK = msgspec.json.Decoder(UnblockIn)
 
 
-def _reason(given: str) -> str:
-    if not given.strip():
-        raise InvalidField("Reason", "required")
-    return printable("Reason", given, REASON_CHARS_MAX)
-
-
 @get(
     "/inventory/batches/{batch_id:str}/recall",
     operation_id="previewRecall",
@@ -162,7 +153,7 @@ async def recall_batch(
     number = path_id(batch_id, BatchNotFound)
     body = decode(RECALL, await request.body())
     who = caller(request)
-    ask = recalls.RecallAsk(number, who.actor, who.staff.id, _reason(body.reason), body.replace)
+    ask = recalls.RecallAsk(number, who.actor, who.staff.id, reason_of(body.reason), body.replace)
     await recalls.request(db, clock, ask)
     return encode(RecallOut.of(await recalls.look(db, number)), 202)
 
@@ -188,7 +179,7 @@ async def unblock_batch(
     """
     number = path_id(batch_id, BatchNotFound)
     body = decode(UNBLOCK, await request.body())
-    back = await recalls.unblock(db, clock, number, caller(request).actor, _reason(body.reason))
+    back = await recalls.unblock(db, clock, number, caller(request).actor, reason_of(body.reason))
     return encode(UnblockedOut(number, back))
 
 

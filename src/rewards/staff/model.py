@@ -44,6 +44,7 @@ class Permission(StrEnum):
     VENDORS_WRITE = "vendors:write"
     # Where money and codes flow: accounts, their addresses, their secrets.
     VENDORS_SECRETS = "vendors:secrets"
+    VENDORS_APPROVE = "vendors:approve"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     AUDIT_READ = "audit:read"
@@ -83,6 +84,7 @@ _OPERATIONS = _SUPPORT | {
     Permission.JOBS_REVIVE,
     Permission.INVENTORY_RECALL,
     Permission.VENDORS_WRITE,
+    Permission.VENDORS_APPROVE,
 }
 # Money comes in through one role and stock through another: no single one but admin has both. What
 # operations ask for costs money, so finance decides; nobody decides what they asked for themselves.

@@ -171,6 +171,8 @@ class Capabilities:
     # Codes come with the answer to placing up to this quantity; 0: never.
     sync_quantity_max: int = 0
     recharges: bool = False
+    # Sells nothing that could be handed on.
+    recharges_only: bool = False
     balance: bool = True
     catalogue: bool = True
     callbacks: bool = False
@@ -186,6 +188,10 @@ class Purpose(StrEnum):
     ORDER = "ORDER"
     RECHARGE = "RECHARGE"
     STOCK = "STOCK"
+
+
+# Both are for an order, whose id is the subject.
+FOR_ORDERS = (Purpose.ORDER, Purpose.RECHARGE)
 
 
 class PurchaseState(StrEnum):
@@ -240,6 +246,8 @@ class Purchase:
     subject_id: int
     position: int
     line: Line
+    # How many more the same approval covers, bought one purchase after the other.
+    remaining: int
     state: PurchaseState
     vendor_ref: str | None
     reason: Reason | None
@@ -267,6 +275,7 @@ class Source:
     """Where one of our products can be bought, and on which terms."""
 
     vendor_id: int
+    vendor: str
     product_id: int
     sku: str
     discount_percent: Decimal
@@ -287,5 +296,7 @@ class VendorNotAvailable(Conflict):
 
 
 class PurchaseUnderWay(Conflict):
+    """A vendor was asked for it, and what became of that is not settled yet."""
+
     code = "VENDOR_ORDER_OPEN"
-    default_message = "A purchase for this is under way"
+    default_message = "A vendor order is under way for this"

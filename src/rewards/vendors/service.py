@@ -47,12 +47,12 @@ from rewards.vendors.kept import (
 )
 from rewards.vendors.model import Balance, Callback, VendorNotFound
 from rewards.vendors.port import AdapterKind
+from rewards.vendors.purchases import buy_job
 from rewards.vendors.registry import ADAPTERS
 
 # Where an account's secrets are sealed: table and field, with the vendor's id.
 SECRETS_PLACE = "vendors.secrets"
 SYNC_JOB = jobs.declare("vendors.sync")
-BUY_JOB = "vendors.buy"
 HEARD_MAX = 10
 SKU_CHARS_MAX = 200
 PERCENT_MAX = Decimal(100)
@@ -250,10 +250,7 @@ async def hear(tx: Tx, vendor_id: int, hint: Callback) -> list[int]:
     """Have the open purchases that a vendor's message names read back soon; their ids."""
     key, ref = _name(hint.key), _name(hint.vendor_ref)
     found = await sql_exchanges.find_open(tx, vendor_id, key, ref, HEARD_MAX)
-    # Declared where purchases are made.
-    if BUY_JOB in jobs.declared():
-        asks = [JobAsk(BUY_JOB, {"purchase_id": each}, dedupe_key=str(each)) for each in found]
-        await jobs.enqueue(tx, asks)
+    await jobs.enqueue(tx, [buy_job(purchase_id) for purchase_id in found])
     return found
 
 

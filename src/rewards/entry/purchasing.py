@@ -1,0 +1,46 @@
+"""Wires what is bought from vendors to whom it is bought for."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rewards.catalog.catalog import Catalog
+from rewards.core.clock import Clock
+from rewards.infra.crypto import Vault
+from rewards.infra.db import Database
+from rewards.infra.settings import Settings
+from rewards.orders.fulfilment import Fulfilment
+from rewards.orders.recharges import RechargeBuyer
+from rewards.orders.vendor_intake import OrderBuyer
+from rewards.vendors.buying import AdapterSource, Buying
+from rewards.vendors.model import Purpose
+from rewards.vendors.purchases import Buyers
+
+
+@dataclass(frozen=True, slots=True)
+class Purchasing:
+    """Who approves, who calls, and who takes in what comes."""
+
+    fulfilment: Fulfilment
+    buyers: Buyers
+    buying: Buying
+
+
+def purchasing(
+    db: Database,
+    catalog: Catalog,
+    vault: Vault,
+    accounts: AdapterSource,
+    clock: Clock,
+    settings: Settings,
+) -> Purchasing:
+    """The same for every process: an API approves and judges, a worker calls and settles."""
+    window = timedelta(hours=settings.reprocess_window_hours)
+    buyers: Buyers = {
+        Purpose.ORDER: OrderBuyer(catalog, vault, accounts, window),
+        Purpose.RECHARGE: RechargeBuyer(catalog, vault),
+    }
+    return Purchasing(
+        Fulfilment(db, catalog, accounts, clock, window),
+        buyers,
+        Buying(db, accounts, clock, buyers),
+    )

@@ -1,0 +1,267 @@
+"""Buying what the pool lacks: approval by staff (or a product's flag), for one order or many."""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from rewards.audit import service as audit
+from rewards.catalog.catalog import Catalog
+from rewards.core.actor import SYSTEM, Actor
+from rewards.core.clock import Clock
+from rewards.core.errors import Conflict, Refusal
+from rewards.infra.db import Database, Tx
+from rewards.orders import facts, model, sql, sql_read
+from rewards.orders.model import (
+    Item,
+    ItemStatus,
+    OnPartial,
+    Order,
+    OrderNotFound,
+    State,
+)
+from rewards.orders.sql import Move
+from rewards.vendors import purchases
+from rewards.vendors.buying import AdapterSource
+from rewards.vendors.model import (
+    FOR_ORDERS,
+    Line,
+    PurchaseUnderWay,
+    Purpose,
+    Source,
+    VendorNotAvailable,
+)
+from rewards.vendors.port import Vendor
+from rewards.vendors.purchases import PurchaseAsk
+
+# Where a vendor may be asked: the pool had its look, and nobody else is at work.
+APPROVABLE = frozenset({model.WAITING, model.VENDOR_FAILED, model.REPROCESS_EXPIRED, model.PARTIAL})
+
+
+# Where a product's flag asks by itself: after a miss, never after a vendor said no.
+FLAGGED_STATES = frozenset({model.WAITING, model.PARTIAL})
+CHUNK_MAX = 20
+SWEEP_MAX = 10_000
+
+
+class OrderNotApprovable(Conflict):
+    code = "ORDER_NOT_APPROVABLE"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(
+            f"Order is {state}; no vendor can be asked for it",
+            details={"status": state.status, "sub_status": state.sub_status},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveAsk:
+    """Have a vendor deliver what an order still lacks; None asks the first source that can."""
+
+    order_id: int
+    actor: Actor
+    reason: str | None
+    vendor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A source with its adapter."""
+
+    source: Source
+    vendor: Vendor
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfilment:
+    """Approves vendor orders. Nothing here calls a vendor: it commits to what a worker will ask."""
+
+    db: Database
+    catalog: Catalog
+    accounts: AdapterSource
+    clock: Clock
+    window: timedelta
+
+    async def approve(self, asks: Sequence[ApproveAsk]) -> list[Order | Refusal]:
+        """Commit to one vendor order for each; answers the orders as they stand now.
+
+        Refused, each by itself and with no effect: unknown order (404), one that waits for nobody
+        or that a vendor is delivering for (409), a vendor that does not sell this product, value or
+        quantity, is paused or unknown (409).
+        """
+        choices = await self._choices([ask.order_id for ask in asks])
+
+        async def work(tx: Tx) -> list[Order | Refusal]:
+            return await approve(tx, asks, choices, self.window, self.clock.now())
+
+        return await self.db.run(work)
+
+    async def approve_flagged(self, order_ids: Sequence[int]) -> None:
+        """Ask a vendor for those whose product is flagged ALLOW_AUTO_VENDOR_FULFILL, once.
+
+        One that was refused, or failed, waits for staff like any other.
+        """
+        async with self.db.connection() as connection:
+            orders = await sql_read.read_orders(connection, order_ids)
+            asked = await purchases.ever(connection, FOR_ORDERS, list(orders))
+        asks = [
+            ApproveAsk(order.id, SYSTEM, "ALLOW_AUTO_VENDOR_FULFILL")
+            for order in orders.values()
+            if order.state in FLAGGED_STATES
+            and order.id not in asked
+            and self._flagged(order.product_id)
+        ]
+        if asks:
+            await self.approve(asks)
+
+    async def sweep_flagged(self) -> int:
+        """Find flagged orders whose job was lost, or that a later look into the pool left short."""
+        product_ids = [p.id for p in self.catalog.products() if self._flagged(p.id)]
+        sub_statuses = sorted(state.sub_status for state in FLAGGED_STATES)
+        after_id = seen = 0
+        while product_ids and seen < SWEEP_MAX:
+            async with self.db.connection() as connection:
+                found = await sql_read.waiting_for_products(
+                    *(connection, sub_statuses, product_ids, after_id, CHUNK_MAX)
+                )
+            if not found:
+                break
+            await self.approve_flagged(found)
+            after_id, seen = found[-1], seen + len(found)
+        return seen
+
+    def _flagged(self, product_id: int) -> bool:
+        product = self.catalog.product(product_id)
+        return product is not None and product.active and product.allow_auto_vendor_fulfill
+
+    async def _choices(self, order_ids: Sequence[int]) -> dict[int, list[Choice]]:
+        """By product: every active source of what these orders are for, with its adapter."""
+        async with self.db.connection() as connection:
+            orders = await sql_read.read_orders(connection, order_ids)
+            products = sorted({order.product_id for order in orders.values()})
+            found = await purchases.sources(connection, products)
+        return {
+            product_id: [
+                Choice(source, await self.accounts.vendor(source.vendor_id))
+                for source in sources
+                if source.active
+            ]
+            for product_id, sources in found.items()
+        }
+
+
+async def approve(
+    tx: Tx,
+    asks: Sequence[ApproveAsk],
+    choices: Mapping[int, Sequence[Choice]],
+    window: timedelta,
+    at: datetime,
+) -> list[Order | Refusal]:
+    """`Fulfilment.approve` in the caller's transaction, with the sources looked up before it."""
+    assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
+    locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
+    at = model.moment_of_act(at, locked.values())
+    open_already = await purchases.under_way(tx, FOR_ORDERS, locked)
+    answers: dict[int, Order | Refusal] = {}
+    items = await sql_read.read_items(
+        tx, [order.id for order in locked.values() if order.recharge], ItemStatus.PENDING
+    )
+    going: list[tuple[ApproveAsk, Order, list[PurchaseAsk]]] = []
+    for ask in asks:
+        order = locked.get(ask.order_id)
+        chosen = _choose(ask, order, open_already, choices)
+        if isinstance(chosen, Refusal) or order is None:
+            answers[ask.order_id] = chosen if isinstance(chosen, Refusal) else OrderNotFound()
+            continue
+        planned = _plan(ask, order, chosen, items.get(order.id, ()), window)
+        going.append((ask, order, planned))
+    await purchases.prepare(tx, [each for _, _, planned in going for each in planned], at)
+    await _note(tx, going, at)
+    after = await sql_read.read_orders(tx, [order.id for _, order, _ in going])
+    return [answers.get(ask.order_id) or after[ask.order_id] for ask in asks]
+
+
+def _choose(
+    ask: ApproveAsk,
+    order: Order | None,
+    under_way: Container[int],
+    choices: Mapping[int, Sequence[Choice]],
+) -> Choice | Refusal:
+    """The vendor to ask, or why none may be asked."""
+    if order is None:
+        return OrderNotFound()
+    if order.id in under_way:
+        return PurchaseUnderWay()
+    if order.state not in APPROVABLE:
+        return OrderNotApprovable(order.state)
+    for choice in choices.get(order.product_id, ()):
+        if ask.vendor in (None, choice.source.vendor) and able_to(choice.vendor, order):
+            return choice
+    return VendorNotAvailable()
+
+
+def _plan(
+    ask: ApproveAsk, order: Order, chosen: Choice, items: Sequence[Item], window: timedelta
+) -> list[PurchaseAsk]:
+    """What to buy: the whole of what is missing, or each waiting recharge by itself."""
+    quantity = 1 if order.recharge else min(order.missing, chosen.vendor.capabilities.quantity_max)
+    whole = PurchaseAsk(
+        vendor_id=chosen.source.vendor_id,
+        key=chosen.vendor.key(uuid4()),
+        purpose=Purpose.ORDER,
+        subject_id=order.id,
+        line=Line(
+            chosen.source.sku,
+            order.denomination_minor,
+            order.product_currency,
+            quantity,
+            order.mobile,
+        ),
+        window=window,
+        remaining=order.missing - quantity,
+        asked_by=ask.actor.id,
+    )
+    if not order.recharge:
+        return [whole]
+    return [
+        replace(
+            whole,
+            key=chosen.vendor.key(uuid4()),
+            purpose=Purpose.RECHARGE,
+            position=item.position,
+            remaining=0,
+        )
+        for item in items
+    ]
+
+
+def able_to(vendor: Vendor, order: Order) -> bool:
+    """Whether this vendor could be asked for what the order lacks, in parts if need be."""
+    capable = vendor.capabilities
+    if order.recharge:
+        return capable.recharges
+    whole = order.on_partial is OnPartial.KEEP or order.missing <= capable.quantity_max
+    return whole and not capable.recharges_only
+
+
+async def _note(
+    tx: Tx, going: Sequence[tuple[ApproveAsk, Order, list[PurchaseAsk]]], at: datetime
+) -> None:
+    """The history says who asked which vendor; the order stays where it is until it answers."""
+    moves = [
+        Move(order, _touched(order, at), (order.state,), ask.actor, ask.reason)
+        for ask, order, _ in going
+    ]
+    await sql.move_orders(tx, moves)
+    await audit.record(
+        tx,
+        [
+            facts.approval_fact(move.after, move.actor, planned, move.reason)
+            for move, (_, _, planned) in zip(moves, going, strict=True)
+        ],
+        at,
+    )
+
+
+def _touched(order: Order, at: datetime) -> Order:
+    return replace(order, changed_at=at)

@@ -1,0 +1,132 @@
+"""What each vendor would cost and how it did lately, for whoever decides about an order."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from rewards.core.currency import exponent_of
+from rewards.core.money import round_half_up
+from rewards.infra.db import Database
+from rewards.orders import sql_read
+from rewards.orders.fulfilment import APPROVABLE, able_to
+from rewards.orders.model import Order, OrderNotFound
+from rewards.pricing.model import converted
+from rewards.pricing.rates import Conversion
+from rewards.pricing.service import Prices
+from rewards.vendors import purchases
+from rewards.vendors.buying import AdapterSource
+from rewards.vendors.model import Source
+from rewards.vendors.port import Vendor
+from rewards.vendors.purchases import ReadBalance, Record
+
+PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One source of what an order lacks. Costs are estimates, in the product's currency.
+
+    `paid_minor` is the same in the order's currency, None without a rate; `margin_minor` what is
+    left of the share of the order's price that these units carry.
+    """
+
+    source: Source
+    why_not: str | None
+    quantity: int
+    cost_minor: int
+    currency: str
+    forex_rate: Decimal | None
+    paid_minor: int | None
+    margin_minor: int | None
+    balance: ReadBalance | None
+    record: Record
+    expected_s: int
+    quantity_max: int
+    verified: bool
+
+
+async def vendor_options(
+    db: Database, accounts: AdapterSource, prices: Prices, order_id: int, now: datetime
+) -> tuple[Order, list[Option]]:
+    """The order and every mapped source, the first to ask first. Raises OrderNotFound."""
+    async with db.connection() as connection:
+        order = (await sql_read.read_orders(connection, [order_id])).get(order_id)
+        if order is None:
+            raise OrderNotFound
+        found = await purchases.sources(connection, [order.product_id])
+        vendor_ids = [source.vendor_id for source in found[order.product_id]]
+        records = await purchases.records(connection, vendor_ids, now)
+        balances = await purchases.balances(connection, vendor_ids, order.product_currency)
+    conversion = prices.conversion(order.product_currency, order.currency, now)
+    options = []
+    for source in found[order.product_id]:
+        vendor = await accounts.vendor(source.vendor_id)
+        balance = balances.get(source.vendor_id)
+        options.append(
+            _option(order, source, vendor, conversion, balance, records[source.vendor_id])
+        )
+    return order, options
+
+
+def _option(
+    order: Order,
+    source: Source,
+    vendor: Vendor,
+    conversion: Conversion | None,
+    balance: ReadBalance | None,
+    record: Record,
+) -> Option:
+    capable = vendor.capabilities
+    cost_minor = _cost_minor(order, source)
+    rate = _rate(order, conversion)
+    paid_minor = None if rate is None else _paid_minor(order, cost_minor, rate)
+    why_not = _why_not(order, source, vendor)
+    return Option(
+        source=source,
+        why_not=why_not,
+        quantity=order.missing,
+        cost_minor=cost_minor,
+        currency=order.product_currency,
+        forex_rate=rate,
+        paid_minor=paid_minor,
+        margin_minor=None if paid_minor is None else _share_minor(order) - paid_minor,
+        balance=balance,
+        record=record,
+        expected_s=record.usual_s or capable.expected_s,
+        quantity_max=capable.quantity_max,
+        verified=capable.verified,
+    )
+
+
+def _rate(order: Order, conversion: Conversion | None) -> Decimal | None:
+    if order.product_currency == order.currency:
+        return Decimal(1)
+    return None if conversion is None else conversion.rate
+
+
+def _cost_minor(order: Order, source: Source) -> int:
+    """The face value of what is missing, less what the vendor takes off."""
+    face_minor = order.denomination_minor * order.missing
+    share = Fraction(face_minor) * (PERCENT - Fraction(source.discount_percent)) / PERCENT
+    return round_half_up(share.numerator, share.denominator)
+
+
+def _paid_minor(order: Order, cost_minor: int, rate: Decimal) -> int:
+    exponents = (exponent_of(order.product_currency), exponent_of(order.currency))
+    return converted(cost_minor, rate, *exponents)
+
+
+def _share_minor(order: Order) -> int:
+    """Of the order's price, what its missing units carry."""
+    return order.amount_minor * order.missing // order.quantity
+
+
+def _why_not(order: Order, source: Source, vendor: Vendor) -> str | None:
+    if order.state not in APPROVABLE:
+        return f"the order is {order.state}"
+    if not source.active:
+        return "the vendor, or this product of it, is paused"
+    if not able_to(vendor, order):
+        return "the order wants all or nothing, and the vendor cannot deliver so many at once"
+    return None

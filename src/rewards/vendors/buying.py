@@ -1,0 +1,139 @@
+"""Takes purchases one call further: lease, call, settle; nothing is open during the call."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import structlog
+
+from rewards.core.clock import Clock
+from rewards.infra.db import Database, Tx
+from rewards.vendors import decide, sql_purchases
+from rewards.vendors.model import (
+    Accepted,
+    Delivered,
+    Outcome,
+    Purchase,
+    PurchaseState,
+    Stage,
+    Unknown,
+)
+from rewards.vendors.port import Vendor
+from rewards.vendors.purchases import Buyers, Settlement, apply
+from rewards.vendors.wire import PURCHASE
+
+log = structlog.get_logger()
+
+# One outcome may take several requests, each with limits of its own.
+CALL_S = 60.0
+LEASE_S = 120.0
+AT_ONCE_MAX = 32
+SWEEP_MAX = 200
+
+
+def in_hand(outcome: Outcome) -> bool:
+    """Of a recharge: the operator has it, not only the vendor's queue."""
+    return isinstance(outcome, Accepted) and outcome.stage is Stage.IN_HAND
+
+
+class AdapterSource(Protocol):
+    """Where the adapters are; a paused account can still be read."""
+
+    async def vendor(self, vendor_id: int) -> Vendor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """What a worker does with purchases. Each step may be killed anywhere, and run twice.
+
+    `buyers`: for each purpose, who it is bought for.
+    """
+
+    db: Database
+    accounts: AdapterSource
+    clock: Clock
+    buyers: Buyers
+
+    async def work_on(self, purchase_ids: Sequence[int]) -> None:
+        """One call for each; what is settled or leased to somebody else is left alone.
+
+        Raises the last problem at the end; none keeps the others waiting.
+        """
+        turns = asyncio.Semaphore(AT_ONCE_MAX)
+
+        async def one(purchase_id: int) -> None:
+            async with turns:
+                await self.step(purchase_id)
+
+        done = await asyncio.gather(*map(one, set(purchase_ids)), return_exceptions=True)
+        for problem in done:
+            if isinstance(problem, BaseException):
+                raise problem
+
+    async def sweep(self) -> int:
+        """Take up what is due and whose job was lost; how many."""
+        async with self.db.connection() as connection:
+            due = await sql_purchases.due(connection, self.clock.now(), SWEEP_MAX)
+        await self.work_on(due)
+        return len(due)
+
+    async def step(self, purchase_id: int) -> Purchase | None:
+        """One call to the vendor and what follows from it; None when there was nothing to do."""
+        token = uuid4()
+        async with self.db.connection() as connection:
+            found = await sql_purchases.read(connection, purchase_id)
+        if found is None or not found.open:
+            return None
+        # Before the lease: what cannot be called is not on its way.
+        vendor = await self.accounts.vendor(found.vendor_id)
+
+        async def lease(tx: Tx) -> tuple[Purchase, bool] | None:
+            return await sql_purchases.lease(tx, purchase_id, token, LEASE_S, self.clock.now())
+
+        # From this commit on the vendor may have heard of it.
+        leased = await self.db.run(lease)
+        if leased is None:
+            return None
+        purchase, fresh = leased
+        outcome = await self._ask(vendor, purchase, fresh)
+        return await self._settle(purchase, token, vendor, outcome, fresh)
+
+    async def _ask(self, vendor: Vendor, purchase: Purchase, fresh: bool) -> Outcome:
+        PURCHASE.set(purchase.id)
+        try:
+            async with asyncio.timeout(CALL_S):
+                if fresh:
+                    return await vendor.place(purchase.key, purchase.line)
+                return await vendor.read(purchase)
+        except TimeoutError:
+            return Unknown("no outcome in time")
+
+    async def _settle(
+        self, leased: Purchase, token: UUID, vendor: Vendor, outcome: Outcome, fresh: bool
+    ) -> Purchase | None:
+        cards = outcome.cards if isinstance(outcome, Delivered) else ()
+        grace_s = vendor.capabilities.not_found_grace_s
+        buyer = self.buyers[leased.purpose]
+
+        async def work(tx: Tx) -> Purchase | None:
+            at = self.clock.now()
+            await buyer.lock(tx, leased.subject_id)
+            before = await sql_purchases.lock_leased(tx, leased.id, token)
+            if before is None:
+                # The lease ran out and somebody else read it back: what they saw is newer.
+                return None
+            if fresh:
+                after = decide.after_placing(before, outcome, at)
+            else:
+                after = decide.after_reading(before, outcome, at, grace_s)
+            settlement = Settlement(before, after, cards, in_hand(outcome))
+            return await apply(tx, settlement, buyer, at)
+
+        after = await self.db.run(work)
+        if after is None:
+            log.warning("vendor_answer_late", purchase_id=leased.id)
+        elif after.state is PurchaseState.UNKNOWN or after.case_at is not None:
+            log.warning("vendor_outcome_unknown", purchase_id=leased.id, why=after.message)
+        return after

@@ -1,0 +1,406 @@
+"""Path 2 of the lifecycle: what the pool lacks is bought once somebody said so."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rewards.core.errors import Refusal
+from rewards.orders.fulfilment import ApproveAsk
+from rewards.orders.model import Order
+from rewards.vendors import purchases
+from rewards.vendors.model import PurchaseState
+from rewards.vendors.paused import Paused
+from rewards.vendors.purchases import Verdict
+from rewards.vendors.simulators.faults import Fault
+from tests.market import Market, add_vendor, open_market
+from tests.shop import STAFF
+
+
+@pytest.fixture
+async def market(dsn: str, tmp_path: Path) -> AsyncIterator[Market]:
+    async with open_market(dsn, tmp_path) as opened:
+        yield opened
+
+
+def code(answer: Order | Refusal) -> str:
+    assert isinstance(answer, Refusal), answer
+    return answer.code
+
+
+async def history(market: Market, order_id: int) -> list[str]:
+    """Every state it was in; an act that left it where it was is not told twice."""
+    return [state for state, _ in itertools.groupby(await market.shop.path(order_id))]
+
+
+async def test_approved_bought_fetched_delivered_step_by_step(market: Market) -> None:
+    order = await market.waiting(3)
+    assert str(order.state) == "PENDING·VENDOR_ORDER_PENDING"
+    assert market.book.calls.total() == 0
+    market.book.delay_s = 10
+    approved = await market.approve(order.id)
+    assert isinstance(approved, Order)
+    assert str(approved.state) == "PENDING·VENDOR_ORDER_PENDING"
+    assert market.book.calls.total() == 0, "approving commits; only the worker calls"
+    await market.step(order.id)
+    assert str((await market.shop.order(order.id)).state) == "PENDING·VENDOR_ORDER_CREATED"
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    assert (done.fulfilled, done.pending_items, done.missing) == (3, 0, 0)
+    assert await history(market, order.id) == [
+        "PLACED·INITIAL",
+        "PENDING·VENDOR_ORDER_PENDING",
+        "PENDING·VENDOR_ORDER_CREATED",
+        "PENDING·VENDOR_VOUCHER_FETCHED",
+        "DELIVERED·COMPLETED",
+    ]
+    assert (await market.shop.events(order.id))[-1] == "order.delivered"
+    assert market.sold() == [3]
+    [purchase] = await market.bought(order.id)
+    assert (purchase.state, purchase.received) == (PurchaseState.FULFILLED, 3)
+    assert purchase.cost is not None
+    assert purchase.cost.amount_minor == 7_500
+    assert await market.shop.broken() == {}
+
+
+async def test_the_client_gets_the_codes_that_the_vendor_sold(market: Market) -> None:
+    order = await market.waiting(2)
+    await market.approve(order.id)
+    await market.settle(order.id)
+    shown = await market.shop.parts.orders.read(STAFF, order.client_id, order.id)
+    [sale] = market.book.sales.values()
+    got = {(voucher.card_number, voucher.pin_code) for voucher in shown.vouchers}
+    assert got == {(card.code, card.pin) for card in sale.cards}
+
+
+async def test_a_part_of_the_pool_is_completed_by_the_vendor(market: Market) -> None:
+    order = await market.waiting(5, stock=2)
+    assert str(order.state) == "PARTIALLY_DELIVERED·PARTIAL"
+    await market.approve(order.id)
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    assert market.sold() == [3]
+    assert await market.shop.broken() == {}
+
+
+async def test_more_than_one_call_takes_is_bought_in_parts(market: Market) -> None:
+    adapter = market.adapters.vendors[market.vendor_id]
+    adapter.capabilities = replace(adapter.capabilities, quantity_max=2)
+    order = await market.waiting(5)
+    await market.approve(order.id)
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    assert sorted(market.sold()) == [1, 2, 2]
+    assert len(await market.bought(order.id)) == 3
+    assert await market.shop.broken() == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.OUT_OF_STOCK, "OUT_OF_STOCK"),
+        (Fault.NO_BALANCE, "INSUFFICIENT_VENDOR_BALANCE"),
+        (Fault.INACTIVE, "PRODUCT_INACTIVE"),
+        (Fault.PRICE_DRIFT, "PRICE_CHANGED"),
+    ],
+)
+async def test_a_refusal_waits_for_staff_who_may_try_again_or_cancel(
+    market: Market, fault: Fault, reason: str
+) -> None:
+    order = await market.waiting(2)
+    market.script(fault)
+    await market.approve(order.id)
+    refused = await market.settle(order.id)
+    assert str(refused.state) == "PENDING·VENDOR_ORDER_FAILED"
+    [purchase] = await market.bought(order.id)
+    assert purchase.reason == reason
+    assert market.sold() == []
+    await market.approve(order.id)
+    assert str((await market.settle(order.id)).state) == "DELIVERED·COMPLETED"
+    assert market.sold() == [2]
+    assert await market.shop.broken() == {}
+
+
+async def test_a_failed_vendor_order_is_cancelled_and_refunded_by_staff(market: Market) -> None:
+    order = await market.waiting(2)
+    market.script(Fault.OUT_OF_STOCK)
+    await market.approve(order.id)
+    await market.settle(order.id)
+    cancelled = await market.shop.cancel(order.id)
+    assert isinstance(cancelled, Order)
+    assert str(cancelled.state) == "CANCELLED·REFUNDED"
+    assert cancelled.refunded_minor == order.amount_minor
+    assert await market.shop.broken() == {}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.DROP_AFTER, Fault.ERROR_AFTER, Fault.HTML, Fault.HUGE, Fault.GARBAGE, Fault.REDIRECT],
+)
+async def test_an_unknown_outcome_is_read_back_and_never_bought_twice(
+    market: Market, fault: Fault
+) -> None:
+    order = await market.waiting(2)
+    market.script(fault)
+    await market.approve(order.id)
+    await market.step(order.id)
+    assert str((await market.shop.order(order.id)).state) == "PENDING·PENDING_REPROCESS"
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    assert market.sold() == [2]
+    assert market.book.calls["place"] == 1
+    assert await market.shop.broken() == {}
+
+
+async def test_what_never_arrived_is_not_placed_only_after_a_while(market: Market) -> None:
+    order = await market.waiting(2)
+    market.script(Fault.DROP_BEFORE)
+    await market.approve(order.id)
+    await market.step(order.id)
+    again = await market.step(order.id)
+    assert again is not None
+    assert again.state is PurchaseState.UNKNOWN, "it may still be on its way"
+    done = await market.settle(order.id)
+    assert str(done.state) == "PENDING·VENDOR_ORDER_FAILED"
+    [purchase] = await market.bought(order.id)
+    assert purchase.state is PurchaseState.NOT_PLACED
+    assert market.sold() == []
+
+
+async def test_asked_too_often_is_asked_again_with_the_same_key(market: Market) -> None:
+    order = await market.waiting(2)
+    market.script(Fault.THROTTLE, Fault.THROTTLE)
+    await market.approve(order.id)
+    await market.step(order.id)
+    assert str((await market.shop.order(order.id)).state) == "PENDING·PENDING_REPROCESS"
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    [purchase] = await market.bought(order.id)
+    assert list(market.book.sales) == [purchase.key]
+
+
+async def test_a_window_that_closes_leaves_a_case_for_a_person(market: Market) -> None:
+    order = await market.waiting(2)
+    market.script(Fault.NEVER_READY)
+    await market.approve(order.id)
+    await market.step(order.id)
+    market.clock.ahead += timedelta(hours=25)
+    await market.buying.sweep()
+    expired = await market.shop.order(order.id)
+    assert str(expired.state) == "PENDING·REPROCESS_EXPIRED"
+    async with market.shop.parts.db.connection() as connection:
+        [case] = await purchases.cases(connection)
+    assert case.subject_id == order.id
+    assert code(await market.approve(order.id)) == "VENDOR_ORDER_OPEN"
+    assert code(await market.shop.retry(order.id)) == "VENDOR_ORDER_OPEN"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [(Verdict.NOT_PLACED, "NOT_PLACED"), (Verdict.LOST, "FULFILLED")],
+)
+async def test_a_person_settles_an_unknown_outcome(
+    market: Market, verdict: Verdict, state: str
+) -> None:
+    order = await market.waiting(2)
+    market.script(Fault.DROP_AFTER)
+    market.script(*[Fault.ERROR_BEFORE] * 50, call="read")
+    await market.approve(order.id)
+    await market.step(order.id)
+    market.clock.ahead += timedelta(hours=25)
+    await market.buying.sweep()
+    [case] = await market.bought(order.id)
+    assert case.case_at is not None
+
+    async def judge() -> object:
+        async with market.shop.parts.db.transaction() as tx:
+            at = market.clock.now()
+            return await purchases.judge(tx, case.id, verdict, "told by phone", market.buyers, at)
+
+    assert isinstance(await judge(), tuple)
+    [settled] = await market.bought(order.id)
+    assert settled.state == state
+    assert str((await market.shop.order(order.id)).state) == "PENDING·VENDOR_ORDER_FAILED"
+    before = await market.shop.everything()
+    again = await judge()
+    assert isinstance(again, Refusal)
+    assert again.code == "VENDOR_ORDER_NO_CASE"
+    assert await market.shop.everything() == before
+    assert await market.shop.broken() == {}
+
+
+async def test_codes_that_come_after_a_cancel_go_to_stock(market: Market) -> None:
+    order = await market.waiting(2)
+    market.book.delay_s = 60
+    await market.approve(order.id)
+    await market.step(order.id)
+    cancelled = await market.shop.cancel(order.id)
+    assert isinstance(cancelled, Order)
+    assert cancelled.refunded_minor == order.amount_minor
+    done = await market.settle(order.id)
+    assert str(done.state) == "CANCELLED·REFUNDED"
+    assert market.sold() == [2]
+    assert await market.codes_in_stock() == 2
+    assert await market.shop.broken() == {}
+
+
+async def test_a_cancel_before_the_call_buys_nothing(market: Market) -> None:
+    order = await market.waiting(2)
+    await market.approve(order.id)
+    await market.shop.cancel(order.id)
+    await market.buying.sweep()
+    [purchase] = await market.bought(order.id)
+    assert purchase.state is PurchaseState.REFUSED
+    assert market.book.calls.total() == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "good", "quarantined"),
+    [
+        (Fault.PARTIAL, "PARTIALLY_DELIVERED·PARTIAL", 2, 0),
+        (Fault.WRONG_VALUE, "PARTIALLY_DELIVERED·PARTIAL", 3, 1),
+        (Fault.EXPIRED_CODE, "PARTIALLY_DELIVERED·PARTIAL", 3, 1),
+        (Fault.WRONG_COUNT, "DELIVERED·COMPLETED", 4, 0),
+    ],
+)
+async def test_bad_codes_are_quarantined_and_never_delivered(
+    market: Market, fault: Fault, status: str, good: int, quarantined: int
+) -> None:
+    order = await market.waiting(4)
+    market.script(fault)
+    await market.approve(order.id)
+    done = await market.settle(order.id)
+    assert str(done.state) == status
+    assert done.fulfilled == good
+    [purchase] = await market.bought(order.id)
+    assert purchase.quarantined == quarantined
+    assert purchase.received == market.sold()[0]
+    assert await market.shop.broken() == {}
+
+
+async def test_a_code_that_the_vendor_sold_before_is_not_sold_again(market: Market) -> None:
+    first = await market.waiting(1)
+    await market.approve(first.id)
+    await market.settle(first.id)
+    order = await market.waiting(2)
+    market.script(Fault.DUPLICATE_CODE)
+    await market.approve(order.id)
+    done = await market.settle(order.id)
+    assert str(done.state) == "PARTIALLY_DELIVERED·PARTIAL"
+    [purchase] = await market.bought(order.id)
+    assert (purchase.received, purchase.quarantined) == (2, 1)
+    assert await market.shop.broken() == {}
+
+
+async def test_all_or_nothing_takes_no_part(market: Market) -> None:
+    order = await market.waiting(4, on_partial="ALL_OR_NOTHING")
+    market.script(Fault.PARTIAL)
+    await market.approve(order.id)
+    done = await market.settle(order.id)
+    assert str(done.state) == "PENDING·VENDOR_ORDER_FAILED"
+    assert done.fulfilled == 0
+    assert await market.codes_in_stock() == 2, "paid for, so kept for whoever comes next"
+    assert await market.shop.broken() == {}
+
+
+async def test_refusals_change_nothing(market: Market) -> None:
+    delivered = await market.waiting(1, stock=1)
+    order = await market.waiting(2)
+    bulk = await market.waiting(60)
+    before = await market.shop.everything()
+    assert code(await market.approve(10**12)) == "ORDER_NOT_FOUND"
+    assert code(await market.approve(delivered.id)) == "ORDER_NOT_APPROVABLE"
+    assert code(await market.approve(bulk.id)) == "ORDER_NOT_APPROVABLE"
+    assert code(await market.approve(order.id, "nobody")) == "VENDOR_NOT_AVAILABLE"
+    async with market.shop.parts.db.transaction() as tx:
+        await tx.execute("UPDATE vendors SET status = 'PAUSED'")
+    assert code(await market.approve(order.id)) == "VENDOR_NOT_AVAILABLE"
+    assert await market.shop.everything() == before
+    assert market.book.calls.total() == 0
+
+
+async def test_a_paused_vendor_buys_nothing_until_it_goes_on(market: Market) -> None:
+    order = await market.waiting(2)
+    await market.approve(order.id)
+    vendor = market.adapters.vendors[market.vendor_id]
+    market.adapters.vendors[market.vendor_id] = Paused(vendor)
+    await market.step(order.id)
+    assert market.book.calls.total() == 0
+    assert str((await market.shop.order(order.id)).state) == "PENDING·PENDING_REPROCESS"
+    market.adapters.vendors[market.vendor_id] = vendor
+    assert str((await market.settle(order.id)).state) == "DELIVERED·COMPLETED"
+    assert market.sold() == [2]
+
+
+async def test_a_vendor_that_stays_paused_is_given_up_when_the_window_is_over(
+    market: Market,
+) -> None:
+    order = await market.waiting(2)
+    await market.approve(order.id)
+    vendor = market.adapters.vendors[market.vendor_id]
+    market.adapters.vendors[market.vendor_id] = Paused(vendor)
+    assert str((await market.settle(order.id, calls_max=1)).state) == "PENDING·PENDING_REPROCESS"
+    market.clock.ahead += timedelta(hours=25)
+    await market.buying.sweep()
+    assert str((await market.shop.order(order.id)).state) == "PENDING·VENDOR_ORDER_FAILED"
+    assert market.book.calls.total() == 0
+    assert await market.shop.broken() == {}
+
+
+async def test_of_many_approvals_at_once_one_wins(market: Market) -> None:
+    order = await market.waiting(2)
+    answers = await asyncio.gather(*(market.approve(order.id) for _ in range(10)))
+    assert [code(a) for a in answers if isinstance(a, Refusal)] == ["VENDOR_ORDER_OPEN"] * 9
+    await asyncio.gather(*(market.buying.sweep() for _ in range(5)))
+    await market.settle(order.id)
+    assert market.sold() == [2]
+    assert market.book.calls["place"] == 1
+
+
+async def test_many_orders_are_approved_together(market: Market) -> None:
+    orders = [await market.waiting(1) for _ in range(5)]
+    asks = [ApproveAsk(order.id, STAFF, "all of them") for order in orders]
+    answers = await market.fulfilment.approve([*asks, ApproveAsk(10**12, STAFF, "and this")])
+    assert [isinstance(answer, Order) for answer in answers] == [True] * 5 + [False]
+    await market.buying.sweep()
+    states = {str((await market.shop.order(order.id)).state) for order in orders}
+    assert states == {"DELIVERED·COMPLETED"}
+
+
+async def test_the_cheapest_named_first_is_asked_first(market: Market) -> None:
+    other = await add_vendor(market.shop, "better", [6], priority=1)
+    market.adapters.vendors[other] = market.adapters.vendors[market.vendor_id]
+    order = await market.waiting(1)
+    await market.approve(order.id)
+    assert [one.vendor_id for one in await market.bought(order.id)] == [other]
+    second = await market.waiting(1)
+    await market.approve(second.id, "acme")
+    assert [one.vendor_id for one in await market.bought(second.id)] == [market.vendor_id]
+
+
+@pytest.mark.parametrize("flag", [True, False])
+async def test_only_a_flagged_product_is_bought_without_a_person(
+    market: Market, flag: bool
+) -> None:
+    product = await market.shop.product(9, allow_auto_vendor_fulfill=flag)
+    async with market.shop.parts.db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (9, $1, 'AMZ')",
+            market.vendor_id,
+        )
+    client = await market.shop.client(minor=1_000_000)
+    placed = await market.shop.place_one(market.shop.ask(client, product, 2))
+    await market.fulfilment.approve_flagged([placed.order.id])
+    await market.fulfilment.sweep_flagged()
+    if not flag:
+        assert await market.bought(placed.order.id) == []
+        return
+    market.script(Fault.OUT_OF_STOCK)
+    refused = await market.settle(placed.order.id)
+    assert str(refused.state) == "PENDING·VENDOR_ORDER_FAILED"
+    await market.fulfilment.sweep_flagged()
+    assert len(await market.bought(placed.order.id)) == 1, "after a no, a person decides"
