@@ -13,6 +13,7 @@ from rewards.orders.fulfilment import ApproveAsk, Fulfilment
 from rewards.orders.model import Order
 from rewards.orders.recharges import RechargeBuyer
 from rewards.orders.vendor_intake import OrderBuyer
+from rewards.orders.vendor_limit import ApprovalLimit
 from rewards.vendors import purchases
 from rewards.vendors.adapters import sandbox
 from rewards.vendors.buying import Buying
@@ -27,6 +28,7 @@ from rewards.vendors.wire import Exchange, Limits, Wire, open_session
 from tests.shop import STAFF, Shop, open_shop
 
 WINDOW = timedelta(hours=24)
+LIMIT_MINOR = 100_000
 SKUS = ("AMZ",)
 RECHARGE = 20
 MOBILE = {"mobile_country_code": "+1", "mobile_number": "5550100"}
@@ -89,7 +91,8 @@ class Market:
     @property
     def fulfilment(self) -> Fulfilment:
         parts = self.shop.parts
-        return Fulfilment(parts.db, parts.catalog, self.adapters, self.clock, WINDOW)
+        limit = ApprovalLimit(LIMIT_MINOR, "USD", parts.prices)
+        return Fulfilment(parts.db, parts.catalog, self.adapters, self.clock, WINDOW, limit)
 
     def script(self, *faults: Fault, call: str = "place") -> None:
         self.simulator.script.add([Scripted(fault, call) for fault in faults])

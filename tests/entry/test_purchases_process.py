@@ -120,7 +120,7 @@ async def test_a_miss_waits_for_a_person_and_is_bought_fetched_and_delivered(
     assert (option["quantity"], option["cost"], option["margin"]) == (3, 72.75, 2.25)
     assert (await street.book())["calls"].get("place", 0) == 0, "nobody has asked for it yet"
     status, approved = await street.ask("POST", f"/orders/{order_id}/vendor-fulfilment", ASK)
-    assert (status, approved["status"]) == (200, "PENDING")
+    assert (status, approved["order"]["status"]) == (200, "PENDING")
     order = await street.until(order_id, "DELIVERED·COMPLETED")
     assert (order["pendingItems"], order["fulfilledFromCache"]) == (0, 3)
     assert await street.history(order_id) == [

@@ -12,9 +12,10 @@ import httpx
 from rewards.core.clock import Clock
 from rewards.entry.api import build_app
 from rewards.infra.tokens import Signer
-from rewards.staff import approvals, recalls
+from rewards.staff import approvals, fulfilments, recalls
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
+from rewards.staff.model_approvals import ApprovalKind
 from tests.shop import Shop, open_shop
 
 API = "/admin/api/v1"
@@ -69,9 +70,12 @@ class Office:
         """What a worker does for every request that is open."""
         parts = self.shop.parts
         async with parts.db.connection() as connection:
-            rows = await connection.fetch("SELECT id FROM approvals ORDER BY id")
-        for (approval_id,) in rows:
-            await recalls.carry_out(parts.db, parts.clock, approval_id)
+            rows = await connection.fetch("SELECT kind, id FROM approvals ORDER BY id")
+        for kind, approval_id in rows:
+            if kind == ApprovalKind.BATCH_RECALL:
+                await recalls.carry_out(parts.db, parts.clock, approval_id)
+            else:
+                await fulfilments.carry_out(parts.db, parts.clock, parts.fulfilment, approval_id)
 
     async def expire(self) -> int:
         async with self.shop.parts.db.transaction() as tx:

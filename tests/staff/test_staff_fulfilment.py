@@ -1,132 +1,21 @@
 """Vendor orders as staff meet them: options, approvals, and verdicts on what nobody can tell."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rewards.core.actor import SYSTEM
-from rewards.orders.model import Order
 from rewards.vendors import service as vendors
-from rewards.vendors.account import AccountChange, AccountStatus, NewAccount
-from rewards.vendors.buying import Buying
-from rewards.vendors.kept import Mapped
 from rewards.vendors.model import Balance
-from rewards.vendors.simulators.book import Book, SimClock, SimProduct
-from rewards.vendors.simulators.faults import Fault, Scripted
-from rewards.vendors.simulators.sandbox import SandboxSimulator
-from tests.market import MovedClock
-from tests.staff.office import Office, open_office
-
-ASK = {"reason": "asked by the client"}
-SKU = "AMZ"
-SOLD = SimProduct(SKU, "Amazon", "USD", 2_500, 5_000, (2_500, 5_000))
-
-
-@dataclass
-class Counter:
-    """An office that buys from one vendor, `acme`; `operations` approves."""
-
-    office: Office
-    simulator: SandboxSimulator
-    clock: MovedClock
-    vendor_id: int
-
-    @property
-    def book(self) -> Book:
-        return self.simulator.book
-
-    async def waiting(self, quantity: int = 2, *, stock: int = 0, **facts: Any) -> Order:
-        shop = self.office.shop
-        product = shop.parts.catalog.product(6)
-        assert product is not None
-        if stock:
-            await shop.stock(product, stock)
-        client = await shop.client(minor=1_000_000)
-        return (await shop.place_one(shop.ask(client, product, quantity, **facts))).order
-
-    async def approve(self, order: Order, **more: Any) -> Any:
-        return await self.office.ask("operations", "POST", path_of(order), ASK | more)
-
-    async def work(self, *, ahead: timedelta = timedelta(minutes=1)) -> None:
-        """A worker's turn, so much later."""
-        self.clock.ahead += ahead
-        self.book.clock.advance(ahead.total_seconds())
-        parts = self.office.shop.parts
-        await Buying(parts.db, parts.accounts, self.clock, parts.buyers).sweep()
-
-    def script(self, *faults: Fault, call: str = "place") -> None:
-        self.simulator.script.add([Scripted(fault, call) for fault in faults])
-
-    async def bought(self, order: Order) -> list[Any]:
-        told = await self.office.ask("viewer", "GET", f"/orders/{order.id}/vendor-orders")
-        return list(told)
-
-    async def cases(self, query: str = "") -> list[Any]:
-        return list(await self.office.ask("viewer", "GET", f"/vendor-orders/unknown{query}"))
-
-    async def unknown(self, fault: Fault = Fault.DROP_AFTER) -> tuple[Order, int]:
-        """An order with a case: what it bought is not told by the vendor until its window is over.
-
-        The vendor answers again afterwards.
-        """
-        order = await self.waiting()
-        self.script(fault)
-        await self.approve(order)
-        await self.work(ahead=timedelta())
-        self.script(Fault.ERROR_BEFORE, call="read")
-        await self.work(ahead=timedelta(hours=25))
-        [bought] = await self.bought(order)
-        return order, bought["id"]
-
-    async def judge(self, number: int, verdict: str) -> Any:
-        return await self.office.ask("operations", "POST", judged(number), say(verdict))
-
-    async def state(self, order: Order) -> str:
-        return str((await self.office.shop.order(order.id)).state)
-
-    async def pause(self) -> None:
-        parts = self.office.shop.parts
-        change = AccountChange(status=AccountStatus.PAUSED)
-        async with parts.db.transaction() as tx:
-            at = self.clock.now()
-            await vendors.change(tx, parts.vault, self.vendor_id, change, SYSTEM, at, loopback=True)
-        await self.office.shop.refresh()
-
-
-def path_of(order: Order) -> str:
-    return f"/orders/{order.id}/vendor-fulfilment"
-
-
-def judged(number: int) -> str:
-    return f"/vendor-orders/{number}/verdict"
-
-
-def say(verdict: str) -> dict[str, str]:
-    return {"verdict": verdict, "reason": "their desk said so by telephone"}
+from rewards.vendors.simulators.faults import Fault
+from tests.staff.counter import ASK, SKU, Counter, judged, open_counter, path_of, say
 
 
 @pytest.fixture
 async def counter(dsn: str, tmp_path: Path) -> AsyncIterator[Counter]:
-    clock = MovedClock()
-    simulator = SandboxSimulator(Book(SimClock(lambda: datetime.now(UTC)), [SOLD]))
-    chosen = {"vendor_loopback": True, "vendor_timeout_s": 2.0}
-    async with (
-        simulator.serve() as url,
-        open_office(dsn, tmp_path, clock, **chosen) as office,
-    ):
-        await office.shop.product()
-        parts = office.shop.parts
-        account = NewAccount("acme", "sandbox", {"base_url": url}, {"api_key": "k" * 20})
-        async with parts.db.transaction() as tx:
-            at = clock.now()
-            made = await vendors.create(tx, parts.vault, account, SYSTEM, at, loopback=True)
-            terms = Mapped(made.id, 6, SKU, SOLD.discount_percent + 3, 10, True)
-            await vendors.set_product(tx, terms, SYSTEM, at)
-        yield Counter(office, simulator, clock, made.id)
+    async with open_counter(dsn, tmp_path) as opened:
+        yield opened
 
 
 async def test_options_compare_cost_balance_and_record_and_change_nothing(
@@ -158,6 +47,7 @@ async def test_options_compare_cost_balance_and_record_and_change_nothing(
     assert told["balance"] == 123.45
     assert (told["orders_settled"], told["orders_fulfilled"]) == (1, 1)
     assert (told["max_quantity"], told["verified"]) == (1_000, True)
+    assert told["needs_second_person"] is False
     assert await shop.everything() == before
     assert counter.book.calls["place"] == 1
 
@@ -179,7 +69,7 @@ async def test_who_approves_and_why_is_in_the_trail_before_anybody_is_asked(
 ) -> None:
     shop, order = counter.office.shop, await counter.waiting(3)
     told = await counter.approve(order, vendor="acme")
-    assert (told["status"], told["sub_status"]) == ("PENDING", "VENDOR_ORDER_PENDING")
+    assert (told["order"]["sub_status"], told["approval"]) == ("VENDOR_ORDER_PENDING", None)
     assert counter.book.calls.total() == 0
     [bought] = await counter.bought(order)
     assert (bought["state"], bought["quantity"]) == ("READY", 3)

@@ -21,7 +21,7 @@ from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.orders.tasks import OrderTasks
 from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
-from rewards.staff import approvals, recalls
+from rewards.staff import approvals, fulfilments, recalls
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import BUY_JOB
@@ -204,9 +204,9 @@ def vendors(accounts: Accounts) -> Equip:
 
 
 def purchases(bought: Purchasing) -> Equip:
-    """Takes vendor orders one call further, and asks vendors for orders of flagged products."""
+    """Takes purchases one call further; asks vendors for what is flagged, or was agreed to."""
 
-    def equip(worker: Worker, _context: Context) -> None:
+    def equip(worker: Worker, context: Context) -> None:
         async def buy(payloads: Sequence[Mapping[str, Any]]) -> None:
             await bought.buying.work_on([int(payload["purchase_id"]) for payload in payloads])
 
@@ -214,8 +214,15 @@ def purchases(bought: Purchasing) -> Equip:
             order_ids = {int(payload["order_id"]) for payload in payloads}
             await bought.fulfilment.approve_flagged(sorted(order_ids))
 
+        async def buy_agreed(payloads: Sequence[Mapping[str, Any]]) -> None:
+            for payload in payloads:
+                await fulfilments.carry_out(
+                    *(context.db, context.clock, bought.fulfilment), int(payload["approval_id"])
+                )
+
         worker.register(BUY_JOB, buy, timeout_s=LONG_S)
         worker.register(FLAGGED_JOB, buy_flagged)
+        worker.register(approvals.JOBS[ApprovalKind.VENDOR_FULFILMENT], buy_agreed)
         worker.register(PURCHASES_DUE, _alone(bought.buying.sweep), timeout_s=LONG_S)
         worker.schedule(PURCHASES_DUE, SWEEP_EVERY_S)
         worker.register(FLAGGED_WAITING, _alone(bought.fulfilment.sweep_flagged), timeout_s=LONG_S)

@@ -173,6 +173,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
         OrderNotApprovable(DELIVERED),
         PurchaseUnderWay(),
         VendorNotAvailable(),
+        ApprovalPending(),
     ),
     "settleUnknownOutcome": (NoCase(),),
     "recallBatch": (ApprovalPending(), BatchClosed()),

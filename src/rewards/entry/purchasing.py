@@ -11,6 +11,8 @@ from rewards.infra.settings import Settings
 from rewards.orders.fulfilment import Fulfilment
 from rewards.orders.recharges import RechargeBuyer
 from rewards.orders.vendor_intake import OrderBuyer
+from rewards.orders.vendor_limit import ApprovalLimit
+from rewards.pricing.service import Prices
 from rewards.vendors.buying import AdapterSource, Buying
 from rewards.vendors.model import Purpose
 from rewards.vendors.purchases import Buyers
@@ -30,17 +32,21 @@ def purchasing(
     catalog: Catalog,
     vault: Vault,
     accounts: AdapterSource,
+    prices: Prices,
     clock: Clock,
     settings: Settings,
 ) -> Purchasing:
     """The same for every process: an API approves and judges, a worker calls and settles."""
     window = timedelta(hours=settings.reprocess_window_hours)
+    limit = ApprovalLimit(
+        settings.vendor_approval_limit_minor, settings.vendor_approval_currency, prices
+    )
     buyers: Buyers = {
         Purpose.ORDER: OrderBuyer(catalog, vault, accounts, window),
         Purpose.RECHARGE: RechargeBuyer(catalog, vault),
     }
     return Purchasing(
-        Fulfilment(db, catalog, accounts, clock, window),
+        Fulfilment(db, catalog, accounts, clock, window, limit),
         buyers,
         Buying(db, accounts, clock, buyers),
     )

@@ -124,7 +124,7 @@ async def open_parts(
         stack.push_async_callback(orders.close, DESK_GRACE_S)
         imports = Imports(db, vault, catalog, clock)
         stack.push_async_callback(imports.close)
-        bought = purchasing(db, catalog, vault, accounts, clock, settings)
+        bought = purchasing(db, catalog, vault, accounts, prices, clock, settings)
         yield Parts(
             settings=settings,
             clock=clock,

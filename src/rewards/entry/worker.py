@@ -19,6 +19,7 @@ from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.settings import Settings
 from rewards.infra.worker import Worker
+from rewards.pricing.service import Prices
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.wire import open_session
 
@@ -56,14 +57,16 @@ async def run(chosen: Settings) -> None:
     db = await Database.connect(dsn, chosen)
     feed = ChangeFeed(db)
     catalog = Catalog(db, feed)
+    prices = Prices(db, feed, chosen)
     session = open_session()
     try:
         vault = await Vault.open_database(db, chosen)
         accounts = Accounts(db, vault, feed, chosen, SystemClock(), session)
-        bought = purchasing(db, catalog, vault, accounts, SystemClock(), chosen)
+        bought = purchasing(db, catalog, vault, accounts, prices, SystemClock(), chosen)
         feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
         await feed.start()
         await catalog.load()
+        await prices.load()
         equipped = (
             equipment.retention,
             equipment.orders,

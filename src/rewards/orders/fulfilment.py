@@ -21,6 +21,7 @@ from rewards.orders.model import (
     State,
 )
 from rewards.orders.sql import Move
+from rewards.orders.vendor_limit import ApprovalLimit
 from rewards.vendors import purchases
 from rewards.vendors.buying import AdapterSource
 from rewards.vendors.model import (
@@ -56,12 +57,16 @@ class OrderNotApprovable(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ApproveAsk:
-    """Have a vendor deliver what an order still lacks; None asks the first source that can."""
+    """Have a vendor deliver what an order still lacks; None asks the first source that can.
+
+    `agreed`: a second person did, so that the limit does not count.
+    """
 
     order_id: int
     actor: Actor
     reason: str | None
     vendor: str | None = None
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +86,54 @@ class Fulfilment:
     accounts: AdapterSource
     clock: Clock
     window: timedelta
+    limit: ApprovalLimit
 
     async def approve(self, asks: Sequence[ApproveAsk]) -> list[Order | Refusal]:
         """Commit to one vendor order for each; answers the orders as they stand now.
 
         Refused, each by itself and with no effect: unknown order (404), one that waits for nobody
         or that a vendor is delivering for (409), a vendor that does not sell this product, value or
-        quantity, is paused or unknown (409).
+        quantity, is paused or unknown (409); AboveLimit for what takes a second person.
         """
-        choices = await self._choices([ask.order_id for ask in asks])
+        choices = await self.choices([ask.order_id for ask in asks])
 
         async def work(tx: Tx) -> list[Order | Refusal]:
-            return await approve(tx, asks, choices, self.window, self.clock.now())
+            return await self.approve_in(tx, asks, choices)
 
         return await self.db.run(work)
+
+    async def approve_in(
+        self, tx: Tx, asks: Sequence[ApproveAsk], choices: Mapping[int, Sequence[Choice]]
+    ) -> list[Order | Refusal]:
+        """`approve` in the caller's transaction, with the sources looked up before it."""
+        assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
+        locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
+        at = model.moment_of_act(self.clock.now(), locked.values())
+        under_way = await purchases.under_way(tx, FOR_ORDERS, locked)
+        answers: dict[int, Order | Refusal] = {}
+        items = await sql_read.read_items(
+            tx, [order.id for order in locked.values() if order.recharge], ItemStatus.PENDING
+        )
+        going: list[tuple[ApproveAsk, Order, list[PurchaseAsk]]] = []
+        for ask in asks:
+            order = locked.get(ask.order_id)
+            chosen = _choose(ask, order, under_way, choices)
+            if not isinstance(chosen, Refusal) and order is not None and not ask.agreed:
+                chosen = self.limit.check(order, at) or chosen
+            if isinstance(chosen, Refusal) or order is None:
+                answers[ask.order_id] = chosen if isinstance(chosen, Refusal) else OrderNotFound()
+                continue
+            planned = _plan(ask, order, chosen, items.get(order.id, ()), self.window)
+            going.append((ask, order, planned))
+        await purchases.prepare(tx, [each for _, _, planned in going for each in planned], at)
+        await _note(tx, going, at)
+        after = await sql_read.read_orders(tx, [order.id for _, order, _ in going])
+        return [answers.get(ask.order_id) or after[ask.order_id] for ask in asks]
 
     async def approve_flagged(self, order_ids: Sequence[int]) -> None:
         """Ask a vendor for those whose product is flagged ALLOW_AUTO_VENDOR_FULFILL, once.
 
-        One that was refused, or failed, waits for staff like any other.
+        One that was refused, failed, or is above the limit waits for staff like any other.
         """
         async with self.db.connection() as connection:
             orders = await sql_read.read_orders(connection, order_ids)
@@ -134,7 +168,7 @@ class Fulfilment:
         product = self.catalog.product(product_id)
         return product is not None and product.active and product.allow_auto_vendor_fulfill
 
-    async def _choices(self, order_ids: Sequence[int]) -> dict[int, list[Choice]]:
+    async def choices(self, order_ids: Sequence[int]) -> dict[int, list[Choice]]:
         """By product: every active source of what these orders are for, with its adapter."""
         async with self.db.connection() as connection:
             orders = await sql_read.read_orders(connection, order_ids)
@@ -148,37 +182,6 @@ class Fulfilment:
             ]
             for product_id, sources in found.items()
         }
-
-
-async def approve(
-    tx: Tx,
-    asks: Sequence[ApproveAsk],
-    choices: Mapping[int, Sequence[Choice]],
-    window: timedelta,
-    at: datetime,
-) -> list[Order | Refusal]:
-    """`Fulfilment.approve` in the caller's transaction, with the sources looked up before it."""
-    assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
-    locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
-    at = model.moment_of_act(at, locked.values())
-    open_already = await purchases.under_way(tx, FOR_ORDERS, locked)
-    answers: dict[int, Order | Refusal] = {}
-    items = await sql_read.read_items(
-        tx, [order.id for order in locked.values() if order.recharge], ItemStatus.PENDING
-    )
-    going: list[tuple[ApproveAsk, Order, list[PurchaseAsk]]] = []
-    for ask in asks:
-        order = locked.get(ask.order_id)
-        chosen = _choose(ask, order, open_already, choices)
-        if isinstance(chosen, Refusal) or order is None:
-            answers[ask.order_id] = chosen if isinstance(chosen, Refusal) else OrderNotFound()
-            continue
-        planned = _plan(ask, order, chosen, items.get(order.id, ()), window)
-        going.append((ask, order, planned))
-    await purchases.prepare(tx, [each for _, _, planned in going for each in planned], at)
-    await _note(tx, going, at)
-    after = await sql_read.read_orders(tx, [order.id for _, order, _ in going])
-    return [answers.get(ask.order_id) or after[ask.order_id] for ask in asks]
 
 
 def _choose(

@@ -31,7 +31,10 @@ from rewards.staff.model_approvals import (
 EXPIRE_MAX = 1_000
 # What carries out a request once it was approved; its payload is {"approval_id": …}.
 JOBS: Mapping[ApprovalKind, str] = MappingProxyType(
-    {ApprovalKind.BATCH_RECALL: jobs.declare("staff.recall_batch")}
+    {
+        ApprovalKind.BATCH_RECALL: jobs.declare("staff.recall_batch"),
+        ApprovalKind.VENDOR_FULFILMENT: jobs.declare("staff.fulfil_by_vendor"),
+    }
 )
 
 
@@ -79,9 +82,13 @@ async def lock(tx: Tx, approval_id: int) -> Approval | None:
     return (await sql_approvals.lock(tx, [approval_id])).get(approval_id)
 
 
-async def carried_out(tx: Tx, approval: Approval, at: datetime) -> None:
-    """Say of a request that `lock` answered that what was approved is done."""
-    after = replace(approval, state=ApprovalState.CARRIED_OUT, carried_out_at=at)
+async def carried_out(tx: Tx, approval: Approval, at: datetime, note: str | None = None) -> None:
+    """Say of a request that `lock` answered that what was approved is done.
+
+    `note`: why nothing was left to do, in the place of the remark of who decided.
+    """
+    note = note or approval.note
+    after = replace(approval, state=ApprovalState.CARRIED_OUT, carried_out_at=at, note=note)
     assert after.state in NEXT_STATE[approval.state]
     await sql_approvals.move(tx, [(approval, after)])
     await _record(tx, [after], SYSTEM, at)

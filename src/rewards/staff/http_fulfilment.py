@@ -17,6 +17,7 @@ from rewards.infra.openapi import answers, takes
 from rewards.orders.fulfilment import ApproveAsk
 from rewards.orders.model import Order, OrderNotFound
 from rewards.orders.vendor_options import Option, vendor_options
+from rewards.staff import fulfilments
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
     GivenAccounts,
@@ -26,8 +27,10 @@ from rewards.staff.given import (
     GivenPrices,
     reason_of,
 )
+from rewards.staff.http_approvals import ApprovalOut
 from rewards.staff.http_orders import StaffOrderOut, shown
 from rewards.staff.model import Permission
+from rewards.staff.model_approvals import Approval
 
 ORDERS_MAX = 100
 VENDOR_CHARS_MAX = 100
@@ -49,10 +52,11 @@ class ApproveManyIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ApprovedOut(msgspec.Struct):
-    """What became of one order of many: as it stands now, or why it was refused."""
+    """What became of one order: as it stands now, what another must agree to, or why it is not."""
 
     order_id: int
     order: StaffOrderOut | None
+    approval: ApprovalOut | None
     code: str | None
     message: str | None
 
@@ -80,6 +84,8 @@ class OptionOut(msgspec.Struct):
     orders_fulfilled: int
     expected_s: int
     verified: bool
+    # Of the order, whichever vendor: one person may not approve so much alone.
+    needs_second_person: bool
 
 
 APPROVE = msgspec.json.Decoder(ApproveIn)
@@ -96,23 +102,30 @@ def _vendor(given: str | None) -> str | None:
     operation_id="approveVendorFulfilment",
     guards=[requires(Permission.VENDORS_APPROVE)],
     operation_class=takes(ApproveIn, needs=("reason",)),
-    responses=answers(StaffOrderOut, 400, 401, 403, 404, 409),
+    responses=answers(ApprovedOut, 400, 401, 403, 404, 409),
 )
 async def approve_one(
-    request: Request[Any, Any, Any], order_id: FromPath[str], fulfilment: GivenFulfilment
+    request: Request[Any, Any, Any],
+    order_id: FromPath[str],
+    db: GivenDatabase,
+    clock: GivenClock,
+    fulfilment: GivenFulfilment,
 ) -> Response[bytes]:
     """Have a vendor deliver what the order still lacks; the worker asks it after this commits.
 
-    The answer is the order as it stands now; its history and `vendor-orders` show what follows. 409
-    when a vendor is at work on it already, it does not wait for one, or the vendor cannot deliver.
+    `order` is the order as it stands now; its history and `vendor-orders` show what follows. Above
+    the limit (by face value) nothing is bought yet: `approval` waits for a second person. 409 when
+    a vendor is at work on it already, it does not wait for one, the vendor cannot deliver, or a
+    second person was asked before.
     """
     body = decode(APPROVE, await request.body())
     reason, vendor = reason_of(body.reason), _vendor(body.vendor)
-    ask = ApproveAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason, vendor)
-    [answer] = await fulfilment.approve([ask])
+    who = caller(request)
+    ask = ApproveAsk(path_id(order_id, OrderNotFound), who.actor, reason, vendor)
+    [answer] = await fulfilments.ask(db, clock, fulfilment, [ask], who.staff.id)
     if isinstance(answer, Refusal):
         raise answer
-    return encode(shown(answer))
+    return encode(_approved(ask.order_id, answer))
 
 
 @post(
@@ -124,9 +137,15 @@ async def approve_one(
     responses=answers(list[ApprovedOut], 400, 401, 403),
 )
 async def approve_many(
-    request: Request[Any, Any, Any], fulfilment: GivenFulfilment
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    fulfilment: GivenFulfilment,
 ) -> Response[bytes]:
-    """Approve up to 100 orders in one act; each answers for itself, in the order given."""
+    """Approve up to 100 orders in one act; each answers for itself, in the order given.
+
+    Those above the limit wait for a second person, each by itself.
+    """
     body = decode(APPROVE_MANY, await request.body())
     reason, vendor = reason_of(body.reason), _vendor(body.vendor)
     ids = body.order_ids
@@ -138,15 +157,18 @@ async def approve_many(
         raise InvalidField("OrderIds", "unique")
     if any(not 0 < order_id <= ID_MAX for order_id in ids):
         raise InvalidField("OrderIds", "format")
-    actor = caller(request).actor
-    told = await fulfilment.approve([ApproveAsk(n, actor, reason, vendor) for n in ids])
+    who = caller(request)
+    asks = [ApproveAsk(n, who.actor, reason, vendor) for n in ids]
+    told = await fulfilments.ask(db, clock, fulfilment, asks, who.staff.id)
     return encode([_approved(n, answer) for n, answer in zip(ids, told, strict=True)])
 
 
-def _approved(order_id: int, answer: Order | Refusal) -> ApprovedOut:
+def _approved(order_id: int, answer: Order | Approval | Refusal) -> ApprovedOut:
     if isinstance(answer, Refusal):
-        return ApprovedOut(order_id, None, answer.code, answer.message)
-    return ApprovedOut(order_id, shown(answer), None, None)
+        return ApprovedOut(order_id, None, None, answer.code, answer.message)
+    if isinstance(answer, Approval):
+        return ApprovedOut(order_id, None, ApprovalOut.of(answer), None, None)
+    return ApprovedOut(order_id, shown(answer), None, None, None)
 
 
 @get(
@@ -160,15 +182,18 @@ async def list_options(
     db: GivenDatabase,
     accounts: GivenAccounts,
     prices: GivenPrices,
+    fulfilment: GivenFulfilment,
     clock: GivenClock,
 ) -> Response[bytes]:
     """What each vendor would cost for what the order lacks, what it holds and how it did lately."""
     number = path_id(order_id, OrderNotFound)
-    order, options = await vendor_options(db, accounts, prices, number, clock.now())
-    return encode([_option(order, option) for option in options])
+    now = clock.now()
+    order, options = await vendor_options(db, accounts, prices, number, now)
+    above = fulfilment.limit.check(order, now) is not None
+    return encode([_option(order, option, above) for option in options])
 
 
-def _option(order: Order, option: Option) -> OptionOut:
+def _option(order: Order, option: Option, above: bool) -> OptionOut:
     places, paid_places = exponent_of(option.currency), exponent_of(order.currency)
     held = option.balance
     return OptionOut(
@@ -191,6 +216,7 @@ def _option(order: Order, option: Option) -> OptionOut:
         orders_fulfilled=option.record.fulfilled,
         expected_s=option.expected_s,
         verified=option.verified,
+        needs_second_person=above,
     )
 
 

@@ -14,6 +14,7 @@ LIFETIME = timedelta(days=3)
 
 class ApprovalKind(StrEnum):
     BATCH_RECALL = "BATCH_RECALL"
+    VENDOR_FULFILMENT = "VENDOR_FULFILMENT"
 
 
 class ApprovalState(StrEnum):

@@ -1,0 +1,85 @@
+"""Has vendors deliver: one person's word is enough up to the limit, above it another must agree.
+
+What was agreed to is done by a worker (`carry_out`), in one transaction with saying that it is.
+"""
+
+from collections.abc import Sequence
+
+from rewards.core.actor import Actor, ActorKind
+from rewards.core.clock import Clock
+from rewards.core.errors import Refusal
+from rewards.infra.db import Database, Tx
+from rewards.orders.fulfilment import ApproveAsk, Fulfilment
+from rewards.orders.model import Order
+from rewards.orders.vendor_limit import AboveLimit
+from rewards.staff import approvals
+from rewards.staff.model_approvals import Approval, ApprovalAsk, ApprovalKind, ApprovalState
+
+SUBJECT = "order"
+
+
+async def ask(
+    db: Database, clock: Clock, fulfilment: Fulfilment, asks: Sequence[ApproveAsk], staff_id: int
+) -> list[Order | Approval | Refusal]:
+    """Approve each, or request what one person may not approve; the order or the request, in order.
+
+    Refused, each by itself and with no effect: as `Fulfilment.approve` does, and APPROVAL_PENDING.
+    """
+    answers = await fulfilment.approve(asks)
+    above = {
+        ask.order_id: _request(ask, answer, staff_id)
+        for ask, answer in zip(asks, answers, strict=True)
+        if isinstance(answer, AboveLimit)
+    }
+    if not above:
+        return list(answers)
+
+    async def work(tx: Tx) -> list[Approval | Refusal]:
+        return await approvals.request(tx, list(above.values()), asks[0].actor, clock.now())
+
+    requested = dict(zip(above, await db.run(work), strict=True))
+    return [
+        requested.get(ask.order_id) or answer for ask, answer in zip(asks, answers, strict=True)
+    ]
+
+
+def _request(ask: ApproveAsk, above: AboveLimit, staff_id: int) -> ApprovalAsk:
+    return ApprovalAsk(
+        ApprovalKind.VENDOR_FULFILMENT,
+        SUBJECT,
+        ask.order_id,
+        staff_id,
+        ask.reason or "",
+        {"vendor": ask.vendor},
+        above.worth_minor,
+        above.currency,
+    )
+
+
+async def carry_out(db: Database, clock: Clock, fulfilment: Fulfilment, approval_id: int) -> None:
+    """Approve what a second person agreed to. Run twice, or by two at once, it does so once.
+
+    An order that waits for no vendor any more is left alone, and the request says why.
+    """
+    async with db.transaction() as tx:
+        found = await approvals.lock(tx, approval_id)
+    if found is None or found.state is not ApprovalState.APPROVED:
+        return
+    choices = await fulfilment.choices([found.subject_id])
+
+    async def work(tx: Tx) -> None:
+        approval = await approvals.lock(tx, approval_id)
+        if approval is None or approval.state is not ApprovalState.APPROVED:
+            return
+        [answer] = await fulfilment.approve_in(tx, [_agreed(approval)], choices)
+        note = f"{answer.code}: {answer.message}" if isinstance(answer, Refusal) else None
+        await approvals.carried_out(tx, approval, clock.now(), note)
+
+    await db.run(work)
+
+
+def _agreed(approval: Approval) -> ApproveAsk:
+    vendor = approval.details.get("vendor")
+    assert vendor is None or isinstance(vendor, str), "as it was requested"
+    actor = Actor(ActorKind.STAFF, approval.decided_by)
+    return ApproveAsk(approval.subject_id, actor, approval.reason, vendor, agreed=True)
