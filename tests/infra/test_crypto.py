@@ -171,6 +171,24 @@ async def test_rotation_reaches_another_process_when_it_meets_the_new_key(
     assert other.active_header("units.secrets") == after[:5]
 
 
+async def test_a_new_key_is_learned_inside_a_transaction_without_a_second_connection(
+    dsn: str, vault: Vault, home_settings: Settings
+) -> None:
+    """Who holds the last connection, and locks on it, would wait for itself."""
+    only = await Database.connect(dsn, home_settings, size=1)
+    other = await Vault.open_database(only, home_settings)
+    await vault.rotate_data_key("secrets")
+    values = [vault.seal("clients.signing_secret", 7, b"a"), vault.seal("units.secrets", 7, b"b")]
+    async with only.transaction() as tx:
+        with pytest.raises(KeyUnknown):
+            other.open("clients.signing_secret", 7, values[0])
+        await other.learn(values, tx)
+        assert other.open("clients.signing_secret", 7, values[0]) == b"a"
+        assert other.open("units.secrets", 7, values[1]) == b"b"
+    assert other.active_header("clients.signing_secret") == values[0][:5]
+    await only.close()
+
+
 async def test_two_rotations_at_once_make_one_key(
     vault: Vault, db: Database, home_settings: Settings
 ) -> None:

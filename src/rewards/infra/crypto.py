@@ -189,14 +189,19 @@ class Vault:
         """The first bytes of whatever is sealed for `place` now; finds in SQL what is not."""
         return self._active[purpose_of(place)].header
 
-    async def learn(self, sealed: Iterable[bytes]) -> None:
+    async def learn(self, sealed: Iterable[bytes], tx: Tx | None = None) -> None:
         """Read the data keys once if any of these values names one this process has not met.
 
         After another process rotated a key its values carry the new id: call this before opening
-        what was just read. Costs a set look-up a value when nothing is new.
+        what was just read. Costs a set look-up a value when nothing is new. Inside a transaction
+        give it: who holds locks reads on, and does not wait for a second connection.
         """
-        if any(value[:HEADER_BYTES] not in self._keys for value in sealed):
+        if all(value[:HEADER_BYTES] in self._keys for value in sealed):
+            return
+        if tx is None:
             await self.refresh()
+        else:
+            await self._read(tx)
 
     async def refresh(self, _changed: Sequence[int] = ()) -> None:
         """Read the data keys again and store how often this process has sealed since last time.
@@ -206,18 +211,21 @@ class Vault:
         async with self._refreshing:
             await self._save_counts()
             async with self._db.connection() as connection:
-                rows = await connection.fetch(READ_KEYS)
-            for row in rows:
-                header = FORMAT + int(row["id"]).to_bytes(4, "big")
-                key = self._keys.get(header)
-                if key is None:
-                    plain = await self._unwrap(row["purpose"], row["wrapped_by"], row["wrapped"])
-                    key = _DataKey(row["id"], row["purpose"], plain, row["seals"])
-                    self._keys[header] = key
-                    if key.purpose == "macs" and row["active"]:
-                        self._mac_root = plain
-                if row["active"]:
-                    self._active[key.purpose] = key
+                await self._read(connection)
+
+    async def _read(self, connection: Tx) -> None:
+        for row in await connection.fetch(READ_KEYS):
+            header = FORMAT + int(row["id"]).to_bytes(4, "big")
+            key = self._keys.get(header)
+            if key is None:
+                plain = await self._unwrap(row["purpose"], row["wrapped_by"], row["wrapped"])
+                fresh = _DataKey(row["id"], row["purpose"], plain, row["seals"])
+                # Two may read at once; one key has one count.
+                key = self._keys.setdefault(header, fresh)
+                if key.purpose == "macs" and row["active"]:
+                    self._mac_root = plain
+            if row["active"]:
+                self._active[key.purpose] = key
 
     async def rotate_data_key(self, purpose: str) -> int:
         """Seal with a fresh key from now on; the old one still opens. Returns the active key's id.

@@ -253,13 +253,13 @@ async def _shown(
     ids = [held.account.id for held in found]
     balances, readings = await vendors.balances_of(tx, ids), await vendors.readings_of(tx, ids)
     return [
-        _out(held.account, await _masks(vault, held, may), left, went)
+        _out(held.account, await _masks(tx, vault, held, may), left, went)
         for held, left, went in zip(found, balances, readings, strict=True)
     ]
 
 
-async def _masks(vault: Vault, held: SealedAccount, may: bool) -> dict[str, str]:
-    secrets = await vendors.open_secrets(vault, held)
+async def _masks(tx: Tx, vault: Vault, held: SealedAccount, may: bool) -> dict[str, str]:
+    secrets = await vendors.open_secrets(vault, held, tx)
     return {name: masked(value) if may else MASK for name, value in secrets.items()}
 
 

@@ -117,7 +117,7 @@ async def change(
     # What stays is not looked at: whatever becomes of the rules, an account can be paused.
     if config != before.config:
         check_config(kind, config, loopback=loopback)
-    secrets = await _changed_secrets(vault, kind, held, config, wanted.secrets)
+    secrets = await _changed_secrets(tx, vault, kind, held, config, wanted.secrets)
     if secrets is not None:
         check_build(kind, config, secrets)
     after = replace(
@@ -172,9 +172,12 @@ async def enqueue_syncs(tx: Tx, vendor_ids: Sequence[int]) -> None:
     await jobs.enqueue(tx, asks)
 
 
-async def open_secrets(vault: Vault, held: SealedAccount) -> dict[str, str]:
-    """The secrets themselves, for the adapter; nobody is ever shown more than their mask."""
-    await vault.learn([held.sealed])
+async def open_secrets(vault: Vault, held: SealedAccount, tx: Tx | None = None) -> dict[str, str]:
+    """The secrets themselves, for the adapter; nobody is ever shown more than their mask.
+
+    `tx` is the transaction of a caller that is in one.
+    """
+    await vault.learn([held.sealed], tx)
     return _SECRETS.decode(vault.open(SECRETS_PLACE, held.account.id, held.sealed))
 
 
@@ -275,6 +278,7 @@ def _merged(before: Mapping[str, str], wanted: Mapping[str, str | None]) -> dict
 
 
 async def _changed_secrets(
+    tx: Tx,
     vault: Vault,
     kind: AdapterKind,
     held: SealedAccount,
@@ -286,7 +290,7 @@ async def _changed_secrets(
     elsewhere = moved(held.account.config, config)
     if not given and config == held.account.config:
         return None
-    kept = await open_secrets(vault, held)
+    kept = await open_secrets(vault, held, tx)
     if elsewhere and not kept.keys() <= given.keys():
         raise InvalidField("Secrets", "required", details={"required": sorted(kept)})
     known = {each.name for each in kind.secrets}
