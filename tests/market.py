@@ -12,12 +12,13 @@ from rewards.orders import sql_read
 from rewards.orders.fulfilment import ApproveAsk, Fulfilment
 from rewards.orders.model import Order
 from rewards.orders.recharges import RechargeBuyer
+from rewards.orders.sql_vendor_checks import CHECKS
 from rewards.orders.vendor_intake import OrderBuyer
 from rewards.orders.vendor_limit import ApprovalLimit
 from rewards.vendors import purchases
 from rewards.vendors.adapters import sandbox
 from rewards.vendors.buying import Buying
-from rewards.vendors.model import FOR_ORDERS, Purchase, Purpose
+from rewards.vendors.model import FOR_ORDERS, Purchase, Purpose, VendorNotAvailable
 from rewards.vendors.port import Vendor
 from rewards.vendors.purchases import Buyers
 from rewards.vendors.simulators.book import Book, SimClock, SimProduct
@@ -51,12 +52,15 @@ class Unkept:
 
 @dataclass
 class Adapters:
-    """Adapters by vendor id."""
+    """Adapters by vendor id; of others this version knows nothing."""
 
     vendors: dict[int, Vendor] = field(default_factory=dict)
 
     async def vendor(self, vendor_id: int) -> Vendor:
-        return self.vendors[vendor_id]
+        vendor = self.vendors.get(vendor_id)
+        if vendor is None:
+            raise VendorNotAvailable
+        return vendor
 
 
 @dataclass
@@ -174,6 +178,15 @@ async def add_vendor(
     return vendor_id
 
 
+async def nothing_unasked(shop: Shop, book: Book) -> None:
+    """The vendor sold nothing that nobody, person or flag, had asked for."""
+    async with shop.parts.db.connection() as connection:
+        sent = await connection.fetch("SELECT key FROM vendor_orders WHERE sent_at IS NOT NULL")
+        check = CHECKS["i19_purchase_for_an_order_was_approved"]
+        assert await connection.fetch(check) == []
+    assert book.sales.keys() <= {row["key"] for row in sent}
+
+
 @asynccontextmanager
 async def open_market(dsn: str, home: Path, *, timeout_s: float = 2.0) -> AsyncIterator[Market]:
     """Product 6 (25.00 and 50.00 USD) is bought from a sandbox vendor named `acme`."""
@@ -202,3 +215,4 @@ async def open_market(dsn: str, home: Path, *, timeout_s: float = 2.0) -> AsyncI
         vendor_id = await add_vendor(shop, "acme", [6, RECHARGE])
         adapter = sandbox.KIND.build({"base_url": url}, {"api_key": "k"}, wire)
         yield Market(shop, simulator, vendor_id, Adapters({vendor_id: adapter}), clock)
+        await nothing_unasked(shop, simulator.book)

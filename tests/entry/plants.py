@@ -48,6 +48,10 @@ INSERT INTO vendor_exchanges (vendor_id, vendor_order_id, call, method, path, to
 VALUES ({}, {}, 'read', 'GET', '/', 1, '2026-11-20');
 """
 
+APPROVED = f"""
+INSERT INTO audit_entries (at, actor_kind, action, subject_kind, subject_id)
+VALUES (now(), 'SYSTEM', 'order.vendor_approved', 'order', {WAITING_ID});
+"""
 # `rest`: what else is told of it, as columns and as values.
 PURCHASE = """
 INSERT INTO vendor_orders (vendor_id, key, purpose, subject_id, position, sku, face_minor, currency,
@@ -219,6 +223,7 @@ PLANTS = {
     ),
     "i18_vendor_order_lease_ends": Plant(
         VENDOR
+        + APPROVED
         + purchase(
             WAITING_ID,
             "SENDING",
@@ -230,18 +235,20 @@ PLANTS = {
     ),
     "i19_one_open_vendor_order_for_a_subject": Plant(
         VENDOR
+        + APPROVED
         + purchase(WAITING_ID, "ACCEPTED", sent_at="now()")
         + purchase(WAITING_ID, "READY", key=2, position=1, sent_at="NULL"),
         1,
     ),
     "i19_recharge_is_bought_once": Plant(
         VENDOR
+        + APPROVED
         + purchase(WAITING_ID, "FULFILLED", purpose="RECHARGE", position=1, sent_at="now()")
         + purchase(WAITING_ID, "FULFILLED", purpose="RECHARGE", position=1, sent_at="now()", key=2),
         WAITING_ID,
     ),
     "i19_vendor_order_was_sent_before_it_ended": Plant(
-        VENDOR + purchase(WAITING_ID, "FULFILLED", sent_at="NULL"), 1
+        VENDOR + APPROVED + purchase(WAITING_ID, "FULFILLED", sent_at="NULL"), 1
     ),
     "i19_order_at_a_vendor_has_a_purchase": Plant(
         f"UPDATE orders SET sub_status = 'VENDOR_ORDER_CREATED' WHERE id = {WAITING_ID};"
@@ -255,11 +262,21 @@ PLANTS = {
         WAITING_ID,
     ),
     "i19_codes_of_a_vendor_order_are_units": Plant(
-        VENDOR + purchase(WAITING_ID, "FULFILLED", sent_at="now()", received="1", batch_id="99"),
+        VENDOR
+        + APPROVED
+        + purchase(WAITING_ID, "FULFILLED", sent_at="now()", received="1", batch_id="99"),
+        1,
+    ),
+    "i19_purchase_for_an_order_was_approved": Plant(
+        VENDOR
+        + purchase(WAITING_ID, "FULFILLED", sent_at="now()")
+        + APPROVED.replace("now()", "now() + interval '1 minute'"),
         1,
     ),
     "i19_purchase_is_what_was_ordered": Plant(
-        VENDOR + purchase(WAITING_ID, "FULFILLED", sent_at="now()").replace(" 2500,", " 2501,"),
+        VENDOR
+        + APPROVED
+        + purchase(WAITING_ID, "FULFILLED", sent_at="now()").replace(" 2500,", " 2501,"),
         1,
     ),
     "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),

@@ -16,7 +16,7 @@ from rewards.vendors.kept import Mapped
 from rewards.vendors.simulators.book import Book, SimClock, SimProduct
 from rewards.vendors.simulators.faults import Fault, Scripted
 from rewards.vendors.simulators.sandbox import SandboxSimulator
-from tests.market import MovedClock
+from tests.market import MovedClock, nothing_unasked
 from tests.staff.office import Office, open_office
 
 ASK = {"reason": "asked by the client"}
@@ -133,3 +133,4 @@ async def open_counter(dsn: str, home: Path) -> AsyncIterator[Counter]:
             terms = Mapped(made.id, 6, SKU, SOLD.discount_percent + 3, 10, True)
             await vendors.set_product(tx, terms, SYSTEM, at)
         yield Counter(office, simulator, clock, made.id)
+        await nothing_unasked(office.shop, simulator.book)

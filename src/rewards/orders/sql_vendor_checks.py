@@ -30,6 +30,16 @@ WHERE v.purpose IN ('ORDER', 'RECHARGE')
         IS DISTINCT FROM (o.denomination_minor, o.product_currency)
 """
 
+# No vendor is asked for an order before somebody, or the product's flag, has said so.
+PURCHASE_WAS_APPROVED = """
+SELECT v.id AS subject, v.purpose, v.subject_id, v.asked_by FROM vendor_orders AS v
+WHERE v.purpose IN ('ORDER', 'RECHARGE') AND NOT EXISTS (
+    SELECT FROM audit_entries AS a
+    WHERE a.subject_kind = 'order' AND a.subject_id = v.subject_id
+        AND a.action = 'order.vendor_approved' AND a.at <= v.created_at
+)
+"""
+
 VENDOR_PRODUCT_HAS_ITS_PRODUCT = """
 SELECT s.product_id AS subject, s.vendor_id, s.sku FROM vendor_products AS s
 WHERE NOT EXISTS (SELECT FROM products AS p WHERE p.id = s.product_id)
@@ -39,6 +49,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "i19_order_at_a_vendor_has_a_purchase": ORDER_AT_A_VENDOR_HAS_A_PURCHASE,
         "i19_codes_of_a_vendor_order_are_units": CODES_ARE_UNITS,
+        "i19_purchase_for_an_order_was_approved": PURCHASE_WAS_APPROVED,
         "i19_purchase_is_what_was_ordered": PURCHASE_IS_WHAT_WAS_ORDERED,
         "orphan_vendor_product": VENDOR_PRODUCT_HAS_ITS_PRODUCT,
     }
