@@ -12,6 +12,7 @@ import pytest
 from rewards.core.errors import Refusal
 from rewards.orders.fulfilment import ApproveAsk
 from rewards.orders.model import Order
+from rewards.orders.vendor_options import vendor_options
 from rewards.vendors import purchases
 from rewards.vendors.model import PurchaseState
 from rewards.vendors.paused import Paused
@@ -65,16 +66,6 @@ async def test_approved_bought_fetched_delivered_step_by_step(market: Market) ->
     assert purchase.cost is not None
     assert purchase.cost.amount_minor == 7_500
     assert await market.shop.broken() == {}
-
-
-async def test_the_client_gets_the_codes_that_the_vendor_sold(market: Market) -> None:
-    order = await market.waiting(2)
-    await market.approve(order.id)
-    await market.settle(order.id)
-    shown = await market.shop.parts.orders.read(STAFF, order.client_id, order.id)
-    [sale] = market.book.sales.values()
-    got = {(voucher.card_number, voucher.pin_code) for voucher in shown.vouchers}
-    assert got == {(card.code, card.pin) for card in sale.cards}
 
 
 async def test_a_part_of_the_pool_is_completed_by_the_vendor(market: Market) -> None:
@@ -233,21 +224,6 @@ async def test_a_person_settles_an_unknown_outcome(
     assert await market.shop.broken() == {}
 
 
-async def test_codes_that_come_after_a_cancel_go_to_stock(market: Market) -> None:
-    order = await market.waiting(2)
-    market.book.delay_s = 60
-    await market.approve(order.id)
-    await market.step(order.id)
-    cancelled = await market.shop.cancel(order.id)
-    assert isinstance(cancelled, Order)
-    assert cancelled.refunded_minor == order.amount_minor
-    done = await market.settle(order.id)
-    assert str(done.state) == "CANCELLED·REFUNDED"
-    assert market.sold() == [2]
-    assert await market.codes_in_stock() == 2
-    assert await market.shop.broken() == {}
-
-
 async def test_a_cancel_before_the_call_buys_nothing(market: Market) -> None:
     order = await market.waiting(2)
     await market.approve(order.id)
@@ -256,55 +232,6 @@ async def test_a_cancel_before_the_call_buys_nothing(market: Market) -> None:
     [purchase] = await market.bought(order.id)
     assert purchase.state is PurchaseState.REFUSED
     assert market.book.calls.total() == 0
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "good", "quarantined"),
-    [
-        (Fault.PARTIAL, "PARTIALLY_DELIVERED·PARTIAL", 2, 0),
-        (Fault.WRONG_VALUE, "PARTIALLY_DELIVERED·PARTIAL", 3, 1),
-        (Fault.EXPIRED_CODE, "PARTIALLY_DELIVERED·PARTIAL", 3, 1),
-        (Fault.WRONG_COUNT, "DELIVERED·COMPLETED", 4, 0),
-    ],
-)
-async def test_bad_codes_are_quarantined_and_never_delivered(
-    market: Market, fault: Fault, status: str, good: int, quarantined: int
-) -> None:
-    order = await market.waiting(4)
-    market.script(fault)
-    await market.approve(order.id)
-    done = await market.settle(order.id)
-    assert str(done.state) == status
-    assert done.fulfilled == good
-    [purchase] = await market.bought(order.id)
-    assert purchase.quarantined == quarantined
-    assert purchase.received == market.sold()[0]
-    assert await market.shop.broken() == {}
-
-
-async def test_a_code_that_the_vendor_sold_before_is_not_sold_again(market: Market) -> None:
-    first = await market.waiting(1)
-    await market.approve(first.id)
-    await market.settle(first.id)
-    order = await market.waiting(2)
-    market.script(Fault.DUPLICATE_CODE)
-    await market.approve(order.id)
-    done = await market.settle(order.id)
-    assert str(done.state) == "PARTIALLY_DELIVERED·PARTIAL"
-    [purchase] = await market.bought(order.id)
-    assert (purchase.received, purchase.quarantined) == (2, 1)
-    assert await market.shop.broken() == {}
-
-
-async def test_all_or_nothing_takes_no_part(market: Market) -> None:
-    order = await market.waiting(4, on_partial="ALL_OR_NOTHING")
-    market.script(Fault.PARTIAL)
-    await market.approve(order.id)
-    done = await market.settle(order.id)
-    assert str(done.state) == "PENDING·VENDOR_ORDER_FAILED"
-    assert done.fulfilled == 0
-    assert await market.codes_in_stock() == 2, "paid for, so kept for whoever comes next"
-    assert await market.shop.broken() == {}
 
 
 async def test_refusals_change_nothing(market: Market) -> None:
@@ -369,6 +296,19 @@ async def test_many_orders_are_approved_together(market: Market) -> None:
     await market.buying.sweep()
     states = {str((await market.shop.order(order.id)).state) for order in orders}
     assert states == {"DELIVERED·COMPLETED"}
+
+
+async def test_an_account_without_an_adapter_stands_in_nobodys_way(market: Market) -> None:
+    await add_vendor(market.shop, "of another version", [6], priority=1)
+    order = await market.waiting(1)
+    parts = market.shop.parts
+    now = market.clock.now()
+    _, [option] = await vendor_options(parts.db, market.adapters, parts.prices, order.id, now)
+    assert option.source.vendor == "acme"
+    await market.approve(order.id)
+    assert [one.vendor_id for one in await market.bought(order.id)] == [market.vendor_id]
+    second = await market.waiting(1)
+    assert code(await market.approve(second.id, "of another version")) == "VENDOR_NOT_AVAILABLE"
 
 
 async def test_the_cheapest_named_first_is_asked_first(market: Market) -> None:

@@ -1,6 +1,7 @@
 """Buying what the pool lacks: approval by staff (or a product's flag), for one order or many."""
 
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -175,13 +176,20 @@ class Fulfilment:
             products = sorted({order.product_id for order in orders.values()})
             found = await purchases.sources(connection, products)
         return {
-            product_id: [
-                Choice(source, await self.accounts.vendor(source.vendor_id))
-                for source in sources
-                if source.active
-            ]
+            product_id: await with_adapters(
+                self.accounts, [source for source in sources if source.active]
+            )
             for product_id, sources in found.items()
         }
+
+
+async def with_adapters(accounts: AdapterSource, sources: Sequence[Source]) -> list[Choice]:
+    """Each source with its adapter; those this version has no adapter for stand in nobody's way."""
+    found = []
+    for source in sources:
+        with suppress(VendorNotAvailable):
+            found.append(Choice(source, await accounts.vendor(source.vendor_id)))
+    return found
 
 
 def _choose(

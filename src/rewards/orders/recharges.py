@@ -7,7 +7,6 @@ from rewards.catalog.catalog import Catalog
 from rewards.core.actor import SYSTEM
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
-from rewards.inventory import service as inventory
 from rewards.orders import model, refunds, sql, sql_read
 from rewards.orders.closing import FailAsk
 from rewards.orders.model import Item, ItemStatus, Order, RechargeStatus
@@ -73,7 +72,6 @@ class RechargeBuyer:
         purchase = settlement.after
         cards = sort_cards(settlement.cards, purchase.line, product, 1, at)
         intake, unit_ids = await take_in(tx, self.vault, purchase, product, order, cards, at)
-        await inventory.deliver(tx, unit_ids)
         await deliver(tx, order, [item], [unit_ids[0] if unit_ids else None], at)
         return intake
 

@@ -91,9 +91,11 @@ class OrderBuyer:
         listening = order.state in LISTENING
         wanted = order.missing if listening else 0
         cards = sort_cards(settlement.cards, purchase.line, product, wanted, at)
-        if order.on_partial is OnPartial.ALL_OR_NOTHING and len(cards.wanted) < wanted:
-            cards = Sorted((), cards.wanted + cards.spare, cards.bad)
         intake, unit_ids = await take_in(tx, self.vault, purchase, product, order, cards, at)
+        if order.on_partial is OnPartial.ALL_OR_NOTHING and len(unit_ids) < wanted:
+            # Paid for, so kept for whoever comes next.
+            await inventory.release(tx, unit_ids)
+            unit_ids = []
         if listening:
             await self._deliver(tx, order, purchase, unit_ids, at)
         return intake
@@ -105,7 +107,6 @@ class OrderBuyer:
             path = model.walk(*to_created(order.state), model.VENDOR_FAILED)
             await move(tx, order, order, path, "the vendor brought nothing usable", at)
             return
-        await inventory.deliver(tx, unit_ids)
         waiting = (await sql_read.read_items(tx, [order.id], ItemStatus.PENDING))[order.id]
         after = await deliver(tx, order, waiting[: len(unit_ids)], unit_ids, at)
         if after.missing and purchase.remaining:

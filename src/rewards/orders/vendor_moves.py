@@ -7,6 +7,7 @@ from datetime import datetime
 from rewards.audit import service as audit
 from rewards.core.actor import SYSTEM
 from rewards.infra.db import Tx
+from rewards.inventory import service as inventory
 from rewards.orders import facts, model, sql
 from rewards.orders.model import Item, ItemStatus, Order, State
 from rewards.orders.sql import Move
@@ -44,7 +45,12 @@ async def move(
 async def deliver(
     tx: Tx, order: Order, items: Sequence[Item], unit_ids: Sequence[int | None], at: datetime
 ) -> Order:
-    """These waiting items are served: with a unit each, or (recharges) with none."""
+    """These waiting items are served: with a unit each, or (recharges) with none.
+
+    The units were added in this transaction, so that nobody can have recalled them yet.
+    """
+    units = [unit_id for unit_id in unit_ids if unit_id is not None]
+    assert all(await inventory.deliver(tx, units)), "what was just added is still allocated"
     await sql.move_items(
         tx,
         [

@@ -9,7 +9,7 @@ from rewards.core.currency import exponent_of
 from rewards.core.money import round_half_up
 from rewards.infra.db import Database
 from rewards.orders import sql_read
-from rewards.orders.fulfilment import APPROVABLE, able_to
+from rewards.orders.fulfilment import APPROVABLE, able_to, with_adapters
 from rewards.orders.model import Order, OrderNotFound
 from rewards.pricing.model import converted
 from rewards.pricing.rates import Conversion
@@ -59,14 +59,14 @@ async def vendor_options(
         records = await purchases.records(connection, vendor_ids, now)
         balances = await purchases.balances(connection, vendor_ids, order.product_currency)
     conversion = prices.conversion(order.product_currency, order.currency, now)
-    options = []
-    for source in found[order.product_id]:
-        vendor = await accounts.vendor(source.vendor_id)
-        balance = balances.get(source.vendor_id)
-        options.append(
-            _option(order, source, vendor, conversion, balance, records[source.vendor_id])
+    return order, [
+        _option(
+            *(order, choice.source, choice.vendor, conversion),
+            balances.get(choice.source.vendor_id),
+            records[choice.source.vendor_id],
         )
-    return order, options
+        for choice in await with_adapters(accounts, found[order.product_id])
+    ]
 
 
 def _option(
