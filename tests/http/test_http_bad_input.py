@@ -77,6 +77,25 @@ async def test_a_body_nobody_can_read_is_refused_everywhere(api: Api, asked: Ask
     assert await api.everything() == before
 
 
+async def test_an_unreadable_body_is_told_where_and_what_was_expected(api: Api) -> None:
+    before = await api.everything()
+    for raw, problem in (
+        (
+            b'{"product_id": 6, "mobile": "1"}',
+            "Expected `object | null`, got `str` - at `$.mobile`",
+        ),
+        (b'{"product_id": 6, "nobody": 1}', "Object contains unknown field `nobody`"),
+        (b'{"product_id": }', "Expecting value: line 1 column 16"),
+        (b'{"ref": "a", "ref": "b"}', "duplicate key"),
+        (b'{"' + b"x" * 100_000 + b'": 1}', "Object contains unknown field `xxxx"),
+    ):
+        answer = await api.call("POST", ORDERS, raw=raw)
+        assert answer.refusal == (400, "BadRequest", "Invalid request body format")
+        told = answer.json["details"]["problem"]
+        assert told.startswith(problem) and len(told) <= 200, told
+    assert await api.everything() == before
+
+
 @pytest.mark.parametrize("asked", ASKED, ids=[f"{a.method} {a.path}" for a in ASKED])
 async def test_a_body_of_10_mb_is_refused_and_the_next_request_is_heard(
     api: Api, asked: Asked

@@ -29,6 +29,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 JSON = "application/json"
+# What is told of an unreadable body; a field that nobody knows may have any name.
+PROBLEM_CHARS_MAX = 200
 # Decimals leave as JSON numbers with exactly the digits they carry: 127.50 stays 127.50.
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -202,12 +204,15 @@ _STRICT = json.JSONDecoder(
 
 
 def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:
-    """The body as its struct. Refuses bad UTF-8 or JSON, twin keys, wrong types, unknown fields."""
+    """The body as its struct. Refuses bad UTF-8 or JSON, twin keys, wrong types, unknown fields.
+
+    `details` name the place and what was expected there, so that nobody has to guess.
+    """
     try:
         _STRICT.decode(raw.decode("utf-8"))
         return decoder.decode(raw)
     except (ValueError, RecursionError, msgspec.MsgspecError) as bad:
-        raise InvalidBody from bad
+        raise InvalidBody(details={"problem": str(bad)[:PROBLEM_CHARS_MAX]}) from bad
 
 
 def page_ask(number: str | None, size: str | None, *, default: int, maximum: int) -> PageAsk:
