@@ -20,6 +20,7 @@ from rewards.vendors.model import (
     Purpose,
     Reason,
     Refused,
+    SaleState,
     Stage,
     Unknown,
 )
@@ -29,6 +30,7 @@ from rewards.vendors.wire import NoAnswer, NotSent
 from tests.vendors.conftest import Open, Stand
 
 READS_MAX = 50
+DAY = timedelta(days=1)
 # Answers in JSON that no vendor means anything by.
 SENSELESS = (b"{}", b"[]", b"null", b"7", b'"status"', b'{"status": null, "code": {}}', b"[[]]")
 STATUSES = (200, 201, 400, 404, 422)
@@ -276,6 +278,31 @@ class AdapterContract:
             offer = offers[self.line.sku]
             assert offer.currency == self.line.currency
             assert offer.min_minor <= self.line.face_minor <= offer.max_minor
+
+    async def test_its_book_lists_what_it_sold(self, stand: Open) -> None:
+        at = await self.open(stand)
+        now = at.simulator.book.clock.now()
+        if not at.vendor.capabilities.book:
+            with pytest.raises(VendorRefused):
+                at.vendor.book(now - DAY, now)
+            return
+        keys = {at.vendor.key(uuid4()) for _ in range(3)}
+        for key in keys:
+            await self.settled(at, key, await at.vendor.place(key, self.line))
+        lines = [line async for line in at.vendor.book(now - DAY, now + DAY)]
+        assert {line.key for line in lines} == keys
+        for line in lines:
+            assert (line.state, line.quantity) == (SaleState.SOLD, self.line.quantity)
+            assert line.vendor_ref
+        assert [line async for line in at.vendor.book(now - 9 * DAY, now - 8 * DAY)] == []
+        codes = [card.code for sale in at.simulator.book.sales.values() for card in sale.cards]
+        told = [str(each) for each in at.kept.exchanges if each.call == "book"]
+        assert told
+        assert not [code for code in codes if any(code in text for text in told)]
+        for fault in (Fault.ERROR_BEFORE, Fault.GARBAGE):
+            at.simulator.script.add([Scripted(fault)])
+            with pytest.raises((NotSent, NoAnswer, VendorRefused)):
+                [line async for line in at.vendor.book(now - DAY, now + DAY)]
 
     async def test_what_cannot_be_said_is_refused_and_not_sent(self, stand: Open) -> None:
         at = await self.open(stand)

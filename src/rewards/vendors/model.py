@@ -159,6 +159,25 @@ class Callback:
     message_id: str | None = None
 
 
+class SaleState(StrEnum):
+    """How a vendor says an order of ours went."""
+
+    SOLD = "SOLD"
+    OPEN = "OPEN"  # it has the order, and has not delivered
+    FAILED = "FAILED"  # nothing was sold, nothing is charged
+
+
+@dataclass(frozen=True, slots=True)
+class BookLine:
+    """One order as the vendor's books have it; never with a code. None: it does not say."""
+
+    key: str | None
+    vendor_ref: str | None
+    state: SaleState
+    quantity: int | None = None
+    cost: Cost | None = None
+
+
 class CallbackRefused(Exception):
     """Not from the vendor, or nonsense; the words quote nothing of it."""
 
@@ -176,6 +195,8 @@ class Capabilities:
     balance: bool = True
     catalogue: bool = True
     callbacks: bool = False
+    # Lists the orders of a time; where it does not, each is read back by its key.
+    book: bool = False
     # Usual time from placing to codes, shown to whoever approves.
     expected_s: int = 60
     # Whether the wire format was checked against the vendor's own documentation.

@@ -1,9 +1,20 @@
 """A vendor whose account is paused: nothing new is bought, what was bought is still read back."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
-from rewards.vendors.model import Balance, Callback, Line, Offer, Outcome, Purchase, Reason, Refused
+from rewards.vendors.model import (
+    Balance,
+    BookLine,
+    Callback,
+    Line,
+    Offer,
+    Outcome,
+    Purchase,
+    Reason,
+    Refused,
+)
 from rewards.vendors.port import Vendor
 
 ASK_AGAIN_S = 60.0
@@ -30,6 +41,9 @@ class Paused:
 
     def catalogue(self) -> AsyncIterator[Offer]:
         return self._vendor.catalogue()
+
+    def book(self, since: datetime, until: datetime) -> AsyncIterator[BookLine]:
+        return self._vendor.book(since, until)
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         return self._vendor.callback(headers, body)

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from rewards.vendors.model import (
     Balance,
+    BookLine,
     Callback,
     Capabilities,
     Line,
@@ -57,6 +59,10 @@ class Vendor(Protocol):
         """Everything the account may buy, page by page."""
         ...
 
+    def book(self, since: datetime, until: datetime) -> AsyncIterator[BookLine]:
+        """What the vendor sold us in that time, page by page; a little more does no harm."""
+        ...
+
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         """What a message from the vendor speaks of. Raises CallbackRefused.
 
@@ -96,6 +102,11 @@ class AdapterKind:
 
 class VendorRefused(Exception):
     """The vendor said no to something that is not a purchase; the words quote no secret."""
+
+
+def keeps_no_book(_vendor: object, _since: datetime, _until: datetime) -> AsyncIterator[BookLine]:
+    """`book` of a vendor that lists no orders."""
+    raise VendorRefused("this vendor does not list orders")
 
 
 class SignInRefused(VendorRefused):

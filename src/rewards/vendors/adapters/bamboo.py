@@ -28,7 +28,7 @@ from rewards.vendors.model import (
     Refused,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
-from rewards.vendors.port import AdapterKind, Field, VendorRefused
+from rewards.vendors.port import AdapterKind, Field, VendorRefused, keeps_no_book
 from rewards.vendors.throttle import Rate
 from rewards.vendors.wire import Answer, Wire
 
@@ -58,6 +58,8 @@ class BambooVendor:
         self._svix_secret = secrets.get("svix_secret", "")
         self._wire = wire
         self._clock = clock or SystemClock()
+
+    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return str(fresh)

@@ -8,6 +8,7 @@ are not bought. One text spells a field `pre_oder`; we send `pre_order`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from rewards.vendors.adapters import ezpin_wire as wire_format
 from rewards.vendors.amounts import NUMBERS, decimal_of, minor_of
 from rewards.vendors.model import (
     Balance,
+    BookLine,
     Callback,
     CallbackRefused,
     Capabilities,
@@ -33,6 +35,7 @@ from rewards.vendors.wire import Answer, NotSent, Wire
 
 PAGE = 100
 PAGES_MAX = 1_000
+DAY = timedelta(days=1)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -40,7 +43,7 @@ class EzPinVendor:
     """One client of EZ PIN; with a terminal where the client has them."""
 
     # Ours: what an immediate order may have at most is not published.
-    capabilities = Capabilities(quantity_max=10, expected_s=10, verified=False)
+    capabilities = Capabilities(quantity_max=10, book=True, expected_s=10, verified=False)
 
     def __init__(self, config: Mapping[str, str], secrets: Mapping[str, str], wire: Wire) -> None:
         self._sign_in = {"client_id": secrets["client_id"], "secret_key": secrets["secret_key"]}
@@ -108,6 +111,23 @@ class EzPinVendor:
                 offers = wire_format.offers(rows)
             for offer in offers:
                 yield offer
+            offset += len(rows)
+            if not rows or offset >= count:
+                return
+
+    async def book(self, since: datetime, until: datetime) -> AsyncIterator[BookLine]:
+        # The vendor's days are of a time zone that nobody names: a day more on either side.
+        first, last = (since - DAY).date().isoformat(), (until + DAY).date().isoformat()
+        offset = 0
+        for _ in range(PAGES_MAX):
+            query = {"limit": str(PAGE), "offset": str(offset)}
+            query |= {"start_date": first, "end_date": last}
+            content = await self._told("book", "/orders/", query)
+            with making_sense():
+                rows, count = content["results"], int(content["count"])
+                lines = [wire_format.book_line(row) for row in rows]
+            for line in lines:
+                yield line
             offset += len(rows)
             if not rows or offset >= count:
                 return
@@ -187,6 +207,7 @@ KIND = AdapterKind(
             *("terminal_id", "order_id", "status", "created_time", "count", "is_completed"),
             *("total_face_value", "total_fees", "total_discounts", "total_customer_cost"),
             *("currency", "balance", "limit", "offset", "min_price", "max_price", "upc", "expire"),
+            *("start_date", "end_date"),
         ]
     ),
     capabilities=EzPinVendor.capabilities,

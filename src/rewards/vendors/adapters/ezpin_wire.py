@@ -8,6 +8,7 @@ from rewards.core.currency import CURRENCIES
 from rewards.vendors.amounts import minor_of
 from rewards.vendors.model import (
     Accepted,
+    BookLine,
     Card,
     Delivered,
     Line,
@@ -16,6 +17,7 @@ from rewards.vendors.model import (
     Outcome,
     Reason,
     Refused,
+    SaleState,
     Unknown,
 )
 from rewards.vendors.wire import Answer, NoAnswer
@@ -107,6 +109,16 @@ def _state(key: str, content: Mapping[str, Any]) -> Outcome | Ready:
     if status in (PENDING, ACCEPTED):
         return Accepted(ref)
     return Unknown("a status without sense")
+
+
+def book_line(row: Mapping[str, Any]) -> BookLine:
+    """A line of the list of orders. What it cost is told in no currency that is named."""
+    ref, status = str(row["order_id"]), row["status"]
+    key = str(row["reference_code"]).lower()
+    if status == REJECTED:
+        return BookLine(key, ref, SaleState.FAILED)
+    done = status == ACCEPTED and row["is_completed"] is True
+    return BookLine(key, ref, SaleState.SOLD if done else SaleState.OPEN, int(row["count"]))
 
 
 def cards(ready: Ready, line: Line, answer: Answer) -> Outcome:

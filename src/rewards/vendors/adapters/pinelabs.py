@@ -37,7 +37,7 @@ from rewards.vendors.model import (
     Unknown,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
-from rewards.vendors.port import AdapterKind, Field, VendorRefused
+from rewards.vendors.port import AdapterKind, Field, VendorRefused, keeps_no_book
 from rewards.vendors.throttle import Rate
 from rewards.vendors.wire import Answer, Wire
 
@@ -71,6 +71,8 @@ class PineLabsVendor:
         self._contact = {name: config[name] for name in CONTACT + PLACE if config.get(name)}
         self._categories = [one for one in config.get("categories", "").split(",") if one]
         self._session = session
+
+    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return shapes.refno(self._prefix, fresh)

@@ -43,7 +43,7 @@ from rewards.vendors.model import (
     Unknown,
 )
 from rewards.vendors.outcome import SENSELESS, making_sense, of_placing, of_reading
-from rewards.vendors.port import VendorRefused
+from rewards.vendors.port import VendorRefused, keeps_no_book
 from rewards.vendors.wire import NoAnswer, Wire
 
 log = structlog.get_logger()
@@ -70,6 +70,8 @@ class PullVendor:
             balance=protocol.calls.balance is not None,
             verified=False,
         )
+
+    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return fresh.hex

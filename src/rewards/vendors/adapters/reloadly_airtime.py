@@ -43,7 +43,7 @@ from rewards.vendors.model import (
     Unknown,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
-from rewards.vendors.port import AdapterKind, Field
+from rewards.vendors.port import AdapterKind, Field, keeps_no_book
 from rewards.vendors.wire import Wire
 
 STAGES = {"PENDING": Stage.QUEUED, "PROCESSING": Stage.IN_HAND}
@@ -65,6 +65,8 @@ class ReloadlyAirtime:
     ) -> None:
         accept = "application/com.reloadly.topups-v1+json"
         self._host = Reloadly(config, secrets, wire, accept=accept, now=now)
+
+    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return str(fresh)

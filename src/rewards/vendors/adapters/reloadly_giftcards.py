@@ -40,7 +40,7 @@ from rewards.vendors.model import (
     Unknown,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
-from rewards.vendors.port import AdapterKind, Field
+from rewards.vendors.port import AdapterKind, Field, keeps_no_book
 from rewards.vendors.wire import Answer, Wire
 
 RUNNING = frozenset({"PENDING", "PROCESSING"})
@@ -64,6 +64,8 @@ class ReloadlyGiftcards:
         accept = "application/com.reloadly.giftcards-v1+json"
         self._host = Reloadly(config, secrets, wire, accept=accept, now=now)
         self._sender = config.get("sender_name") or SENDER.default
+
+    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return str(fresh)

@@ -12,6 +12,7 @@ import msgspec
 from rewards.vendors.model import (
     Accepted,
     Balance,
+    BookLine,
     Callback,
     CallbackRefused,
     Capabilities,
@@ -25,6 +26,7 @@ from rewards.vendors.model import (
     Purchase,
     Reason,
     Refused,
+    SaleState,
     Stage,
     Unknown,
 )
@@ -43,6 +45,7 @@ REASONS = {
     "price_changed": Reason.PRICE_CHANGED,
     "bad_recipient": Reason.BAD_RECIPIENT,
 }
+SALES = {"DONE": SaleState.SOLD, "PARTIAL": SaleState.SOLD, "FAILED": SaleState.FAILED}
 STAGES = {"QUEUED": Stage.QUEUED, "RUNNING": Stage.IN_HAND}
 
 
@@ -57,6 +60,7 @@ class SandboxVendor:
         sync_quantity_max=10,
         recharges=True,
         callbacks=True,
+        book=True,
         expected_s=5,
         not_found_grace_s=30,
     )
@@ -110,6 +114,26 @@ class SandboxVendor:
             if len(offers) < PAGE:
                 return
 
+    async def book(self, since: datetime, until: datetime) -> AsyncIterator[BookLine]:
+        for page in range(PAGES_MAX):
+            query = {
+                "since": since.isoformat(),
+                "until": until.isoformat(),
+                "offset": str(page * PAGE),
+                "limit": str(PAGE),
+            }
+            answer = await self._wire.call(
+                "book", "GET", "/orders", query=query, headers=self._headers
+            )
+            if answer.status != 200:
+                raise VendorRefused(f"book: {answer.status}")
+            with making_sense():
+                lines = [_book_line(row) for row in answer.json()]
+            for line in lines:
+                yield line
+            if len(lines) < PAGE:
+                return
+
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         right = hmac.new(self._key, body, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(headers.get("x-signature", "").encode(), right.encode()):
@@ -161,6 +185,12 @@ def _state(content: Any) -> Outcome:
     return Delivered(tuple(_card(card) for card in content["cards"]), ref, cost)
 
 
+def _book_line(row: Mapping[str, Any]) -> BookLine:
+    state = SALES.get(row["state"], SaleState.OPEN)
+    cost = Cost(int(row["cost_minor"]), str(row["currency"]))
+    return BookLine(str(row["key"]), str(row["ref"]), state, int(row["delivered"]), cost)
+
+
 def _card(card: Mapping[str, Any]) -> Card:
     fields = {
         "card_number": str(card["code"]),
@@ -197,6 +227,9 @@ KIND = AdapterKind(
             "reason",
             "offset",
             "limit",
+            "since",
+            "until",
+            "delivered",
             "min_minor",
             "max_minor",
             "fixed_minor",

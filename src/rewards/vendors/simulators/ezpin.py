@@ -59,6 +59,7 @@ class EzPinSimulator(Simulator):
         orders = f"{BASE}/orders/"
         routes: dict[tuple[str, str], tuple[str, Handler]] = {
             ("POST", orders): ("place", self.place),
+            ("GET", orders): ("book", self.listed),
             ("GET", f"{orders}{{reference_code}}/"): ("read", self.read),
             ("GET", f"{orders}{{reference_code}}/cards/"): ("cards", self.cards),
             ("GET", f"{BASE}/balance/"): ("balance", self.balance),
@@ -117,6 +118,17 @@ class EzPinSimulator(Simulator):
     async def read(self, request: web.Request) -> web.Response:
         sale = self._sale(request)
         return _json(self._shown(sale)) if sale else _json({"detail": "Not found."}, 404)
+
+    async def listed(self, request: web.Request) -> web.Response:
+        asked = request.query
+        start, size = int(asked["offset"]), min(int(asked["limit"]), self.page_max)
+        within = [
+            sale
+            for sale in self.book.sales.values()
+            if asked["start_date"] <= sale.placed_at.date().isoformat() <= asked["end_date"]
+        ]
+        rows = [self._shown(sale) for sale in within[start : start + size]]
+        return _json({"count": len(within), "next": None, "previous": None, "results": rows})
 
     async def cards(self, request: web.Request) -> web.Response:
         sale = self._sale(request)

@@ -5,6 +5,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 
 from aiohttp import web
 
@@ -28,6 +29,7 @@ class SandboxSimulator(Simulator):
         return {
             ("POST", "/orders"): ("place", self.place),
             ("GET", "/orders/{key}"): ("read", self.read),
+            ("GET", "/orders"): ("book", self.listed),
             ("GET", "/products"): ("catalogue", self.catalogue),
             ("GET", "/balance"): ("balance", self.balance),
         }
@@ -63,6 +65,26 @@ class SandboxSimulator(Simulator):
         if sale is None:
             return web.json_response({"reason": "not_found"}, status=404)
         return web.json_response(self._shown(sale))
+
+    async def listed(self, request: web.Request) -> web.Response:
+        """What was placed in that time, oldest first; without codes."""
+        since, until = (datetime.fromisoformat(request.query[name]) for name in ("since", "until"))
+        start, count = int(request.query["offset"]), int(request.query["limit"])
+        within = [sale for sale in self.book.sales.values() if since <= sale.placed_at < until]
+        page = within[start : start + count]
+        return web.json_response([self._listed(sale) for sale in page])
+
+    def _listed(self, sale: Sale) -> dict[str, object]:
+        state = sale.state(self.book.clock.now())
+        return {
+            "ref": sale.ref,
+            "key": sale.key,
+            "state": state,
+            "currency": sale.currency,
+            "cost_minor": sale.cost_minor,
+            # A recharge is one thing, whatever it brings.
+            "delivered": sale.quantity if sale.extra else len(sale.cards),
+        }
 
     async def catalogue(self, request: web.Request) -> web.Response:
         start, count = (int(request.query.get(name, 0)) for name in ("offset", "limit"))
