@@ -22,7 +22,7 @@ MOUNTED = (
     ("/api/v1", wallets_http.ROUTER),
 )
 HOMES = (ROOT, ROOT / "src/rewards")
-COMMAND = re.compile(r"^(?:\.venv/bin/)?rewards ([a-z]+)", re.MULTILINE)
+COMMAND = re.compile(r"^(?:\.venv/bin/)?rewards ([a-z-]+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 FILE = re.compile(r"`(?!var/|/)((?:[\w.-]+/)+[\w.-]+\.(?:py|md|sql))`")
 CALL = re.compile(r'curl -s (?:-X (?P<method>[A-Z]+) )?"\$host(?P<path>/[^"?]*)')

@@ -52,6 +52,23 @@ APPROVED = f"""
 INSERT INTO audit_entries (at, actor_kind, action, subject_kind, subject_id)
 VALUES (now(), 'SYSTEM', 'order.vendor_approved', 'order', {WAITING_ID});
 """
+# An order whose day agreed: its history, its audit row, and (all but one of) its units.
+RECONCILED = (
+    f"UPDATE orders SET sub_status = 'RECONCILED' WHERE id = {DELIVERED_ID};"
+    + ACT.format(
+        "{PLACED·INITIAL,PENDING·INVENTORY_FULFILLED,DELIVERED·COMPLETED,DELIVERED·RECONCILED}",
+        DELIVERED_ID,
+        1,
+    )
+    + AUDIT.format('{"to": "DELIVERED·RECONCILED"}', DELIVERED_ID, "CLIENT")
+    + RETALLY
+)
+COMPLETE = "UPDATE units SET state = 'COMPLETED' WHERE id IN ({});"
+RUN = """
+INSERT INTO reconciliation_runs (day, state, phase, next_at, started_at)
+VALUES ('2026-11-20', 'RUNNING', 'ORDERS', now(), now());
+"""
+
 # `rest`: what else is told of it, as columns and as values.
 PURCHASE = """
 INSERT INTO vendor_orders (vendor_id, key, purpose, subject_id, position, sku, face_minor, currency,
@@ -179,6 +196,13 @@ PLANTS = {
         f"UPDATE order_items SET status = 'FAILED' WHERE order_id = {WAITING_ID} AND position = 1",
         WAITING_ID,
     ),
+    "i10_units_of_a_reconciled_order_are_completed": Plant(
+        RECONCILED + COMPLETE.format(f"SELECT min(unit_id) FROM ({UNITS}) AS u"), DELIVERED_ID
+    ),
+    "i10_completed_unit_was_reconciled": Plant(
+        COMPLETE.format(f"SELECT min(unit_id) FROM ({UNITS}) AS u"),
+        f"SELECT min(unit_id) FROM ({UNITS}) AS u",
+    ),
     "i11_unit_was_good_when_sold": Plant(
         "UPDATE units SET expires_at = '2026-11-21 11:59:59Z'"
         f" WHERE id = (SELECT max(unit_id) FROM ({UNITS}) AS u)",
@@ -201,7 +225,7 @@ PLANTS = {
         CANCELLED_ID,
     ),
     "i15_history_ends_where_the_order_is": Plant(
-        f"UPDATE orders SET sub_status = 'RECONCILED' WHERE id = {DELIVERED_ID}; {RETALLY}",
+        f"UPDATE orders SET sub_status = 'GV_LINK_CLAIMED' WHERE id = {DELIVERED_ID}; {RETALLY}",
         DELIVERED_ID,
     ),
     "i15_transition_is_audited_once": Plant(
@@ -278,6 +302,25 @@ PLANTS = {
         + APPROVED
         + purchase(WAITING_ID, "FULFILLED", sent_at="now()").replace(" 2500,", " 2501,"),
         1,
+    ),
+    "i19_purchases_of_a_reconciled_order_were_compared": Plant(
+        VENDOR
+        + RECONCILED
+        + APPROVED.replace(f"{WAITING_ID});", f"{DELIVERED_ID});")
+        + COMPLETE.format(UNITS)
+        + purchase(DELIVERED_ID, "FULFILLED", sent_at="now()"),
+        DELIVERED_ID,
+    ),
+    "i19_compared_purchase_is_settled": Plant(
+        RUN + "INSERT INTO reconciled_purchases SELECT 77, id, 1, true, now()"
+        " FROM reconciliation_runs",
+        77,
+    ),
+    "reconciliation_explained_drift_is_audited_once": Plant(
+        RUN + "INSERT INTO drifts (run_id, day, kind, subject_kind, subject, ours, theirs, state,"
+        " found_at, explained_by, explained_at, note) SELECT id, day, 'LEDGER_DIFFERS', 'order',"
+        " '1', '{}', '{}', 'EXPLAINED', now(), 1, now(), 'seen' FROM reconciliation_runs",
+        "SELECT id FROM drifts",
     ),
     "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),
     "orphan_transition": Plant(

@@ -96,6 +96,55 @@ def pump() -> None:
     asyncio.run(stock.pump(from_environment()))
 
 
+@app.command()
+def reconcile(
+    day: Annotated[str, typer.Option(help="YYYY-MM-DD in UTC; yesterday if not given.")] = "",
+    vendor: Annotated[str, typer.Option(help="Only this vendor's, by name or id.")] = "",
+) -> None:
+    """Compare a day's orders, units, ledger and vendors' books. Exit 1: they differ somewhere.
+
+    Exit 2: it is not through, such as while a vendor is away; a worker goes on with it.
+    """
+    from rewards.entry import reconcile as command
+
+    log.configure()
+    sys.exit(asyncio.run(command.run(from_environment(), day, vendor)))
+
+
+@app.command()
+def statement(
+    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD in UTC.")],
+    last: Annotated[str, typer.Option("--to", help="Last day, included.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to; standard output if not given.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV instead of JSON.")] = False,
+) -> None:
+    """State what came in, went out and is held, signed. Exit 1: something does not add up."""
+    from rewards.entry import statement as command
+
+    sys.exit(command.make(from_environment(), first, last, out, as_csv=as_csv))
+
+
+@app.command("statement-key")
+def statement_key() -> None:
+    """Print the public key that statements of this deployment are verified with."""
+    from rewards.entry import statement as command
+
+    asyncio.run(command.show_key(from_environment()))
+
+
+@app.command("verify-statement")
+def verify_statement(
+    file: Annotated[Path, typer.Argument(help="A statement, JSON or CSV.")],
+    key: Annotated[str, typer.Option(help="The public key, as `rewards statement-key` prints it.")],
+) -> None:
+    """Say whether a statement is as it was signed and adds up; needs no database. Exit 1: not."""
+    from rewards.entry import statement as command
+
+    sys.exit(command.verify(file, key))
+
+
 @staff.command("add")
 def add_staff(
     username: Annotated[str, typer.Argument(help="3 to 100 of a-z, 0-9 and . _ @ + -")],

@@ -16,6 +16,7 @@ from rewards.infra import checks as infra
 from rewards.infra.checks import STATEMENT_TIMEOUT_S, SUBJECTS_MAX, Finding
 from rewards.inventory import sql_checks as inventory
 from rewards.orders import sql_checks as orders
+from rewards.reconciliation import sql_checks as reconciliation
 from rewards.vendors import sql_checks as vendors
 from rewards.wallets import sql_checks as wallets
 from rewards.webhooks import service as webhooks
@@ -35,6 +36,7 @@ SLICES: tuple[Mapping[str, str], ...] = (
     inventory.CHECKS,
     orders.CHECKS,
     vendors.CHECKS,
+    reconciliation.CHECKS,
     webhooks.CHECKS,
     audit.CHECKS,
 )

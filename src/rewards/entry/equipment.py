@@ -21,6 +21,7 @@ from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.orders.tasks import OrderTasks
 from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
+from rewards.reconciliation.tasks import RUN_JOB, Reconciling
 from rewards.staff import approvals, fulfilments, recalls
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.vendors.accounts import Accounts
@@ -44,6 +45,8 @@ VENDOR_CATALOGUES = jobs.declare("vendors.catalogues")
 FORGET_EXCHANGES = jobs.declare("vendors.forget_exchanges")
 PURCHASES_DUE = jobs.declare("vendors.purchases_due")
 FLAGGED_WAITING = jobs.declare("orders.flagged_waiting")
+RECONCILE_DAILY = jobs.declare("reconciliation.daily")
+RECONCILE_SWEEP = jobs.declare("reconciliation.sweep")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 
@@ -57,6 +60,10 @@ BALANCES_EVERY_S = 600
 CATALOGUES_EVERY_S = 86_400
 # At 02:00 UTC, when few buy.
 CATALOGUES_OFFSET_S = 7_200
+RECONCILE_EVERY_S = 86_400
+# At 03:00 UTC: what was sent before midnight is settled by then, and vendors have closed their day.
+RECONCILE_OFFSET_S = 10_800
+RECONCILE_SWEEP_EVERY_S = 300
 SESSIONS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)
 LONG_S = 900.0
@@ -227,6 +234,24 @@ def purchases(bought: Purchasing) -> Equip:
         worker.schedule(PURCHASES_DUE, SWEEP_EVERY_S)
         worker.register(FLAGGED_WAITING, _alone(bought.fulfilment.sweep_flagged), timeout_s=LONG_S)
         worker.schedule(FLAGGED_WAITING, SWEEP_EVERY_S)
+
+    return equip
+
+
+def reconciliation(accounts: Accounts) -> Equip:
+    """Yesterday's books every night (spec.md §8); runs that were left are taken up again."""
+
+    def equip(worker: Worker, context: Context) -> None:
+        tasks = Reconciling(context.db, accounts, context.clock)
+
+        async def go_on(payloads: Sequence[Mapping[str, Any]]) -> None:
+            await tasks.work_on([int(payload["run_id"]) for payload in payloads])
+
+        worker.register(RUN_JOB, go_on, batch_max=1, timeout_s=LONG_S)
+        worker.register(RECONCILE_DAILY, _alone(tasks.daily))
+        worker.schedule(RECONCILE_DAILY, RECONCILE_EVERY_S, offset_s=RECONCILE_OFFSET_S)
+        worker.register(RECONCILE_SWEEP, _alone(tasks.sweep))
+        worker.schedule(RECONCILE_SWEEP, RECONCILE_SWEEP_EVERY_S)
 
     return equip
 

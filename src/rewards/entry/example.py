@@ -46,6 +46,7 @@ from rewards.pricing.model_rates import (
     HeldRateNotFound,
     HeldState,
 )
+from rewards.reconciliation.model import DriftExplained, DriftNotFound
 from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
 from rewards.staff.model import UsernameTaken as StaffNameTaken
@@ -104,6 +105,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{approval_id}": ApprovalNotFound,
     "{held_id}": HeldRateNotFound,
     "{vendor_id}": VendorNotFound,
+    "{drift_id}": DriftNotFound,
     "{vendor_order_id}": PurchaseNotFound,
 }
 
@@ -176,6 +178,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
         ApprovalPending(),
     ),
     "settleUnknownOutcome": (NoCase(),),
+    "explainDrift": (DriftExplained(),),
     "recallBatch": (ApprovalPending(), BatchClosed()),
     "unblockBatch": (ApprovalPending(), BatchClosed()),
     "approve": (ApprovalDecided(ApprovalState.REJECTED), ApprovalExpired()),

@@ -34,7 +34,9 @@ SHOWN_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class VendorDesk:
+    """A process of its own that may ask vendors."""
+
     db: Database
     vault: Vault
     accounts: Accounts
@@ -51,19 +53,20 @@ class _Desk:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[_Desk]:
+async def opened(settings: Settings) -> AsyncIterator[VendorDesk]:
+    """Database, vault and vendors for one command."""
     async with AsyncExitStack() as stack:
         db = await Database.connect(await database.app_dsn(settings), settings)
         stack.push_async_callback(db.close)
         vault = await Vault.open_database(db, settings)
         feed = ChangeFeed(db)
         session = await stack.enter_async_context(open_session())
-        yield _Desk(db, vault, Accounts(db, vault, feed, settings, SystemClock(), session))
+        yield VendorDesk(db, vault, Accounts(db, vault, feed, settings, SystemClock(), session))
 
 
 async def show(settings: Settings) -> int:
     """A line for each account."""
-    async with _opened(settings) as desk, desk.db.connection() as connection:
+    async with opened(settings) as desk, desk.db.connection() as connection:
         page = await service.list_accounts(connection, PageAsk(1, SHOWN_MAX))
         ids = [held.account.id for held in page.items]
         balances = await service.balances_of(connection, ids)
@@ -91,7 +94,7 @@ async def add(settings: Settings, name: str, adapter: str, config: Sequence[str]
     except (ValueError, msgspec.MsgspecError):
         typer.echo("settings are name=value; secrets are a JSON object of texts", err=True)
         return 1
-    async with _opened(settings) as desk:
+    async with opened(settings) as desk:
         try:
             async with desk.db.transaction() as tx:
                 account = await service.create(
@@ -107,7 +110,7 @@ async def add(settings: Settings, name: str, adapter: str, config: Sequence[str]
 
 async def check(settings: Settings, name: str) -> int:
     """Ask the vendor now; 1 when it does not answer to our credentials."""
-    async with _opened(settings) as desk:
+    async with opened(settings) as desk:
         try:
             checked = await desk.accounts.check((await desk.find(name)).id)
         except Refusal as refused:
@@ -122,7 +125,7 @@ async def check(settings: Settings, name: str) -> int:
 
 async def sync(settings: Settings, name: str) -> int:
     """Read balance and catalogue now; 1 when either failed."""
-    async with _opened(settings) as desk:
+    async with opened(settings) as desk:
         try:
             account = await desk.find(name)
         except Refusal as refused:

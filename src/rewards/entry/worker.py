@@ -75,6 +75,7 @@ async def run(chosen: Settings) -> None:
             equipment.rates(catalog),
             equipment.vendors(accounts),
             equipment.purchases(bought),
+            equipment.reconciliation(accounts),
             equipment.caches,
         )
         await work(Context(chosen, dsn, db, SystemClock()), stop, equipped)

@@ -45,6 +45,8 @@ class Permission(StrEnum):
     # Where money and codes flow: accounts, their addresses, their secrets.
     VENDORS_SECRETS = "vendors:secrets"
     VENDORS_APPROVE = "vendors:approve"
+    RECONCILIATION_READ = "reconciliation:read"
+    RECONCILIATION_EXPLAIN = "reconciliation:explain"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     AUDIT_READ = "audit:read"
@@ -72,6 +74,7 @@ _VIEWER = frozenset(
         Permission.APPROVALS_READ,
         Permission.FX_READ,
         Permission.VENDORS_READ,
+        Permission.RECONCILIATION_READ,
     }
 )
 _SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
@@ -97,6 +100,7 @@ _FINANCE = _VIEWER | {
     Permission.DISCOUNTS_WRITE,
     Permission.APPROVALS_DECIDE,
     Permission.FX_WRITE,
+    Permission.RECONCILIATION_EXPLAIN,
     Permission.AUDIT_READ,
 }
 

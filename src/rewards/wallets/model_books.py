@@ -1,0 +1,33 @@
+"""What the ledger says when somebody compares it with other books; pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBooking:
+    """All that was booked for one order; `transfer_id` and `wallet_id` are of its debit."""
+
+    debits: int = 0
+    transfer_id: int | None = None
+    wallet_id: int | None = None
+    debited_minor: int = 0
+    refunded_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WalletMoment:
+    """Where a wallet's chain of entries stood at a moment: its last version and what it held."""
+
+    wallet_id: int
+    client_id: int
+    currency: str
+    version: int
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What some entries of a wallet brought in and took out, both counted above zero."""
+
+    in_minor: int
+    out_minor: int
