@@ -24,7 +24,7 @@ from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders import sql_read
 from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Order, tier
 from rewards.orders.refunds import cancel, fail, pay_owed
 from rewards.orders.replay import Placed
@@ -183,10 +183,10 @@ class Shop:
         return await self.parts.orders.place_in(tx, asks)
 
     async def retry(self, order_id: int, *, bulk_units_max: int = 10_000) -> Order | Refusal:
-        limits = BulkLimits(self.parts.settings.filled_quantity_max, bulk_units_max)
-
         async def work(tx: Tx) -> list[Order | Refusal]:
-            return await retry(tx, [RetryAsk(order_id, STAFF, "try again")], limits, self.now)
+            return await retry(
+                tx, [RetryAsk(order_id, STAFF, "try again")], bulk_units_max, self.now
+            )
 
         [answer] = await self.parts.db.run(work)
         return answer

@@ -10,14 +10,14 @@ import pytest
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.orders import tasks
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Order, Status
 from rewards.orders.refunds import pay_owed
 from rewards.orders.replay import Placed
 from rewards.wallets.model import WalletStatus
 from tests.shop import STAFF, Shop
 
-LIMITS = BulkLimits(filled_quantity_max=50, bulk_units_max=100)
+BULK_UNITS_MAX = 100
 
 
 async def test_a_member_that_cannot_even_be_sent_hurts_no_neighbour(shop: Shop) -> None:
@@ -73,7 +73,7 @@ async def test_a_retry_waits_for_wallets_before_it_holds_anything_else(shop: Sho
 
     async def work(tx: Tx) -> list[Order | Refusal]:
         asks = [RetryAsk(small, STAFF), RetryAsk(bulk, STAFF)]
-        return await retry(tx, asks, LIMITS, shop.now)
+        return await retry(tx, asks, BULK_UNITS_MAX, shop.now)
 
     async with shop.parts.db.transaction() as other:
         await other.execute("SELECT FROM wallets WHERE client_id = $1 FOR UPDATE", client)
@@ -91,7 +91,7 @@ async def test_history_never_runs_backwards_whatever_a_clock_says(shop: Shop) ->
     await shop.stock(product, 1)
     slow = shop.now - timedelta(minutes=5)
     async with shop.parts.db.transaction() as tx:
-        [answer] = await retry(tx, [RetryAsk(order_id, STAFF)], LIMITS, slow)
+        [answer] = await retry(tx, [RetryAsk(order_id, STAFF)], BULK_UNITS_MAX, slow)
     assert isinstance(answer, Order)
     assert answer.changed_at >= answer.placed_at
     await shop.set_wallet_status(client, WalletStatus.FROZEN)

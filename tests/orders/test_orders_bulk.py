@@ -7,7 +7,7 @@ import httpx
 from rewards.clients import service as clients
 from rewards.clients.model import NewCredential
 from rewards.entry.api import build_app
-from rewards.orders.model import Order
+from rewards.orders.model import Order, Tier
 from rewards.wallets.model import WalletStatus
 from tests.shop import Shop
 
@@ -129,3 +129,21 @@ async def test_an_order_over_the_cap_whose_wallet_takes_no_money_is_owed(shop: S
     assert state(await shop.pay_owed(placed.id)) == "CANCELLED·REFUNDED"
     assert await shop.balance(client) == balance + placed.amount_minor
     assert await shop.broken() == {}
+
+
+async def test_bulk_is_what_was_placed_as_such_whatever_its_quantity(shop: Shop) -> None:
+    """Products have thresholds of their own (D1)."""
+    product = await shop.product(filled_quantity_max=12)
+    realtime = await shop.product(7, realtime=True)
+    client = await shop.client(minor=10**7)
+    # Not bulk, though it waits for more than any bulk order: it was served in the request.
+    await shop.stock(realtime, 1)
+    partly = (await shop.place_one(shop.ask(client, realtime, 500))).order
+    assert str(partly.state) == "PARTIALLY_DELIVERED·PARTIAL"
+    small = [
+        (await shop.place_one(shop.ask(client, product, 20, tier=Tier.BULK))).order.id
+        for _ in range(2)
+    ]
+    first, second = [await shop.retry(order_id, bulk_units_max=30) for order_id in small]
+    assert state(first) == "PENDING·VENDOR_ORDER_PENDING"
+    assert state(second) == "CANCELLED·BULK_LIMIT_EXCEEDED"

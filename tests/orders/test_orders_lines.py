@@ -7,7 +7,7 @@ from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.orders import sql_read
 from rewards.orders.closing import CancelAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Order
 from rewards.orders.refunds import cancel
 from rewards.wallets import service as wallets
@@ -17,8 +17,7 @@ SETTLING_S = 0.2
 
 
 def retry_both(shop: Shop, tx: Tx, order_ids: list[int], most: int) -> object:
-    limits = BulkLimits(shop.parts.settings.filled_quantity_max, most)
-    return retry(tx, [RetryAsk(n, STAFF) for n in order_ids], limits, shop.now)
+    return retry(tx, [RetryAsk(n, STAFF) for n in order_ids], most, shop.now)
 
 
 async def test_two_bulk_orders_at_once_do_not_both_pass_their_clients_cap(shop: Shop) -> None:
@@ -62,10 +61,9 @@ async def test_history_is_in_order_though_clocks_are_not(shop: Shop) -> None:
     placed = await shop.place_one(shop.ask(client, product, 3))
     await shop.stock(product, 1)
     behind = shop.now - timedelta(minutes=10)
-    limits = BulkLimits(shop.parts.settings.filled_quantity_max, 10_000)
     n = placed.order.id
     async with shop.parts.db.transaction() as tx:
-        await retry(tx, [RetryAsk(n, STAFF)], limits, behind)
+        await retry(tx, [RetryAsk(n, STAFF)], 10_000, behind)
         await cancel(tx, [CancelAsk(n, STAFF, "no longer wanted")], behind)
         steps = await sql_read.read_history(tx, n)
     times = [step.at for step in steps]

@@ -12,7 +12,7 @@ from rewards.inventory import service as inventory
 from rewards.inventory.model import BlockReason
 from rewards.orders import sql_read
 from rewards.orders.closing import CancelAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Item, Order, item_id
 from rewards.orders.refunds import cancel, pay_owed
 from rewards.orders.replay import Placed
@@ -146,10 +146,10 @@ class Crowd:
 
     async def retry(self) -> None:
         settings = self.market.shop.parts.settings
-        limits = BulkLimits(settings.filled_quantity_max, settings.bulk_units_max)
+        most = settings.bulk_units_max
         asks = [RetryAsk(n, STAFF, "again") for n in self._draw_orders(self.dice.randint(1, 6))]
         now = self.market.now
-        for answer in await self._run(lambda tx: retry(tx, asks, limits, now)):
+        for answer in await self._run(lambda tx: retry(tx, asks, most, now)):
             self._closed(answer)
 
     async def fill(self) -> None:

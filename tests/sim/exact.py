@@ -10,7 +10,7 @@ from rewards.inventory import service as inventory
 from rewards.inventory.model import BlockReason
 from rewards.inventory.units import PLACE
 from rewards.orders.closing import CancelAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Order, item_id
 from rewards.orders.refunds import cancel
 from rewards.orders.replay import Placed
@@ -109,9 +109,9 @@ class Exact:
         order_ids = self._draw_orders(self.dice.choice((1, 1, 1, 3)), FILL)
         expected = self.oracle.retry(order_ids, self.market.now)
         settings = self.market.shop.parts.settings
-        limits = BulkLimits(settings.filled_quantity_max, settings.bulk_units_max)
+        most = settings.bulk_units_max
         asks = [RetryAsk(n, STAFF, "look again") for n in order_ids]
-        answers = await self._run(lambda tx: retry(tx, asks, limits, self.market.now))
+        answers = await self._run(lambda tx: retry(tx, asks, most, self.market.now))
         self._compare(expected, answers)
         return len(order_ids)
 

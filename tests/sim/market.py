@@ -179,7 +179,6 @@ async def open_market(shop: Shop, seed: int, funds_minor: int = FUNDS_MINOR) -> 
     """Clients with money, products, rates, and a first delivery of stock."""
     settings = shop.parts.settings
     oracle = Oracle(
-        settings.filled_quantity_max,
         settings.bulk_units_max,
         RATES,
         settings.default_discount_percent,

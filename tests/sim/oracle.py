@@ -71,6 +71,7 @@ class Sale:
     all_or_nothing: bool
     deliver_by: datetime | None
     state: str
+    bulk: bool
     lines: list[Line]
     id: int = 0
     cancelled: int = 0
@@ -133,7 +134,6 @@ class Replay:
 class Oracle:
     """The whole shop: change it by the same acts, in the same order."""
 
-    filled_max: int
     bulk_units_max: int
     # Units of the second currency for one of the first, as they were set.
     rates: Mapping[tuple[str, str], Decimal]
@@ -237,6 +237,7 @@ class Oracle:
             all_or_nothing=ask.on_partial == "ALL_OR_NOTHING",
             deliver_by=ask.deliver_by,
             state="PENDING·INITIAL" if bulk else "PENDING·PROCESSING",
+            bulk=bulk,
             lines=[] if bulk else [Line() for _ in range(ask.quantity)],
         )
 
@@ -301,9 +302,7 @@ class Oracle:
         return answers
 
     def _open_bulk_units(self, client: int) -> int:
-        bulk = (
-            s for s in self.sales.values() if s.client == client and s.quantity > self.filled_max
-        )
+        bulk = (s for s in self.sales.values() if s.client == client and s.bulk)
         return sum(sale.missing for sale in bulk if sale.open and sale.lines)
 
     def processing(self) -> list[int]:

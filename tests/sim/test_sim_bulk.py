@@ -13,7 +13,7 @@ import pytest
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.orders.closing import CancelAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import OnPartial, Order
 from rewards.orders.refunds import cancel
 from rewards.orders.replay import Placed
@@ -72,10 +72,8 @@ async def test_overlapping_bulk_orders_never_deadlock(count: int, dsn: str, tmp_
 
 
 async def _retry(shop: Shop, order_ids: list[int]) -> None:
-    limits = BulkLimits(shop.parts.settings.filled_quantity_max, BULK_UNITS_MAX)
-
     async def work(tx: Tx) -> list[Order | Refusal]:
-        return await retry(tx, [RetryAsk(n, STAFF) for n in order_ids], limits, shop.now)
+        return await retry(tx, [RetryAsk(n, STAFF) for n in order_ids], BULK_UNITS_MAX, shop.now)
 
     await shop.parts.db.run(work)
 

@@ -41,18 +41,10 @@ class RetryAsk:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BulkLimits:
-    """Above which quantity an order is bulk, and how many open bulk units a client may have."""
-
-    filled_quantity_max: int
-    bulk_units_max: int
-
-
 async def retry(
     tx: Tx,
     asks: Sequence[RetryAsk],
-    limits: BulkLimits,
+    bulk_units_max: int,
     at: datetime,
     hints: PoolHints | None = None,
 ) -> list[Order | Refusal]:
@@ -75,7 +67,7 @@ async def retry(
     going = [ask for ask in asks if ask.order_id not in refused]
     orders = {ask.order_id: locked[ask.order_id] for ask in going}
     at = model.moment_of_act(at, orders.values())
-    closing = await _close_over_limit(tx, orders, asks, limits, at)
+    closing = await _close_over_limit(tx, orders, asks, bulk_units_max, at)
     over = {move.after.id for move in closing}
     filled = await _fill(tx, [orders[n] for n in orders if n not in over], at, hints)
     looks = [_move(orders[n], filled[n], asks) for n in filled]
@@ -113,7 +105,7 @@ async def _close_over_limit(
     tx: Tx,
     orders: Mapping[int, Order],
     asks: Sequence[RetryAsk],
-    limits: BulkLimits,
+    bulk_units_max: int,
     at: datetime,
 ) -> list[Move]:
     """Refund the bulk orders that no longer fit under their client's cap, to be moved as told."""
@@ -122,22 +114,20 @@ async def _close_over_limit(
         return []
     # One client's bulk orders stand in line, and wallets are locked before the pool as in placing.
     purses = await wallets.lock(tx, sorted({order.client_id for order in bulk}))
-    over = await _over_bulk_limit(tx, bulk, limits)
+    over = await _over_bulk_limit(tx, bulk, bulk_units_max)
     closing = [
         CloseAsk(order, _ask(asks, order.id).actor, _ask(asks, order.id).reason) for order in over
     ]
     return await refunds.refund_over_limit(tx, closing, purses, at)
 
 
-async def _over_bulk_limit(tx: Tx, bulk: Sequence[Order], limits: BulkLimits) -> list[Order]:
+async def _over_bulk_limit(tx: Tx, bulk: Sequence[Order], bulk_units_max: int) -> list[Order]:
     """Those that, asked one by one, no longer fit under their client's cap of open bulk units."""
-    open_units = await sql_read.open_bulk_units(
-        tx, sorted({order.client_id for order in bulk}), limits.filled_quantity_max
-    )
+    open_units = await sql_read.open_bulk_units(tx, sorted({order.client_id for order in bulk}))
     over = []
     for order in bulk:
         units = open_units.get(order.client_id, 0) + order.quantity
-        if units > limits.bulk_units_max:
+        if units > bulk_units_max:
             over.append(order)
         else:
             open_units[order.client_id] = units

@@ -20,7 +20,7 @@ from rewards.inventory.model import Taken
 from rewards.orders import facts, sql_read
 from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Item, ItemStatus, OrderNotFound
 from rewards.orders.placing import Sources, place
 from rewards.orders.refunds import cancel, fail, pay_owed
@@ -29,7 +29,6 @@ from rewards.orders.view import OrderOut, VoucherOut, show, voucher
 
 __all__ = [
     "ROUTE",
-    "BulkLimits",
     "CancelAsk",
     "FailAsk",
     "Orders",

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from rewards.infra.db import Record, Tx
 from rewards.orders.model import (
+    BULK,
     Item,
     ItemStatus,
     OnPartial,
@@ -40,13 +41,17 @@ SELECT h.seq, h.path, h.actor_kind, h.actor_id, h.reason, h.at
 FROM order_transitions AS h WHERE h.order_id = $1 ORDER BY h.seq
 """
 
-# Every bulk order of a client that has its items and still waits for some of them.
+# Every bulk order of a client that has its items and still waits for some of them. Bulk is what was
+# placed as such: the quantity does not tell, since products have thresholds of their own.
 OPEN_BULK_UNITS = """
-SELECT client_id, sum(quantity - fulfilled - cancelled)::bigint AS units
-FROM orders
-WHERE client_id = ANY($1::bigint[]) AND status IN ('PENDING', 'PARTIALLY_DELIVERED')
-    AND quantity > $2 AND items_created > 0
-GROUP BY client_id
+SELECT o.client_id, sum(o.quantity - o.fulfilled - o.cancelled)::bigint AS units
+FROM orders AS o
+WHERE o.client_id = ANY($1::bigint[]) AND o.status IN ('PENDING', 'PARTIALLY_DELIVERED')
+    AND o.items_created > 0 AND EXISTS (
+        SELECT FROM order_transitions AS h
+        WHERE h.order_id = o.id AND h.seq = 1 AND h.path[cardinality(h.path)] = $2
+    )
+GROUP BY o.client_id
 """
 
 # Only the conditions asked for are written: `$2 IS NULL OR …` would hide indexes from the planner.
@@ -168,11 +173,9 @@ async def read_history(tx: Tx, order_id: int) -> list[Step]:
     return [Step(**dict(row)) for row in await tx.fetch(READ_HISTORY, order_id)]
 
 
-async def open_bulk_units(
-    tx: Tx, client_ids: Sequence[int], filled_quantity_max: int
-) -> dict[int, int]:
+async def open_bulk_units(tx: Tx, client_ids: Sequence[int]) -> dict[int, int]:
     """Units that open bulk orders with items still wait for, by client."""
-    rows = await tx.fetch(OPEN_BULK_UNITS, list(client_ids), filled_quantity_max)
+    rows = await tx.fetch(OPEN_BULK_UNITS, list(client_ids), str(BULK))
     return {row["client_id"]: row["units"] for row in rows}
 
 

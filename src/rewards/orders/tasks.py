@@ -16,7 +16,7 @@ from rewards.inventory.hints import PoolHints
 from rewards.orders import model, sql_read
 from rewards.orders.chunks import CHUNK_MAX, Act, act_apart
 from rewards.orders.closing import CancelAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Order, Status, SubStatus
 from rewards.orders.refunds import cancel, pay_owed
 
@@ -106,9 +106,8 @@ class OrderTasks:
         return count
 
     async def _retry(self, order_ids: Sequence[int], tx: Tx) -> list[Order | Refusal]:
-        limits = BulkLimits(self.settings.filled_quantity_max, self.settings.bulk_units_max)
         asks = [RetryAsk(order_id, SYSTEM) for order_id in order_ids]
-        return await retry(tx, asks, limits, self.clock.now(), self.hints)
+        return await retry(tx, asks, self.settings.bulk_units_max, self.clock.now(), self.hints)
 
     async def _each_chunk(self, task: str, find: NextIds, act: Act) -> int:
         """Act on what `find` names, a chunk a transaction; how many were acted on.

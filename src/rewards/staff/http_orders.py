@@ -19,7 +19,7 @@ from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.orders import overview
 from rewards.orders import service as orders
 from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
-from rewards.orders.service import BulkLimits, CancelAsk, RetryAsk
+from rewards.orders.service import CancelAsk, RetryAsk
 from rewards.orders.view import OrderOut, show
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
@@ -172,10 +172,9 @@ async def retry_order(
     body = decode(RETRY, await request.body() or b"{}")
     reason = None if body.reason is None else printable("Reason", body.reason, REASON_CHARS_MAX)
     ask = RetryAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason)
-    limits = BulkLimits(settings.filled_quantity_max, settings.bulk_units_max)
 
     async def work(tx: Tx) -> StaffOrderOut:
-        [answer] = await orders.retry(tx, [ask], limits, clock.now())
+        [answer] = await orders.retry(tx, [ask], settings.bulk_units_max, clock.now())
         return await _answered(tx, answer)
 
     return encode(await db.run(work))
