@@ -7,10 +7,11 @@ from rewards.catalog.catalog import Catalog
 from rewards.core.actor import SYSTEM
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
+from rewards.inventory.arrivals import sort_cards, take_in
 from rewards.orders import model, refunds, sql, sql_read
 from rewards.orders.closing import FailAsk
 from rewards.orders.model import Item, ItemStatus, Order, RechargeStatus
-from rewards.orders.vendor_intake import sort_cards, take_in
+from rewards.orders.vendor_intake import shelf_of
 from rewards.orders.vendor_moves import FAILED_STATES, LISTENING, deliver, move, waiting_path
 from rewards.vendors import purchases
 from rewards.vendors.model import Purchase, PurchaseState, Purpose, Reason
@@ -71,7 +72,7 @@ class RechargeBuyer:
         assert product is not None, "products are never deleted"
         purchase = settlement.after
         cards = sort_cards(settlement.cards, purchase.line, product, 1, at)
-        intake, unit_ids = await take_in(tx, self.vault, purchase, product, order, cards, at)
+        intake, unit_ids = await take_in(tx, self.vault, purchase, shelf_of(order), cards, at)
         await deliver(tx, order, [item], [unit_ids[0] if unit_ids else None], at)
         return intake
 
