@@ -15,6 +15,8 @@ from rewards.orders.recharges import RechargeBuyer
 from rewards.orders.sql_vendor_checks import CHECKS
 from rewards.orders.vendor_intake import OrderBuyer
 from rewards.orders.vendor_limit import ApprovalLimit
+from rewards.restocks.buying import StockBuyer
+from rewards.restocks.service import Restocks
 from rewards.vendors import purchases
 from rewards.vendors.adapters import sandbox
 from rewards.vendors.buying import Buying
@@ -85,18 +87,29 @@ class Market:
     @property
     def buyers(self) -> Buyers:
         parts = self.shop.parts
-        recharges = RechargeBuyer(parts.catalog, parts.vault)
-        return {Purpose.ORDER: self.buyer, Purpose.RECHARGE: recharges}
+        return {
+            Purpose.ORDER: self.buyer,
+            Purpose.RECHARGE: RechargeBuyer(parts.catalog, parts.vault),
+            Purpose.STOCK: StockBuyer(parts.catalog, parts.vault, self.adapters, WINDOW),
+        }
 
     @property
     def buying(self) -> Buying:
         return Buying(self.shop.parts.db, self.adapters, self.clock, self.buyers)
 
     @property
+    def limit(self) -> ApprovalLimit:
+        return ApprovalLimit(LIMIT_MINOR, "USD", self.shop.parts.prices)
+
+    @property
     def fulfilment(self) -> Fulfilment:
         parts = self.shop.parts
-        limit = ApprovalLimit(LIMIT_MINOR, "USD", parts.prices)
-        return Fulfilment(parts.db, parts.catalog, self.adapters, self.clock, WINDOW, limit)
+        return Fulfilment(parts.db, parts.catalog, self.adapters, self.clock, WINDOW, self.limit)
+
+    @property
+    def restocks(self) -> Restocks:
+        parts = self.shop.parts
+        return Restocks(parts.db, parts.catalog, self.adapters, self.clock, WINDOW, self.limit)
 
     def script(self, *faults: Fault, call: str = "place") -> None:
         self.simulator.script.add([Scripted(fault, call) for fault in faults])

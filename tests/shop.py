@@ -45,6 +45,8 @@ TABLES = (
     "order_tallies",
     "order_replacements",
     "approvals",
+    "stock_orders",
+    "vendor_orders",
     "vendor_orders",
     "batches",
     "ledger_transfers",

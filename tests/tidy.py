@@ -15,7 +15,7 @@ TELLS_TIME = ("core/clock.py",)
 # They hold a connection of their own that no pool hands on.
 OWN_CONNECTION = ("infra/migrate.py", "infra/postgres.py", "infra/jobs", "infra/queue.py")
 CATCHES_ALL = ("entry/", "infra/jobs", "infra/runner.py", "infra/desk.py", "infra/http.py")
-EXACT = ("core/money.py", "wallets/", "pricing/", "orders/", "catalog/", "inventory/")
+EXACT = ("core/money.py", "wallets/", "pricing/", "orders/", "catalog/", "inventory/", "restocks/")
 NAMELESS = frozenset(("util", "utils", "helper", "helpers", "manager", "managers", "misc"))
 SECRET = frozenset(
     ("secret", "digest", "hexdigest", "signature", "token", "password", "mac", "hmac")

@@ -100,6 +100,44 @@ def purchase(
     )
 
 
+STAFF = """
+INSERT INTO staff_users (username, role, password_hash, created_at)
+VALUES ('olga', 'admin', 'none', now()), ('fred', 'admin', 'none', now());
+"""
+STOCK = """
+INSERT INTO stock_orders (product_id, denomination_minor, currency, vendor_id, quantity, cost_minor,
+    state, second_person, received, usable, asked_by, reason, created_at, changed_at, ended_at)
+VALUES (6, 2500, 'USD', 1, {quantity}, 2500, '{state}', {second}, {came}, {came}, 1, 'why',
+    '2026-11-20', '2026-11-20', {ended});
+"""
+# A batch of units that came with a purchase, each for 1250.
+ARRIVED = """
+INSERT INTO batches (source, name, state, status_at, created_at, touched_at)
+VALUES ('VENDOR', 'Vendor order 1', 'DONE', now(), now(), now());
+INSERT INTO units (id, product_id, denomination_minor, currency, batch_id, state, sealed,
+    fingerprint, created_at, cost_minor, cost_currency)
+SELECT 90 + n, 6, {face}, 'USD', (SELECT max(id) FROM batches), 'REVOKED', sealed, int8send(90 + n),
+    now(), 1250, 'USD'
+FROM (SELECT sealed FROM units LIMIT 1) AS u, generate_series(1, {count}) AS n;
+"""
+LAST_BATCH = "(SELECT max(id) FROM batches)"
+
+
+def stock(state: str, *, second: bool = False, quantity: int = 1, came: int = 0) -> str:
+    """A vendor, two people, and a stock order of one of them."""
+    ended = "NULL" if state in ("WAITING", "ORDERED") else "now()"
+    return (
+        VENDOR
+        + STAFF
+        + STOCK.format(state=state, second=second, quantity=quantity, came=came, ended=ended)
+    )
+
+
+def bought(state: str = "FULFILLED", *, key: int = 1, **rest: str) -> str:
+    """A purchase for that stock order."""
+    return purchase(1, state, purpose="STOCK", key=key, position=key - 1, sent_at="now()", **rest)
+
+
 PLANTS = {
     "i6_append_only_tables_are_guarded": Plant(
         "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only", "ledger_entries"
@@ -322,6 +360,41 @@ PLANTS = {
         " '1', '{}', '{}', 'EXPLAINED', now(), 1, now(), 'seen' FROM reconciliation_runs",
         "SELECT id FROM drifts",
     ),
+    "i19_stock_is_ordered_while_a_purchase_is_open": Plant(stock("ORDERED"), 1),
+    "i19_purchase_for_stock_is_what_was_ordered": Plant(
+        stock("FAILED") + bought("REFUSED").replace("2500", "2501"), 1
+    ),
+    "i19_no_more_stock_is_bought_than_ordered": Plant(
+        stock("RECEIVED", came=1)
+        + ARRIVED.format(face=2500, count=1)
+        + bought(received="1", batch_id=LAST_BATCH, remaining="1"),
+        1,
+    ),
+    "i19_stock_order_counts_what_came": Plant(
+        stock("RECEIVED", came=2)
+        + ARRIVED.format(face=2500, count=1)
+        + bought(received="1", batch_id=LAST_BATCH),
+        1,
+    ),
+    "i19_units_are_of_the_shelf_that_was_ordered": Plant(
+        stock("RECEIVED", came=1)
+        + ARRIVED.format(face=2501, count=1)
+        + bought(received="1", batch_id=LAST_BATCH),
+        91,
+    ),
+    "i19_units_cost_what_the_vendor_charged": Plant(
+        stock("RECEIVED", quantity=2, came=2)
+        + ARRIVED.format(face=2500, count=2)
+        + bought(received="2", batch_id=LAST_BATCH, cost_minor="2499", cost_currency="'USD'"),
+        1,
+    ),
+    "approval_was_given_for_dear_stock": Plant(
+        stock("RECEIVED", second=True, came=1)
+        + ARRIVED.format(face=2500, count=1)
+        + bought(received="1", batch_id=LAST_BATCH),
+        1,
+    ),
+    "approval_was_asked_for_waiting_stock": Plant(stock("WAITING", second=True), 1),
     "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),
     "orphan_transition": Plant(
         "INSERT INTO order_transitions (order_id, seq, path, actor_kind, at)"

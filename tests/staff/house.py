@@ -202,6 +202,7 @@ async def opened(
         "accounts": accounts,
         "buyers": bought.buyers,
         "fulfilment": bought.fulfilment,
+        "restocks": bought.restocks,
         "prices": prices,
         "limiter": limiter,
         "directory": directory,

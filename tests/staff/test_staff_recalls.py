@@ -389,7 +389,8 @@ async def test_a_worker_carries_out_what_was_approved(stand: Stand, dsn: str) ->
     order = await stand.sell(1)
     parts = stand.office.shop.parts
     worker = Worker(dsn, parts.settings)
-    equipment.second_persons(worker, equipment.Context(parts.settings, dsn, parts.db, parts.clock))
+    context = equipment.Context(parts.settings, dsn, parts.db, parts.clock)
+    equipment.second_persons(parts.restocks)(worker, context)
     approval = await stand.request()
     assert await worker.drain() == 1
     assert (await stand.look())["approval"]["state"] == "REQUESTED"

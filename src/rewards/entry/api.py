@@ -100,6 +100,7 @@ PROVIDED = (
     "imports",
     "accounts",
     "fulfilment",
+    "restocks",
     "buyers",
 )
 

@@ -17,6 +17,8 @@ from rewards.infra.checks import STATEMENT_TIMEOUT_S, SUBJECTS_MAX, Finding
 from rewards.inventory import sql_checks as inventory
 from rewards.orders import sql_checks as orders
 from rewards.reconciliation import sql_checks as reconciliation
+from rewards.restocks import sql_checks as restocks
+from rewards.staff import sql_checks as staff
 from rewards.vendors import sql_checks as vendors
 from rewards.wallets import sql_checks as wallets
 from rewards.webhooks import service as webhooks
@@ -37,6 +39,8 @@ SLICES: tuple[Mapping[str, str], ...] = (
     orders.CHECKS,
     vendors.CHECKS,
     reconciliation.CHECKS,
+    restocks.CHECKS,
+    staff.CHECKS,
     webhooks.CHECKS,
     audit.CHECKS,
 )

@@ -22,7 +22,8 @@ from rewards.orders.tasks import OrderTasks
 from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
 from rewards.reconciliation.tasks import RUN_JOB, Reconciling
-from rewards.staff import approvals, fulfilments, recalls
+from rewards.restocks.service import Restocks
+from rewards.staff import approvals, fulfilments, recalls, stock_orders
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import BUY_JOB
@@ -155,20 +156,28 @@ def stock(catalog: Catalog) -> Equip:
     return equip
 
 
-def second_persons(worker: Worker, context: Context) -> None:
+def second_persons(restocks: Restocks) -> Equip:
     """What staff asked for and another approved; and requests that nobody looked at."""
 
-    async def recall(payloads: Sequence[Mapping[str, Any]]) -> None:
-        for payload in payloads:
-            await recalls.carry_out(context.db, context.clock, int(payload["approval_id"]))
+    def equip(worker: Worker, context: Context) -> None:
+        async def recall(payloads: Sequence[Mapping[str, Any]]) -> None:
+            for payload in payloads:
+                await recalls.carry_out(context.db, context.clock, int(payload["approval_id"]))
 
-    async def expire() -> None:
-        async with context.db.transaction() as tx:
-            await approvals.expire(tx, context.clock.now())
+        async def order_stock(payloads: Sequence[Mapping[str, Any]]) -> None:
+            for payload in payloads:
+                await stock_orders.carry_out(restocks, int(payload["approval_id"]))
 
-    worker.register(approvals.JOBS[ApprovalKind.BATCH_RECALL], recall, timeout_s=LONG_S)
-    worker.register(EXPIRE_APPROVALS, _alone(expire))
-    worker.schedule(EXPIRE_APPROVALS, SWEEP_EVERY_S)
+        async def expire() -> None:
+            async with context.db.transaction() as tx:
+                await approvals.expire(tx, context.clock.now())
+
+        worker.register(approvals.JOBS[ApprovalKind.BATCH_RECALL], recall, timeout_s=LONG_S)
+        worker.register(approvals.JOBS[ApprovalKind.STOCK_ORDER], order_stock)
+        worker.register(EXPIRE_APPROVALS, _alone(expire))
+        worker.schedule(EXPIRE_APPROVALS, SWEEP_EVERY_S)
+
+    return equip
 
 
 def rates(catalog: Catalog) -> Equip:

@@ -47,6 +47,7 @@ from rewards.pricing.model_rates import (
     HeldState,
 )
 from rewards.reconciliation.model import DriftExplained, DriftNotFound
+from rewards.restocks.model import StockOrderNotFound, StockOrderOpen, StockReferenceReused
 from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
 from rewards.staff.model import UsernameTaken as StaffNameTaken
@@ -107,6 +108,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{vendor_id}": VendorNotFound,
     "{drift_id}": DriftNotFound,
     "{vendor_order_id}": PurchaseNotFound,
+    "{stock_order_id}": StockOrderNotFound,
 }
 
 
@@ -146,6 +148,8 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
         return ORDER[status]
     if operation_id == "quoteCharges" and status in QUOTE:
         return QUOTE[status]
+    if status == 404 and operation_id == "orderStock":
+        return (ProductNotFound(),)
     if status == 404:
         ids = [part for part in path.split("/") if part in MISSING]
         return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
@@ -179,6 +183,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     ),
     "settleUnknownOutcome": (NoCase(),),
     "explainDrift": (DriftExplained(),),
+    "orderStock": (VendorNotAvailable(), StockOrderOpen(3), StockReferenceReused(3)),
     "recallBatch": (ApprovalPending(), BatchClosed()),
     "unblockBatch": (ApprovalPending(), BatchClosed()),
     "approve": (ApprovalDecided(ApprovalState.REJECTED), ApprovalExpired()),

@@ -13,6 +13,8 @@ from rewards.orders.recharges import RechargeBuyer
 from rewards.orders.vendor_intake import OrderBuyer
 from rewards.orders.vendor_limit import ApprovalLimit
 from rewards.pricing.service import Prices
+from rewards.restocks.buying import StockBuyer
+from rewards.restocks.service import Restocks
 from rewards.vendors.buying import AdapterSource, Buying
 from rewards.vendors.model import Purpose
 from rewards.vendors.purchases import Buyers
@@ -23,6 +25,7 @@ class Purchasing:
     """Who approves, who calls, and who takes in what comes."""
 
     fulfilment: Fulfilment
+    restocks: Restocks
     buyers: Buyers
     buying: Buying
 
@@ -44,9 +47,11 @@ def purchasing(
     buyers: Buyers = {
         Purpose.ORDER: OrderBuyer(catalog, vault, accounts, window),
         Purpose.RECHARGE: RechargeBuyer(catalog, vault),
+        Purpose.STOCK: StockBuyer(catalog, vault, accounts, window),
     }
     return Purchasing(
         Fulfilment(db, catalog, accounts, clock, window, limit),
+        Restocks(db, catalog, accounts, clock, window, limit),
         buyers,
         Buying(db, accounts, clock, buyers),
     )

@@ -29,6 +29,7 @@ from rewards.orders.mint import Mint
 from rewards.orders.placing import Sources
 from rewards.orders.service import Orders
 from rewards.pricing.service import Prices
+from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.vendors.accounts import Accounts
@@ -66,6 +67,7 @@ class Parts:
     imports: Imports
     accounts: Accounts
     fulfilment: Fulfilment
+    restocks: Restocks
     buyers: Buyers
 
 
@@ -146,6 +148,7 @@ async def open_parts(
             imports=imports,
             accounts=accounts,
             fulfilment=bought.fulfilment,
+            restocks=bought.restocks,
             buyers=bought.buyers,
         )
 

@@ -71,7 +71,7 @@ async def run(chosen: Settings) -> None:
             equipment.retention,
             equipment.orders,
             equipment.stock(catalog),
-            equipment.second_persons,
+            equipment.second_persons(bought.restocks),
             equipment.rates(catalog),
             equipment.vendors(accounts),
             equipment.purchases(bought),

@@ -67,7 +67,8 @@ class Settings(BaseSettings):
     # One call to a vendor; one that has not answered by then is read back, never repeated.
     vendor_timeout_s: float = 15.0
     vendor_connect_s: float = 5.0
-    # What one person may have a vendor deliver for one order, by face value; more takes a second.
+    # What one person may have a vendor deliver for one order, or for stock at once, by face value;
+    # more takes a second.
     vendor_approval_limit_minor: int = 100_000
     vendor_approval_currency: str = "USD"
     # How long an unknown or slow vendor order is read back before it is a person's case.

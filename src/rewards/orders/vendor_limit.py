@@ -1,4 +1,4 @@
-"""How much one person may have a vendor deliver for an order without a second one."""
+"""How much one person may have a vendor deliver at once without a second one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,24 +24,29 @@ class AboveLimit(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalLimit:
-    """Face values count: they are known before any vendor is chosen."""
+    """For one order, of a client or for stock. Face values count: they are known before any vendor
+    is chosen."""
 
     amount_minor: int
     currency: str
     prices: Prices
 
     def check(self, order: Order, at: datetime) -> AboveLimit | None:
-        """None while one person is enough for what the order lacks.
-
-        Without a rate nobody can tell how much it is, and it takes two.
-        """
+        """None while one person is enough for what the order lacks."""
         worth_minor = order.denomination_minor * order.missing
-        above = AboveLimit(worth_minor, order.product_currency)
-        if order.product_currency == self.currency:
-            return above if worth_minor > self.amount_minor else None
-        rate = self.prices.conversion(order.product_currency, self.currency, at)
-        if rate is None:
-            return above
-        exponents = (exponent_of(order.product_currency), exponent_of(self.currency))
-        counted_minor = converted(worth_minor, rate.rate, *exponents)
-        return above if counted_minor > self.amount_minor else None
+        if self.covers(worth_minor, order.product_currency, at):
+            return None
+        return AboveLimit(worth_minor, order.product_currency)
+
+    def covers(self, worth_minor: int, currency: str, at: datetime) -> bool:
+        """Whether one person is enough for so much.
+
+        Without a fresh rate nobody can tell how much it is, and it takes two.
+        """
+        if currency != self.currency:
+            conversion = self.prices.conversion(currency, self.currency, at)
+            if conversion is None or conversion.stale(at):
+                return False
+            exponents = (exponent_of(currency), exponent_of(self.currency))
+            worth_minor = converted(worth_minor, conversion.rate, *exponents)
+        return worth_minor <= self.amount_minor

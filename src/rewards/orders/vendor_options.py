@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 
 from rewards.core.currency import exponent_of
-from rewards.core.money import round_half_up
 from rewards.infra.db import Database
 from rewards.orders import sql_read
 from rewards.orders.fulfilment import APPROVABLE, able_to, with_adapters
@@ -19,8 +17,6 @@ from rewards.vendors.buying import AdapterSource
 from rewards.vendors.model import Source
 from rewards.vendors.port import Vendor
 from rewards.vendors.purchases import ReadBalance, Record
-
-PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +74,7 @@ def _option(
     record: Record,
 ) -> Option:
     capable = vendor.capabilities
-    cost_minor = _cost_minor(order, source)
+    cost_minor = source.cost_minor(order.denomination_minor, order.missing)
     rate = _rate(order, conversion)
     paid_minor = None if rate is None else _paid_minor(order, cost_minor, rate)
     why_not = _why_not(order, source, vendor)
@@ -103,13 +99,6 @@ def _rate(order: Order, conversion: Conversion | None) -> Decimal | None:
     if order.product_currency == order.currency:
         return Decimal(1)
     return None if conversion is None else conversion.rate
-
-
-def _cost_minor(order: Order, source: Source) -> int:
-    """The face value of what is missing, less what the vendor takes off."""
-    face_minor = order.denomination_minor * order.missing
-    share = Fraction(face_minor) * (PERCENT - Fraction(source.discount_percent)) / PERCENT
-    return round_half_up(share.numerator, share.denominator)
 
 
 def _paid_minor(order: Order, cost_minor: int, rate: Decimal) -> int:

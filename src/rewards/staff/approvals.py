@@ -1,7 +1,8 @@
 """Requests that need a second person: asked for, decided, carried out by a job (spec.md §8).
 
-What a request asks for happens in nobody's transaction: the yes enqueues the job of its kind, which
-does the work in chunks, may be killed, and says `carried_out` at the end.
+What a request asks for happens in nobody's transaction: how it ended enqueues the job of its kind.
+On a yes that does the work, may be killed, and says `carried_out` at the end; on a no, or when
+nobody looked, it closes what waited for the answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +30,12 @@ from rewards.staff.model_approvals import (
 )
 
 EXPIRE_MAX = 1_000
-# What carries out a request once it was approved; its payload is {"approval_id": …}.
+# What is told how a request ended, and carries it out; its payload is {"approval_id": …}.
 JOBS: Mapping[ApprovalKind, str] = MappingProxyType(
     {
         ApprovalKind.BATCH_RECALL: jobs.declare("staff.recall_batch"),
         ApprovalKind.VENDOR_FULFILMENT: jobs.declare("staff.fulfil_by_vendor"),
+        ApprovalKind.STOCK_ORDER: jobs.declare("staff.stock_order"),
     }
 )
 
@@ -61,7 +63,7 @@ async def request(
 async def settle(
     tx: Tx, verdicts: Sequence[Verdict], actor: Actor, at: datetime
 ) -> list[Approval | Refusal]:
-    """Approve or reject; the requests as they are now, in order. A yes enqueues what it agreed to.
+    """Approve or reject; the requests as they are now, in order. Each enqueues the job of its kind.
 
     Refused: unknown (404), decided before or expired (409), by the person who asked (403).
     """
@@ -72,8 +74,7 @@ async def settle(
     if decided:
         await sql_approvals.move(tx, [(locked[one.id], one) for one in decided])
         await _record(tx, decided, actor, at)
-        approved = [one for one in decided if one.state is ApprovalState.APPROVED]
-        await jobs.enqueue(tx, [job(one) for one in approved])
+        await jobs.enqueue(tx, [job(one) for one in decided])
     return answers
 
 
@@ -98,6 +99,7 @@ async def expire(tx: Tx, at: datetime) -> int:
     """Close requests that waited too long; how many."""
     expired = await sql_approvals.expire(tx, at, EXPIRE_MAX)
     await _record(tx, expired, SYSTEM, at)
+    await jobs.enqueue(tx, [job(one) for one in expired])
     return len(expired)
 
 
@@ -121,7 +123,7 @@ async def last_of(
 
 
 def job(approval: Approval) -> jobs.JobAsk:
-    """What carries this request out; asked for twice it runs once."""
+    """What is told of this request; asked for twice it runs once."""
     return jobs.JobAsk(
         JOBS[approval.kind], {"approval_id": approval.id}, dedupe_key=str(approval.id)
     )

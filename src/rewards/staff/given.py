@@ -18,6 +18,7 @@ from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.orders.fulfilment import Fulfilment
 from rewards.pricing.service import Prices
+from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.vendors.accounts import Accounts
@@ -33,6 +34,7 @@ GivenGate: TypeAlias = NamedDependency[SkipValidation[StaffGate]]
 GivenImports: TypeAlias = NamedDependency[SkipValidation[Imports]]
 GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
 GivenPrices: TypeAlias = NamedDependency[SkipValidation[Prices]]
+GivenRestocks: TypeAlias = NamedDependency[SkipValidation[Restocks]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
 

@@ -22,7 +22,7 @@ from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenBuyers, GivenClock, GivenDatabase, reason_of
 from rewards.staff.model import Permission
 from rewards.vendors import purchases
-from rewards.vendors.model import Purchase, PurchaseState, Purpose
+from rewards.vendors.model import FOR_ORDERS, Purchase, PurchaseState, Purpose
 from rewards.vendors.purchases import PurchaseNotFound, Verdict
 
 LIST_DEFAULT, LIST_MAX = 50, 500
@@ -42,7 +42,9 @@ class VendorOrderOut(msgspec.Struct):
     vendor_id: int
     key: str
     purpose: Purpose
-    order_id: int
+    # For whom: an order, or a stock order.
+    order_id: int | None
+    stock_order_id: int | None
     item_position: int | None
     sku: str
     denomination: Decimal
@@ -68,6 +70,42 @@ class VendorOrderOut(msgspec.Struct):
     sent_at: datetime | None
     settled_at: datetime | None
 
+    @classmethod
+    def of(cls, purchase: Purchase) -> "VendorOrderOut":
+        line, cost = purchase.line, purchase.cost
+        for_stock = purchase.purpose is Purpose.STOCK
+        return cls(
+            id=purchase.id,
+            vendor_id=purchase.vendor_id,
+            key=purchase.key,
+            purpose=purchase.purpose,
+            order_id=None if for_stock else purchase.subject_id,
+            stock_order_id=purchase.subject_id if for_stock else None,
+            item_position=purchase.position if purchase.purpose is Purpose.RECHARGE else None,
+            sku=line.sku,
+            denomination=to_decimal(line.face_minor, exponent_of(line.currency)),
+            currency=line.currency,
+            quantity=line.quantity,
+            state=purchase.state,
+            vendor_ref=purchase.vendor_ref,
+            reason=purchase.reason,
+            message=purchase.message,
+            received=purchase.received,
+            quarantined=purchase.quarantined,
+            cost=to_decimal(cost.amount_minor, exponent_of(cost.currency)) if cost else None,
+            cost_currency=None if cost is None else cost.currency,
+            batch_id=purchase.batch_id,
+            calls=purchase.calls,
+            next_call_at=purchase.next_at if purchase.open else None,
+            window_ends_at=purchase.window_ends_at,
+            case_since=purchase.case_at,
+            choices=purchases.choices(purchase),
+            approved_by=purchase.asked_by,
+            created_at=purchase.created_at,
+            sent_at=purchase.sent_at,
+            settled_at=purchase.settled_at,
+        )
+
 
 VERDICT = msgspec.json.Decoder(VerdictIn)
 
@@ -82,8 +120,8 @@ async def list_of_order(order_id: FromPath[str], db: GivenDatabase) -> Response[
     """Every purchase made for this order, oldest first."""
     number = path_id(order_id, OrderNotFound)
     async with db.connection() as connection:
-        found = await purchases.of_subject(connection, [Purpose.ORDER, Purpose.RECHARGE], number)
-    return encode([_vendor_order(purchase) for purchase in found])
+        found = await purchases.of_subject(connection, FOR_ORDERS, number)
+    return encode([VendorOrderOut.of(purchase) for purchase in found])
 
 
 @get(
@@ -111,7 +149,7 @@ async def list_unknown(request: Request[Any, Any, Any], db: GivenDatabase) -> Re
         found = await purchases.cases(connection, after_id, limit + 1)
     page = found[:limit]
     following = str(page[-1].id) if len(found) > limit else None
-    return cursor_answer(request, [_vendor_order(one) for one in page], limit, following)
+    return cursor_answer(request, [VendorOrderOut.of(one) for one in page], limit, following)
 
 
 @post(
@@ -152,7 +190,7 @@ async def settle_unknown(
         await audit.record(tx, [_verdict_fact(actor, verdict, reason, before, after)], at)
         return after
 
-    return encode(_vendor_order(await db.run(work)))
+    return encode(VendorOrderOut.of(await db.run(work)))
 
 
 def _verdict_fact(
@@ -166,40 +204,6 @@ def _verdict_fact(
         subject_id=before.id,
         facts={"verdict": verdict, "from": before.state, "to": after.state},
         reason=reason,
-    )
-
-
-def _vendor_order(purchase: Purchase) -> VendorOrderOut:
-    line, cost = purchase.line, purchase.cost
-    return VendorOrderOut(
-        id=purchase.id,
-        vendor_id=purchase.vendor_id,
-        key=purchase.key,
-        purpose=purchase.purpose,
-        order_id=purchase.subject_id,
-        item_position=purchase.position if purchase.purpose is Purpose.RECHARGE else None,
-        sku=line.sku,
-        denomination=to_decimal(line.face_minor, exponent_of(line.currency)),
-        currency=line.currency,
-        quantity=line.quantity,
-        state=purchase.state,
-        vendor_ref=purchase.vendor_ref,
-        reason=purchase.reason,
-        message=purchase.message,
-        received=purchase.received,
-        quarantined=purchase.quarantined,
-        cost=None if cost is None else to_decimal(cost.amount_minor, exponent_of(cost.currency)),
-        cost_currency=None if cost is None else cost.currency,
-        batch_id=purchase.batch_id,
-        calls=purchase.calls,
-        next_call_at=purchase.next_at if purchase.open else None,
-        window_ends_at=purchase.window_ends_at,
-        case_since=purchase.case_at,
-        choices=purchases.choices(purchase),
-        approved_by=purchase.asked_by,
-        created_at=purchase.created_at,
-        sent_at=purchase.sent_at,
-        settled_at=purchase.settled_at,
     )
 
 

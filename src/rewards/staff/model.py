@@ -24,6 +24,7 @@ class Permission(StrEnum):
     INVENTORY_IMPORT = "inventory:import"
     INVENTORY_PUMP = "inventory:pump"
     INVENTORY_RECALL = "inventory:recall"
+    INVENTORY_ORDER = "inventory:order"
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"
     WALLETS_READ = "wallets:read"
@@ -86,6 +87,7 @@ _OPERATIONS = _SUPPORT | {
     Permission.PRODUCTS_WRITE,
     Permission.JOBS_REVIVE,
     Permission.INVENTORY_RECALL,
+    Permission.INVENTORY_ORDER,
     Permission.VENDORS_WRITE,
     Permission.VENDORS_APPROVE,
 }

@@ -15,6 +15,7 @@ LIFETIME = timedelta(days=3)
 class ApprovalKind(StrEnum):
     BATCH_RECALL = "BATCH_RECALL"
     VENDOR_FULFILMENT = "VENDOR_FULFILMENT"
+    STOCK_ORDER = "STOCK_ORDER"
 
 
 class ApprovalState(StrEnum):

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 
 from rewards.core.errors import Conflict, NotFound
+from rewards.core.money import round_half_up
+
+PERCENT = 100
 
 
 class Reason(StrEnum):
@@ -302,6 +306,11 @@ class Source:
     discount_percent: Decimal
     priority: int
     active: bool
+
+    def cost_minor(self, face_minor: int, quantity: int) -> int:
+        """What so many should cost as agreed: the face value, less what the vendor takes off."""
+        share = face_minor * quantity * (PERCENT - Fraction(self.discount_percent)) / PERCENT
+        return round_half_up(share.numerator, share.denominator)
 
 
 class VendorNotFound(NotFound):

@@ -13,6 +13,7 @@ from rewards.vendors import sql_purchases
 from rewards.vendors.model import (
     Card,
     Line,
+    Offer,
     Purchase,
     PurchaseState,
     PurchaseUnderWay,
@@ -212,6 +213,12 @@ async def balances(tx: Tx, vendor_ids: Sequence[int], currency: str) -> dict[int
         row["vendor_id"]: ReadBalance(row["currency"], row["balance_minor"], row["read_at"])
         for row in await sql_purchases.balances(tx, vendor_ids, currency)
     }
+
+
+async def offers(tx: Tx, found: Iterable[Source]) -> dict[tuple[int, str], Offer]:
+    """What these sources sell, by vendor and sku, as their catalogues were last read."""
+    pairs = sorted({(source.vendor_id, source.sku) for source in found})
+    return await sql_purchases.offers(tx, pairs)
 
 
 async def cases(tx: Tx, after_id: int = 0, limit: int = 100) -> list[Purchase]:

@@ -9,6 +9,7 @@ from rewards.vendors.model import (
     OPEN,
     Cost,
     Line,
+    Offer,
     Purchase,
     PurchaseState,
     Purpose,
@@ -304,3 +305,22 @@ WHERE vendor_id = ANY($1::bigint[]) AND currency = $2
 
 async def balances(tx: Tx, vendor_ids: Sequence[int], currency: str) -> list[Record]:
     return list(await tx.fetch(BALANCES, vendor_ids, currency))
+
+
+OFFERS = """
+SELECT o.vendor_id, o.sku, o.name, o.currency, o.min_minor, o.max_minor, o.fixed_minor, o.stock,
+    o.active
+FROM unnest($1::bigint[], $2::text[]) AS ask (vendor_id, sku)
+JOIN vendor_offers AS o ON o.vendor_id = ask.vendor_id AND o.sku = ask.sku
+"""
+
+
+async def offers(tx: Tx, pairs: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Offer]:
+    rows = await tx.fetch(OFFERS, [vendor for vendor, _ in pairs], [sku for _, sku in pairs])
+    return {(row["vendor_id"], row["sku"]): _as_offer(row) for row in rows}
+
+
+def _as_offer(row: Record) -> Offer:
+    facts = dict(row)
+    del facts["vendor_id"]
+    return Offer(**(facts | {"fixed_minor": tuple(facts["fixed_minor"])}))

@@ -1,0 +1,106 @@
+"""Takes in what a vendor brought for our stock, part after part (spec.md §4, §5)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from rewards.audit import service as audit
+from rewards.audit.model import AuditFact
+from rewards.catalog.catalog import Catalog
+from rewards.core.actor import SYSTEM
+from rewards.infra.crypto import Vault
+from rewards.infra.db import Tx
+from rewards.inventory.arrivals import sort_cards, take_in
+from rewards.restocks import sql
+from rewards.restocks.model import StockOrder, arrived, ended
+from rewards.vendors import purchases
+from rewards.vendors.buying import AdapterSource
+from rewards.vendors.model import Purchase, PurchaseState, Purpose
+from rewards.vendors.purchases import Intake, PurchaseAsk, Settlement
+
+SUBJECT = "stock_order"
+
+
+@dataclass(frozen=True, slots=True)
+class StockBuyer:
+    """Settles purchases that were made for stock."""
+
+    catalog: Catalog
+    vault: Vault
+    accounts: AdapterSource
+    window: timedelta
+
+    async def lock(self, tx: Tx, subject_id: int) -> None:
+        await sql.lock(tx, subject_id)
+
+    async def settle(self, tx: Tx, settlement: Settlement, at: datetime) -> Intake:
+        """Codes become units that wait for the next pump; the rest is bought, or the order ends."""
+        purchase = settlement.after
+        if purchase.open:
+            return Intake()
+        order = await sql.read(tx, purchase.subject_id)
+        assert order is not None, "stock orders are never deleted"
+        at = max(at, order.changed_at)
+        product = self.catalog.product(order.shelf.product_id)
+        assert product is not None, "products are never deleted"
+        cards = sort_cards(settlement.cards, purchase.line, product, 0, at)
+        intake, _ = await take_in(tx, self.vault, purchase, order.shelf, cards, at)
+        after = arrived(order, intake.received, intake.received - intake.quarantined, at)
+        # A vendor that brought nothing has nothing more, whatever was still to be asked for.
+        if intake.received and purchase.remaining:
+            await self._buy_on(tx, purchase, at)
+        else:
+            after = ended(after, why_short(purchase, after), at)
+        await sql.move(tx, order, after)
+        await audit.record(tx, [arrival_fact(after, purchase, intake)], at)
+        return intake
+
+    async def _buy_on(self, tx: Tx, purchase: Purchase, at: datetime) -> None:
+        """The rest of what was ordered, under a key of its own."""
+        vendor = await self.accounts.vendor(purchase.vendor_id)
+        quantity = min(purchase.remaining, vendor.capabilities.quantity_max)
+        ask = PurchaseAsk(
+            vendor_id=purchase.vendor_id,
+            key=vendor.key(uuid4()),
+            purpose=Purpose.STOCK,
+            subject_id=purchase.subject_id,
+            line=replace(purchase.line, quantity=quantity),
+            window=self.window,
+            position=purchase.position + 1,
+            remaining=purchase.remaining - quantity,
+            asked_by=purchase.asked_by,
+        )
+        await purchases.prepare(tx, [ask], at)
+
+
+def why_short(purchase: Purchase, order: StockOrder) -> str:
+    """Why fewer units came than were ordered, in words for staff; pure."""
+    if purchase.state is not PurchaseState.FULFILLED or purchase.reason is not None:
+        return purchase.message or "the vendor refused"
+    unusable = order.received - order.usable
+    if unusable and order.received >= order.quantity:
+        return f"{unusable} codes cannot be sold"
+    return f"the vendor brought {order.received} of {order.quantity}"
+
+
+def arrival_fact(order: StockOrder, purchase: Purchase, intake: Intake) -> AuditFact:
+    """One row of the trail for each purchase that ended: what it brought, and where that leads."""
+    cost = purchase.cost
+    return AuditFact(
+        SYSTEM,
+        None,
+        "stock_order.vendor_answered",
+        SUBJECT,
+        order.id,
+        {
+            "vendor_order_id": purchase.id,
+            "outcome": purchase.state,
+            "received": intake.received,
+            "quarantined": intake.quarantined,
+            "batch_id": intake.batch_id,
+            "cost_minor": cost.amount_minor if cost else None,
+            "cost_currency": cost.currency if cost else None,
+            "state": order.state,
+        },
+        order.message,
+    )

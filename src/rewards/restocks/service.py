@@ -1,0 +1,95 @@
+"""Looking ahead: where stock can be bought, how long it lasts, and what to buy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rewards.catalog.catalog import Catalog
+from rewards.catalog.model import (
+    DenominationNotAvailable,
+    Product,
+    ProductNotFound,
+    ProductType,
+    ShelfKey,
+)
+from rewards.core.clock import Clock
+from rewards.infra.db import Database
+from rewards.inventory import service as inventory
+from rewards.orders import demand
+from rewards.orders.fulfilment import with_adapters
+from rewards.orders.vendor_limit import ApprovalLimit
+from rewards.restocks import sql
+from rewards.restocks.forecast import Advice, advise, needs
+from rewards.restocks.model import Supply
+from rewards.vendors import purchases
+from rewards.vendors.buying import AdapterSource
+
+
+@dataclass(frozen=True, slots=True)
+class Restocks:
+    """Everything a process needs to order stock and to look ahead, wired once at start."""
+
+    db: Database
+    catalog: Catalog
+    accounts: AdapterSource
+    clock: Clock
+    window: timedelta
+    limit: ApprovalLimit
+
+    def shelf(self, product_id: int, denomination_minor: int) -> ShelfKey:
+        """Where units of this product and value stand. Raises ProductNotFound, also for a product
+        without vouchers, and DenominationNotAvailable."""
+        product = self.product(product_id)
+        if not product.sells(denomination_minor):
+            raise DenominationNotAvailable
+        return ShelfKey(product.id, denomination_minor, product.currency)
+
+    def product(self, product_id: int) -> Product:
+        """A product that there can be stock of. Raises ProductNotFound."""
+        product = self.catalog.product(product_id)
+        if product is None or product.type is not ProductType.VOUCHER:
+            raise ProductNotFound
+        return product
+
+    async def supplies(self, product_ids: Sequence[int]) -> dict[int, list[Supply]]:
+        """Every way to buy these products, in the order staff gave them."""
+        async with self.db.connection() as connection:
+            found = await purchases.sources(connection, product_ids)
+            every = [source for sources in found.values() for source in sources]
+            offers = await purchases.offers(connection, every)
+        return {
+            product_id: [
+                Supply(
+                    choice.source,
+                    choice.vendor.capabilities,
+                    offers.get((choice.source.vendor_id, choice.source.sku)),
+                )
+                for choice in await with_adapters(self.accounts, sources)
+            ]
+            for product_id, sources in found.items()
+        }
+
+    async def forecast(
+        self, days: int, cover_days: int, product_id: int | None = None
+    ) -> list[Advice]:
+        """How long each shelf lasts if the coming days are like the last `days`, and what to buy
+        so that it lasts `cover_days`; the shortest cover first."""
+        now = self.clock.now()
+        narrow = None if product_id is None else [product_id]
+        async with self.db.connection() as connection:
+            asked = await demand.asked_for(connection, now - timedelta(days=days), now)
+            waited = await demand.waited_for(connection)
+            depths = await inventory.depth_report(connection, self.catalog, now, narrow)
+            coming = await sql.on_order(connection)
+        depth = {line.shelf: line.loaded + line.waiting for line in depths}
+        known = [
+            need
+            for need in needs(asked, depth, coming, waited)
+            if product_id in (None, need.shelf.product_id) and self._stocked(need.shelf.product_id)
+        ]
+        product_ids = sorted({need.shelf.product_id for need in known})
+        return advise(known, await self.supplies(product_ids), days, cover_days)
+
+    def _stocked(self, product_id: int) -> bool:
+        product = self.catalog.product(product_id)
+        return product is not None and product.type is ProductType.VOUCHER
