@@ -5,7 +5,7 @@ import io
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -24,8 +24,10 @@ from rewards.inventory.model import (
     UnitState,
 )
 from tests import processes
+from tests.inventory import stock_files
 from tests.inventory.stock_builder import NOW, SHELF, Shop, StandingClock, Stock
-from tests.inventory.test_inventory_files import GOOD, HEADER, csv_of, xlsx
+from tests.inventory.test_inventory_files import GOOD, HEADER, csv_of
+from tests.inventory.test_inventory_workbooks import xlsx
 
 CLOCK = StandingClock()
 IMPORTED_WITHIN_S = 900.0
@@ -268,14 +270,6 @@ async def test_four_thousand_random_rows_add_up(stock: Stock) -> None:
     assert await stock.breaches() == {}
 
 
-def write_csv(path: Path, numbers: range) -> Path:
-    with path.open("w") as file:
-        file.write(",".join(HEADER) + "\n")
-        for n in numbers:
-            file.write(f"6,25,USD,203{n % 10}-01-01,C-{n:09d},{n % 10_000:04d},24.5\n")
-    return path
-
-
 async def growth_kib(dsn: str, home: Path, file: Path, rows: int) -> int:
     """How much memory a process needed at its highest to import the file."""
     arguments = [sys.executable, "-m", "tests.inventory.import_process", dsn, str(home), str(file)]
@@ -286,15 +280,16 @@ async def growth_kib(dsn: str, home: Path, file: Path, rows: int) -> int:
     return int(said["growth_kib"])
 
 
+@pytest.mark.parametrize("write", [stock_files.write_csv, stock_files.write_xlsx])
 @pytest.mark.parametrize(
     ("few", "many"), [(20_000, 100_000), pytest.param(100_000, 1_000_000, marks=pytest.mark.long)]
 )
 async def test_many_rows_need_no_more_memory_than_few(
-    dsn: str, tmp_path: Path, few: int, many: int
+    dsn: str, tmp_path: Path, few: int, many: int, write: Callable[[Path, range], Path]
 ) -> None:
     grown = []
     for numbers in (range(few), range(few, few + many)):
-        file = write_csv(tmp_path / f"{len(numbers)}.csv", numbers)
+        file = write(tmp_path / f"{len(numbers)}", numbers)
         grown.append(await growth_kib(dsn, tmp_path, file, len(numbers)))
     print(f"{few} rows: {grown[0]} KiB, {many} rows: {grown[1]} KiB")
     assert grown[1] <= 1.2 * grown[0]
