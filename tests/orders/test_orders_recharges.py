@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rewards.core.errors import Refusal
-from rewards.orders.model import Order
+from rewards.orders.model import Order, item_id
 from rewards.vendors import purchases
 from rewards.vendors.purchases import Verdict
 from rewards.vendors.simulators.faults import Fault
@@ -82,9 +82,10 @@ async def test_a_recharge_that_was_sent_cannot_be_cancelled(market: Market) -> N
     await market.approve(order.id)
     await market.step(order.id)
     before = await market.shop.everything()
-    refused = await market.shop.cancel(order.id)
-    assert isinstance(refused, Refusal)
-    assert refused.code == "VENDOR_ORDER_OPEN"
+    for act in (market.shop.cancel, market.shop.fail):
+        refused = await act(order.id)
+        assert isinstance(refused, Refusal)
+        assert refused.code == "VENDOR_ORDER_OPEN"
     assert await market.shop.everything() == before
     assert str((await market.settle(order.id)).state) == "DELIVERED·COMPLETED"
 
@@ -98,6 +99,24 @@ async def test_a_recharge_that_was_not_sent_is_cancelled_and_never_sent(market: 
     assert await market.recharges(order.id) == [("CANCELLED", "CANCELLED")] * 2
     await market.buying.sweep()
     assert market.book.calls.total() == 0
+    assert await market.shop.broken() == {}
+
+
+@pytest.mark.parametrize("act", ["cancel", "fail"])
+async def test_one_of_two_recharges_that_is_given_up_is_never_sent(
+    market: Market, act: str
+) -> None:
+    order = await market.recharge(2)
+    await market.approve(order.id)
+    answer = await getattr(market.shop, act)(order.id, item_id(order.id, 1))
+    assert isinstance(answer, Order)
+    assert answer.refunded_minor == order.amount_minor // 2
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    lost = "CANCELLED" if act == "cancel" else "FAILED"
+    assert await market.recharges(order.id) == [(lost, lost), ("DELIVERED", "RECHARGED")]
+    assert market.sold() == [1]
+    assert market.book.calls["place"] == 1
     assert await market.shop.broken() == {}
 
 

@@ -58,7 +58,7 @@ class RechargeBuyer:
     async def _failed(self, tx: Tx, purchase: Purchase, item: Item, at: datetime) -> None:
         """Give up the item; with no other under way, the rest of the order waits for staff."""
         ask = FailAsk(item.order_id, SYSTEM, purchase.message or LOST, (item.public_id,))
-        [order] = await refunds.fail(tx, [ask], at)
+        order = await refunds.fail_recharge(tx, ask, at)
         assert isinstance(order, Order), "an item that waits can fail"
         under_way = (await purchases.lock_open(tx, Purpose.RECHARGE, [order.id]))[order.id]
         if order.state in AT_VENDOR and all(one.id == purchase.id for one in under_way):

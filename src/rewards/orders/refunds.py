@@ -26,6 +26,7 @@ from rewards.orders.model import Item, Order, OrderNotFound
 from rewards.orders.sql import Move
 from rewards.vendors import purchases
 from rewards.vendors.model import FOR_ORDERS, PurchaseState, PurchaseUnderWay, Purpose
+from rewards.vendors.purchases import Part
 from rewards.wallets import service as wallets
 from rewards.wallets.model import Posting, TransferKind, Wallet
 from rewards.webhooks import service as webhooks
@@ -51,16 +52,34 @@ async def cancel(tx: Tx, asks: Sequence[CancelAsk], at: datetime) -> list[Order 
     already, items that are not the order's or are not in a state to be given back, a recharge that
     was sent and is not settled.
     """
+    return await _close_unsent(tx, asks, plan_cancel, "order.cancelled", at)
+
+
+async def fail(tx: Tx, asks: Sequence[FailAsk], at: datetime) -> list[Order | Refusal]:
+    """Give up for good what cannot be served: items FAILED, refunded, `order.failed` (D14).
+
+    All that waits, or the named items of it; what was delivered stays delivered. Once nothing waits
+    any more the order is FAILED, and FAILED·NOT_REFUNDED while its wallet takes no money. Refused
+    with 404 or 409 and no effect: unknown order, one of which nothing waits, items that do not, a
+    recharge that was sent and is not settled.
+    """
+    return await _close_unsent(tx, asks, plan_fail, "order.failed", at)
+
+
+async def fail_recharge(tx: Tx, ask: FailAsk, at: datetime) -> Order | Refusal:
+    """As `fail`, for the item whose own purchase the caller is settling: it did not come of it."""
+    [answer] = await _close(tx, [ask], plan_fail, "order.failed", at)
+    return answer
+
+
+async def _close_unsent(
+    tx: Tx, asks: Sequence[Ask], decide: Decide[Ask], action: str, at: datetime
+) -> list[Order | Refusal]:
     locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
     busy = await _recharging(tx, locked.values())
     free = [ask for ask in asks if ask.order_id not in busy]
-    answers = dict(
-        zip(
-            (ask.order_id for ask in free),
-            await _close(tx, free, plan_cancel, "order.cancelled", at),
-            strict=True,
-        )
-    )
+    closed = await _close(tx, free, decide, action, at)
+    answers = {ask.order_id: answer for ask, answer in zip(free, closed, strict=True)}
     return [answers.get(ask.order_id) or PurchaseUnderWay() for ask in asks]
 
 
@@ -76,16 +95,6 @@ async def _recharging(tx: Tx, orders: Iterable[Order]) -> set[int]:
         for order_id, open_now in found.items()
         if any(purchase.state is not PurchaseState.READY for purchase in open_now)
     }
-
-
-async def fail(tx: Tx, asks: Sequence[FailAsk], at: datetime) -> list[Order | Refusal]:
-    """Give up for good what cannot be served: items FAILED, refunded, `order.failed` (D14).
-
-    All that waits, or the named items of it; what was delivered stays delivered. Once nothing waits
-    any more the order is FAILED, and FAILED·NOT_REFUNDED while its wallet takes no money. Refused
-    with 404 or 409 and no effect: unknown order, one of which nothing waits, items that do not.
-    """
-    return await _close(tx, asks, plan_fail, "order.failed", at)
 
 
 async def _close(
@@ -107,9 +116,17 @@ async def _close(
             plans.append(settle(plan, purses))
             answers[ask.order_id] = plans[-1].after
     await carry_out(tx, plans, purses, action, at)
-    closed = [plan.after.id for plan in plans if plan.after.status not in model.OPEN_STATUSES]
-    await purchases.withdraw(tx, FOR_ORDERS, closed, "the order was closed", at)
+    gone = [part for plan in plans for part in _no_longer_wanted(plan)]
+    await purchases.withdraw(tx, FOR_ORDERS, gone, "it was cancelled, or failed", at)
     return [answers[ask.order_id] for ask in asks]
+
+
+def _no_longer_wanted(plan: Plan) -> list[Part]:
+    """What no vendor needs to be asked for: all of a closed order, else each recharge that went."""
+    order = plan.after
+    if order.status not in model.OPEN_STATUSES:
+        return [Part(order.id)]
+    return [Part(order.id, item.position) for _, item in plan.items if order.recharge]
 
 
 async def refund_over_limit(

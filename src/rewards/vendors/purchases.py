@@ -80,6 +80,14 @@ class ReadBalance:
     read_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is bought for a subject: all of it, or what has this position."""
+
+    subject_id: int
+    position: int | None = None
+
+
 class Buyer(Protocol):
     """What a purchase is for does about it; its slice is above this one."""
 
@@ -163,12 +171,13 @@ async def under_way(tx: Tx, purposes: Sequence[Purpose], subject_ids: Iterable[i
 
 
 async def withdraw(
-    tx: Tx, purposes: Sequence[Purpose], subject_ids: Sequence[int], why: str, at: datetime
+    tx: Tx, purposes: Sequence[Purpose], parts: Sequence[Part], why: str, at: datetime
 ) -> set[int]:
     """Call off what no vendor has heard of yet; the subjects of it. What was sent goes on."""
-    if not subject_ids:
+    if not parts:
         return set()
-    withdrawn = await sql_purchases.withdraw(tx, purposes, subject_ids, why, at)
+    asked = [(part.subject_id, part.position) for part in parts]
+    withdrawn = await sql_purchases.withdraw(tx, purposes, asked, why, at)
     return {purchase.subject_id for purchase in withdrawn}
 
 

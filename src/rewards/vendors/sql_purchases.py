@@ -175,23 +175,31 @@ async def write(tx: Tx, before: Purchase, after: Purchase) -> None:
     assert done == "UPDATE 1", "a purchase moves under its lock"
 
 
-# What was never sent, and is not about to be.
+# What was never sent, and is not about to be. No position: all of its subject.
 WITHDRAW = f"""
 UPDATE vendor_orders AS v
-SET state = 'REFUSED', reason = 'OTHER', message = $3, settled_at = $4
+SET state = 'REFUSED', reason = 'OTHER', message = $4, settled_at = $5
 WHERE v.id = ANY(ARRAY(
-    SELECT id FROM vendor_orders
-    WHERE purpose = ANY($1::text[]) AND subject_id = ANY($2::bigint[]) AND state = 'READY'
-    ORDER BY id FOR NO KEY UPDATE
+    SELECT o.id FROM vendor_orders AS o
+    JOIN unnest($2::bigint[], $3::int[]) AS ask (subject_id, position)
+        ON o.subject_id = ask.subject_id AND o.position = coalesce(ask.position, o.position)
+    WHERE o.purpose = ANY($1::text[]) AND o.state = 'READY'
+    ORDER BY o.id FOR NO KEY UPDATE OF o
 )) AND v.state = 'READY'
 RETURNING {COLUMNS}
 """
 
 
 async def withdraw(
-    tx: Tx, purposes: Sequence[Purpose], subject_ids: Sequence[int], why: str, at: datetime
+    tx: Tx,
+    purposes: Sequence[Purpose],
+    parts: Sequence[tuple[int, int | None]],
+    why: str,
+    at: datetime,
 ) -> list[Purchase]:
-    rows = await tx.fetch(WITHDRAW, purposes, subject_ids, why, at)
+    """Each part is a subject and a position of it, or None for all of them."""
+    subjects, positions = [part[0] for part in parts], [part[1] for part in parts]
+    rows = await tx.fetch(WITHDRAW, purposes, subjects, positions, why, at)
     return [as_purchase(row) for row in rows]
 
 
