@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rewards.catalog.model import Denomination, ProductType
 from rewards.core.errors import Refusal
@@ -201,12 +202,14 @@ async def nothing_unasked(shop: Shop, book: Book) -> None:
 
 
 @asynccontextmanager
-async def open_market(dsn: str, home: Path, *, timeout_s: float = 2.0) -> AsyncIterator[Market]:
+async def open_market(
+    dsn: str, home: Path, *, timeout_s: float = 2.0, **chosen: Any
+) -> AsyncIterator[Market]:
     """Product 6 (25.00 and 50.00 USD) is bought from a sandbox vendor named `acme`."""
     async with AsyncExitStack() as stack:
-        shop = await stack.enter_async_context(open_shop(dsn, home))
-        await shop.product()
         clock = MovedClock()
+        shop = await stack.enter_async_context(open_shop(dsn, home, clock, **chosen))
+        await shop.product()
         products = [SimProduct(sku, "Amazon", "USD", 2_500, 5_000, (2_500, 5_000)) for sku in SKUS]
         simulator = SandboxSimulator(Book(SimClock(lambda: datetime.now(UTC)), products))
         url = await stack.enter_async_context(simulator.serve())

@@ -92,28 +92,24 @@ STATES = (
 _CLOSED_BY_STAFF = {REFUNDED, REFUND_OWED}
 _GIVEN_UP = {FAILED, FAILED_OWED}
 _ENDS = _CLOSED_BY_STAFF | _GIVEN_UP
-# What a look into the pool leads to.
-_FROM_POOL = {ON_HAND, PARTIAL}
 
-# Every legal step. Whatever is not here is refused, whoever asks.
+# Every legal step, as docs/lifecycle.md tells them. Whatever is not here is refused, whoever asks.
 NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         PLACED: frozenset({ON_HAND, PROCESSING, WAITING, BULK}),
         BULK: frozenset({PROCESSING, OVER_BULK_LIMIT} | _ENDS),
-        PROCESSING: frozenset(_FROM_POOL | {WAITING} | _ENDS),
+        PROCESSING: frozenset({ON_HAND, WAITING} | _ENDS),
         ON_HAND: frozenset({COMPLETED, PARTIAL, LINK_PENDING}),
-        WAITING: frozenset(_FROM_POOL | {VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        WAITING: frozenset({ON_HAND, VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
         VENDOR_CREATED: frozenset({VENDOR_FETCHED, VENDOR_FAILED, REPROCESS} | _ENDS),
-        VENDOR_FETCHED: frozenset({COMPLETED, PARTIAL, LINK_PENDING, REPROCESS} | _ENDS),
-        VENDOR_FAILED: frozenset(_FROM_POOL | {VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        VENDOR_FETCHED: frozenset({COMPLETED, PARTIAL, LINK_PENDING}),
+        VENDOR_FAILED: frozenset({ON_HAND, VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
         REPROCESS: frozenset(
             {VENDOR_CREATED, VENDOR_FETCHED, VENDOR_FAILED, REPROCESS_EXPIRED} | _ENDS
         ),
-        REPROCESS_EXPIRED: frozenset(
-            _FROM_POOL | {VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS
-        ),
+        REPROCESS_EXPIRED: frozenset({ON_HAND, VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
         LINK_PENDING: frozenset({UNCLAIMED} | _ENDS),
-        PARTIAL: frozenset({ON_HAND, PARTIAL, VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
+        PARTIAL: frozenset({ON_HAND, VENDOR_CREATED, VENDOR_FAILED, REPROCESS} | _ENDS),
         COMPLETED: frozenset({RECONCILED} | _CLOSED_BY_STAFF),
         UNCLAIMED: frozenset({CLAIMED} | _CLOSED_BY_STAFF),
         CLAIMED: frozenset(_CLOSED_BY_STAFF),
@@ -133,10 +129,15 @@ FILLABLE = frozenset({BULK, PROCESSING, WAITING, VENDOR_FAILED, REPROCESS_EXPIRE
 OPEN_STATUSES = frozenset({Status.PLACED, Status.PENDING, Status.PARTIALLY_DELIVERED})
 
 
+class IllegalStep(Exception):
+    """A bug: a step that the lifecycle does not have, or from where the order is not."""
+
+
 def walk(*path: State) -> tuple[State, ...]:
-    """The path itself, after checking that each step of it is legal."""
+    """The path itself, after checking that each step of it is legal. Raises IllegalStep."""
     for source, target in itertools.pairwise(path):
-        assert target in NEXT[source], f"{source} cannot become {target}"
+        if target not in NEXT[source]:
+            raise IllegalStep(f"{source} cannot become {target}")
     return path
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from rewards.core.actor import Actor
 from rewards.infra.db import Tx
-from rewards.orders.model import Item, Order, State
+from rewards.orders import model
+from rewards.orders.model import IllegalStep, Item, Order, State
 from rewards.orders.sql_read import ORDER_COLUMNS, as_order
 
 PATH_SEPARATOR = ","
@@ -90,6 +91,15 @@ class NewOrder:
     claim_password_hash: str | None
     # One for each item that exists now: its unit, or None while it waits.
     unit_ids: Sequence[int | None]
+
+    def __post_init__(self) -> None:
+        _check(self.path, model.PLACED, self.order.state)
+
+
+def _check(path: tuple[State, ...], first: State, last: State) -> None:
+    if (path[0], path[-1]) != (first, last):
+        raise IllegalStep(f"the path from {first} to {last} is told as {path}")
+    model.walk(*path)
 
 
 async def reserve_ids(
@@ -258,18 +268,25 @@ async def move_items(tx: Tx, moves: Sequence[tuple[Item, Item]]) -> None:
         [after.delivered_at for _, after in moves],
         [after.recharge_status for _, after in moves],
     )
-    assert status == f"UPDATE {len(moves)}", "items move under their order's lock"
+    if status != f"UPDATE {len(moves)}":
+        raise IllegalStep("an item is not where its act began: it was not read under a lock")
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An act upon a locked order: the row before, the row after, and the states between."""
+    """An act upon a locked order: the row before, the row after, and the states between.
+
+    None can be made that the lifecycle does not allow.
+    """
 
     before: Order
     after: Order
     path: tuple[State, ...]
     actor: Actor
     reason: str | None
+
+    def __post_init__(self) -> None:
+        _check(self.path, self.before.state, self.after.state)
 
 
 async def move_orders(tx: Tx, moves: Sequence[Move]) -> None:
@@ -297,4 +314,5 @@ async def move_orders(tx: Tx, moves: Sequence[Move]) -> None:
         [m.actor.id for m in moves],
         [m.reason for m in moves],
     )
-    assert len(moved) == len(moves), "orders move under their lock"
+    if len(moved) != len(moves):
+        raise IllegalStep("an order is not where its act began: it was not read under a lock")
