@@ -9,7 +9,7 @@ from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.orders.closing import CancelAsk, FailAsk, TakeBackAsk
-from rewards.orders.filling import BulkLimits, RetryAsk, retry
+from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.model import Order, item_id
 from rewards.orders.recalls import take_back
 from rewards.orders.refunds import cancel, fail, pay_owed
@@ -19,7 +19,7 @@ from tests.shop import STAFF, Shop
 
 FUNDS_MINOR = 100_000
 TOP_UP_MINOR = 1_000
-LIMITS = BulkLimits(filled_quantity_max=50, bulk_units_max=10_000)
+BULK_UNITS_MAX = 10_000
 WAIT_LOOKS_MAX = 5_000
 WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
 
@@ -52,7 +52,7 @@ Act: TypeAlias = Callable[[Tx, Scene], Awaitable[object]]
 
 
 async def _retry(tx: Tx, scene: Scene) -> object:
-    [answer] = await retry(tx, [RetryAsk(scene.order_id, STAFF)], LIMITS, scene.shop.now)
+    [answer] = await retry(tx, [RetryAsk(scene.order_id, STAFF)], BULK_UNITS_MAX, scene.shop.now)
     return answer
 
 
