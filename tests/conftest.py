@@ -16,6 +16,7 @@ from rewards.infra.postgres import PostgresProblem, Server, ensure_server, stop_
 from rewards.infra.settings import Settings
 from tests import processes
 from tests.databases import Copies, with_database
+from tests.watch import Watch, watching
 
 HOME_PREFIX = "rewards-test-"
 # For tests that do not pull the plug: no disk is waited for.
@@ -25,6 +26,21 @@ HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     return Settings()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sales_watch() -> Iterator[Watch]:
+    """No vendor sold anything that nobody had asked for, in the whole session (T36)."""
+    with watching() as watch:
+        yield watch
+    complaint = watch.complaint()
+    assert not complaint, complaint
+
+
+@pytest.fixture
+def buys_by_hand(sales_watch: Watch, request: pytest.FixtureRequest) -> None:
+    """This test asks vendors itself, as no part of the platform does."""
+    sales_watch.by_hand.add(request.node.nodeid)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,8 +131,8 @@ async def template(server_dsn: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def copies(server_dsn: str, template: str) -> AsyncIterator[Copies]:
-    made = Copies(server_dsn, template)
+async def copies(server_dsn: str, template: str, sales_watch: Watch) -> AsyncIterator[Copies]:
+    made = Copies(server_dsn, template, sales_watch.look)
     yield made
     await made.close()
 

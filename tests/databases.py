@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,9 +17,12 @@ def with_database(dsn: str, name: str) -> str:
 class Copies:
     """Hands out copies of `template`. Making one takes longer than many a test."""
 
-    def __init__(self, server_dsn: str, template: str) -> None:
+    def __init__(
+        self, server_dsn: str, template: str, before_drop: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._server_dsn = server_dsn
         self._template = template
+        self._before_drop = before_drop
         self._serial = itertools.count(1)
         self._next: asyncio.Task[str] | None = None
         self._drops: set[asyncio.Task[None]] = set()
@@ -33,7 +36,7 @@ class Copies:
 
     def drop(self, name: str) -> None:
         """Have the copy dropped, some time soon."""
-        self._spawn(self._execute(f'DROP DATABASE "{name}" WITH (FORCE)'))
+        self._spawn(self._drop(name))
 
     async def rest(self) -> None:
         """Wait until nothing is being made or dropped."""
@@ -46,6 +49,10 @@ class Copies:
         if self._next:
             self.drop(await self._next)
         await self.rest()
+
+    async def _drop(self, name: str) -> None:
+        await self._before_drop(with_database(self._server_dsn, name))
+        await self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     async def _make(self) -> str:
         name = f"rewards_test_{os.getpid()}_{next(self._serial)}"

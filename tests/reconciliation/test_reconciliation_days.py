@@ -187,6 +187,7 @@ async def test_a_refused_purchase_that_the_vendor_sold_is_drift(books: Books) ->
     assert (drift.finding.ours["state"], drift.finding.theirs["state"]) == ("REFUSED", "SOLD")
 
 
+@pytest.mark.usefixtures("buys_by_hand")
 async def test_what_the_vendor_sold_under_no_key_of_ours_is_drift(books: Books) -> None:
     await books.bought(1)
     books.sell_unasked("somebody-elses-key")
@@ -197,6 +198,7 @@ async def test_what_the_vendor_sold_under_no_key_of_ours_is_drift(books: Books) 
     assert drift.finding.vendor_id == books.market.vendor_id
 
 
+@pytest.mark.usefixtures("buys_by_hand")
 async def test_a_vendors_nonsense_is_listed_so_that_it_can_be_kept(books: Books) -> None:
     books.sell_unasked("\x00\x1b[31m" + "k" * 5_000)
     runs = await books.reconcile()

@@ -44,7 +44,7 @@ Open = Callable[..., Awaitable[Stand]]
 
 
 @pytest.fixture
-async def stand() -> AsyncIterator[Open]:
+async def stand(buys_by_hand: None) -> AsyncIterator[Open]:
     """`await stand("sandbox", SandboxSimulator(book), config, secrets)`.
 
     `{url}` in the config stands for where the simulator serves.

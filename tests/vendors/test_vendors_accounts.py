@@ -47,6 +47,7 @@ async def purchase(office: Office, vendor_id: int, key: str, state: str = "UNKNO
     return int(row["id"])
 
 
+@pytest.mark.usefixtures("buys_by_hand")
 async def test_an_account_gives_its_adapter_and_what_is_said_is_kept(office: Office) -> None:
     async with simulator().serve() as url:
         account = await office.add(url)
@@ -83,6 +84,7 @@ async def test_no_account_has_no_adapter(office: Office) -> None:
         await office.accounts.vendor(1)
 
 
+@pytest.mark.usefixtures("buys_by_hand")
 async def test_a_paused_account_buys_nothing_in_any_process_and_reads_on(
     office: Office, db: Database, tmp_path: Path
 ) -> None:
