@@ -58,8 +58,9 @@ NOBODY = {"sandbox": "http://127.0.0.1:9"}
 GUARDED = {"login", "refresh", "staffLogin"}
 # They need something to be in a state that no lone request brings it to: a refund owed, a dead job,
 # a rate held back, what a second person asked for, a batch that is blocked, an outcome that nobody
-# can tell. Their own tests do.
+# can tell, books that disagree. Their own tests do.
 STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retryRefund"} | {
+    "explainDrift",
     "reviveJob",
     "settleUnknownOutcome",
     "unblockBatch",
