@@ -12,10 +12,10 @@ from rewards.reconciliation.tasks import Reconciling
 from tests.market import Adapters, MovedClock
 
 
-async def main(dsn: str, home: str, day: str) -> None:
+async def main(dsn: str, home: str, day: str, ahead_s: str) -> None:
     own_books.ORDERS_A_STEP = 3
     db = await Database.connect(dsn, Settings(home=Path(home), environment="test"))
-    reconciling = Reconciling(db, Adapters(), MovedClock(timedelta(hours=36)))
+    reconciling = Reconciling(db, Adapters(), MovedClock(timedelta(seconds=float(ahead_s))))
     runs = await reconciling.open(date.fromisoformat(day))
     ours = next(run for run in runs if run.vendor_id is None)
     await reconciling.work(ours.id, told=lambda run: print(run.phase, run.position, flush=True))
@@ -23,4 +23,4 @@ async def main(dsn: str, home: str, day: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    asyncio.run(main(*sys.argv[1:5]))

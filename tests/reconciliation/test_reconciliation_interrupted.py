@@ -25,7 +25,7 @@ async def killed_after(books: Books, dsn: str, home: Path, steps: int) -> None:
     """A process that reconciles the day, killed as soon as it has told so many steps."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.reconciliation.reconciling_process"),
-        *(dsn, str(home), str(books.day)),
+        *(dsn, str(home), str(books.day), str(books.clock.ahead.total_seconds())),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "src:."},
         stdout=asyncio.subprocess.PIPE,

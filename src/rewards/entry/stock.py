@@ -1,4 +1,4 @@
-"""`rewards pump` and `rewards stock import`: stock from the command line."""
+"""`rewards pump`: stock from the command line."""
 
 import json
 
