@@ -84,15 +84,14 @@ async def test_an_unreadable_body_is_told_where_and_what_was_expected(api: Api) 
             b'{"product_id": 6, "mobile": "1"}',
             "Expected `object | null`, got `str` - at `$.mobile`",
         ),
-        (b'{"product_id": 6, "nobody": 1}', "Object contains unknown field `nobody`"),
+        (b'{"product_id": 6, "nobody": 1}', "Object contains unknown field"),
         (b'{"product_id": }', "Expecting value: line 1 column 16"),
         (b'{"ref": "a", "ref": "b"}', "duplicate key"),
-        (b'{"' + b"x" * 100_000 + b'": 1}', "Object contains unknown field `xxxx"),
     ):
         answer = await api.call("POST", ORDERS, raw=raw)
         assert answer.refusal == (400, "BadRequest", "Invalid request body format")
         told = answer.json["details"]["problem"]
-        assert told.startswith(problem) and len(told) <= 200, told
+        assert told.startswith(problem) and "nobody" not in told, told
     assert await api.everything() == before
 
 

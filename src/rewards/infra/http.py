@@ -29,8 +29,6 @@ Choice = TypeVar("Choice", bound=StrEnum)
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 JSON = "application/json"
-# What is told of an unreadable body; a field that nobody knows may have any name.
-PROBLEM_CHARS_MAX = 200
 # Decimals leave as JSON numbers with exactly the digits they carry: 127.50 stays 127.50.
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -212,7 +210,16 @@ def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:
         _STRICT.decode(raw.decode("utf-8"))
         return decoder.decode(raw)
     except (ValueError, RecursionError, msgspec.MsgspecError) as bad:
-        raise InvalidBody(details={"problem": str(bad)[:PROBLEM_CHARS_MAX]}) from bad
+        raise InvalidBody(details={"problem": _problem(bad)}) from bad
+
+
+def _problem(bad: Exception) -> str:
+    """What is wrong, without a word of what was sent: it may be a secret in the wrong place."""
+    said = str(bad)
+    for quoting in ("Object contains unknown field", "Invalid enum value"):
+        if said.startswith(quoting):
+            return quoting
+    return said
 
 
 def page_ask(number: str | None, size: str | None, *, default: int, maximum: int) -> PageAsk:

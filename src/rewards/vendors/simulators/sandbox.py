@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -20,6 +21,9 @@ REASONS = {
     Fault.INACTIVE: "inactive",
     Fault.PRICE_DRIFT: "price_changed",
 }
+
+EVER = ("0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00")
+Row = TypeVar("Row")
 
 
 class SandboxSimulator(Simulator):
@@ -67,12 +71,12 @@ class SandboxSimulator(Simulator):
         return web.json_response(self._shown(sale))
 
     async def listed(self, request: web.Request) -> web.Response:
-        """What was placed in that time, oldest first; without codes."""
-        since, until = (datetime.fromisoformat(request.query[name]) for name in ("since", "until"))
-        start, count = int(request.query["offset"]), int(request.query["limit"])
+        """What was placed in that time, or ever, oldest first; without codes."""
+        asked = request.query
+        since = datetime.fromisoformat(asked.get("since", EVER[0]))
+        until = datetime.fromisoformat(asked.get("until", EVER[1]))
         within = [sale for sale in self.book.sales.values() if since <= sale.placed_at < until]
-        page = within[start : start + count]
-        return web.json_response([self._listed(sale) for sale in page])
+        return web.json_response([self._listed(sale) for sale in _page(request, within)])
 
     def _listed(self, sale: Sale) -> dict[str, object]:
         state = sale.state(self.book.clock.now())
@@ -87,8 +91,7 @@ class SandboxSimulator(Simulator):
         }
 
     async def catalogue(self, request: web.Request) -> web.Response:
-        start, count = (int(request.query.get(name, 0)) for name in ("offset", "limit"))
-        page = list(self.book.products.values())[start:][: count or None]
+        page = _page(request, list(self.book.products.values()))
         return web.json_response([_offer(product) for product in page])
 
     async def balance(self, _request: web.Request) -> web.Response:
@@ -140,3 +143,9 @@ def _offer(product: SimProduct) -> dict[str, object]:
         "stock": product.stock,
         "active": True,
     }
+
+
+def _page(request: web.Request, rows: Sequence[Row]) -> Sequence[Row]:
+    """As `offset` and `limit` say; all of it where they say nothing."""
+    start, count = (int(request.query.get(name, 0)) for name in ("offset", "limit"))
+    return rows[start:][: count or None]
