@@ -29,6 +29,9 @@ Choice = TypeVar("Choice", bound=StrEnum)
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 JSON = "application/json"
+# What a decoder puts in quotes is of our own schema after these words; else it is what was sent.
+NAMES_OURS = ("Expected ", "Object missing required field ")
+QUOTED = re.compile(r"[`'\"]")
 # Decimals leave as JSON numbers with exactly the digits they carry: 127.50 stays 127.50.
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -216,9 +219,8 @@ def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:
 def _problem(bad: Exception) -> str:
     """What is wrong, without a word of what was sent: it may be a secret in the wrong place."""
     said = str(bad)
-    for quoting in ("Object contains unknown field", "Invalid enum value"):
-        if said.startswith(quoting):
-            return quoting
+    if isinstance(bad, msgspec.ValidationError) and not said.startswith(NAMES_OURS):
+        return QUOTED.split(said, maxsplit=1)[0].rstrip()
     return said
 
 
