@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TypeVar
 
 from rewards.vendors.wire import NoAnswer, NotSent
+
+Got = TypeVar("Got")
 
 # A token is given up this much of its life early: it must not end on its way.
 EARLY = 10
@@ -51,3 +54,17 @@ class Tokens:
                 self._renew_at = asked_at + held.lives_s - held.lives_s / EARLY
                 self._held = held
             return held
+
+    async def call(
+        self, send: Callable[[Token], Awaitable[Got]], rejected: Callable[[Got], bool]
+    ) -> Got:
+        """What `send` brings under the token; once more under a new one where that was `rejected`.
+
+        Only for a rejection that proves that nothing else was done, also when placing. Raises what
+        `send` raises, and as `current` does.
+        """
+        token = await self.current()
+        got = await send(token)
+        if not rejected(got):
+            return got
+        return await send(await self.current(rejected=token))

@@ -151,12 +151,11 @@ class EzPinVendor:
         body: bytes | None = None,
     ) -> Answer:
         """With a token; a rejected one is renewed once."""
-        token = await self._tokens.current()
-        answer = await self._sent(token, call, method, path, query, body)
-        if answer.status == 401:
-            token = await self._tokens.current(rejected=token)
-            answer = await self._sent(token, call, method, path, query, body)
-        return answer
+
+        async def send(token: Token) -> Answer:
+            return await self._sent(token, call, method, path, query, body)
+
+        return await self._tokens.call(send, lambda answer: answer.status == 401)
 
     async def _sent(
         self,

@@ -83,12 +83,13 @@ class Session:
 
         A rejected token proves that nothing else was done: then, once, with a new one again.
         """
-        token = await self._tokens.current()
-        answer = await self._signed(token, call, method, path, query, body)
-        if answer.status == 401 and _REJECTED in answer.body:
-            token = await self._tokens.current(rejected=token)
-            answer = await self._signed(token, call, method, path, query, body)
-        return answer
+
+        async def send(token: Token) -> Answer:
+            return await self._signed(token, call, method, path, query, body)
+
+        return await self._tokens.call(
+            send, lambda answer: answer.status == 401 and _REJECTED in answer.body
+        )
 
     async def _signed(
         self,

@@ -62,13 +62,12 @@ class Channel:
         happened yet. Raises NotSent, NoAnswer, SignInRefused.
         """
         plain = msgspec.json.encode(self._filled(call.body, facts))
-        proof = proof or self._protocol.envelope.data
-        held = await self._tokens.current()
-        reply = await self._send(name, call, plain, held, proof)
-        if reply.verdict != TOKEN:
-            return reply
-        fresh = await self._tokens.current(rejected=held)
-        return await self._send(name, call, plain, fresh, proof)
+        proves = proof or self._protocol.envelope.data
+
+        async def send(token: Token) -> Reply:
+            return await self._send(name, call, plain, token, proves)
+
+        return await self._tokens.call(send, lambda reply: reply.verdict == TOKEN)
 
     def opened(self, sealed: Any) -> bytes:
         """What was sealed. Raises NoAnswer: what we cannot read says nothing about the order."""

@@ -86,12 +86,11 @@ class Reloadly:
         A rejected token proves that nothing was done, also when placing. Raises as the wire does,
         and SignInRefused.
         """
-        token = await self._tokens.current()
-        answer = await self._sent(token, call, method, path, query, body)
-        if answer.status == 401 and _code(answer) in REJECTED_TOKENS:
-            token = await self._tokens.current(rejected=token)
-            answer = await self._sent(token, call, method, path, query, body)
-        return answer
+
+        async def send(token: Token) -> Answer:
+            return await self._sent(token, call, method, path, query, body)
+
+        return await self._tokens.call(send, _rejects_token)
 
     async def _sent(
         self,
@@ -194,6 +193,8 @@ class Reloadly:
         return answer.json()
 
 
-def _code(answer: Answer) -> object:
+def _rejects_token(answer: Answer) -> bool:
+    if answer.status != 401:
+        return False
     content = answer.json()
-    return content.get("errorCode") if isinstance(content, dict) else None
+    return isinstance(content, dict) and content.get("errorCode") in REJECTED_TOKENS
