@@ -93,8 +93,11 @@ class SharedCounts:
     that a refused request consumes nothing. Time is the server's, whatever the machines think.
     """
 
-    def __init__(self, url: str) -> None:
-        """`redis://`, `rediss://`, `redis+sentinel://`, `redis+cluster://`, or those of Valkey."""
+    def __init__(self, url: str, timeout_s: float = SHARED_TIMEOUT_S) -> None:
+        """`redis://`, `rediss://`, `redis+sentinel://`, `redis+cluster://`, or those of Valkey.
+
+        `timeout_s`: how long one answer may take before the store counts as away.
+        """
         # Imported here: an installation without the extra has no such package.
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
@@ -102,8 +105,8 @@ class SharedCounts:
         storage = storage_from_string(
             "async+" + url.replace("valkey", "redis", 1),
             implementation="redispy",
-            socket_timeout=SHARED_TIMEOUT_S,
-            socket_connect_timeout=SHARED_TIMEOUT_S,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
             # Trying again could count one request twice.
             retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]
         )
@@ -116,6 +119,7 @@ class SharedCounts:
         base = storage.base_exceptions
         problems = base if isinstance(base, tuple) else (base,)
         self._problems: tuple[type[Exception], ...] = (*problems, OSError, TimeoutError)
+        self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(SHARED_CONNECTIONS_MAX)
         self._away = False
         self._away_until_s = 0.0
@@ -156,7 +160,7 @@ class SharedCounts:
         if self.resting:
             return
         try:
-            async with self._turns, asyncio.timeout(SHARED_TIMEOUT_S):
+            async with self._turns, asyncio.timeout(self._timeout_s):
                 await self._server.zrem(f"{_name(purpose, key)}:slots", token)
         except self._problems as problem:
             self._went_away(problem)
@@ -169,7 +173,7 @@ class SharedCounts:
                 # This one finds out; nobody else waits for a store that may still be away.
                 self._away_until_s = time.monotonic() + AWAY_PAUSE_S
             try:
-                async with asyncio.timeout(SHARED_TIMEOUT_S):
+                async with asyncio.timeout(self._timeout_s):
                     answer: Sequence[int] = await self._script(keys=keys, args=arguments)
             except self._problems as problem:
                 self._went_away(problem)
