@@ -75,6 +75,7 @@ class Market:
     vendor_id: int
     adapters: Adapters
     clock: MovedClock
+    lease_s: float = 20.0
 
     @property
     def book(self) -> Book:
@@ -83,7 +84,7 @@ class Market:
     @property
     def buyer(self) -> OrderBuyer:
         parts = self.shop.parts
-        return OrderBuyer(parts.catalog, parts.vault, self.adapters, WINDOW)
+        return OrderBuyer(parts.catalog, parts.vault, WINDOW)
 
     @property
     def buyers(self) -> Buyers:
@@ -91,12 +92,12 @@ class Market:
         return {
             Purpose.ORDER: self.buyer,
             Purpose.RECHARGE: RechargeBuyer(parts.catalog, parts.vault),
-            Purpose.STOCK: StockBuyer(parts.catalog, parts.vault, self.adapters, WINDOW),
+            Purpose.STOCK: StockBuyer(parts.catalog, parts.vault, WINDOW),
         }
 
     @property
     def buying(self) -> Buying:
-        return Buying(self.shop.parts.db, self.adapters, self.clock, self.buyers)
+        return Buying(self.shop.parts.db, self.adapters, self.clock, self.buyers, self.lease_s)
 
     @property
     def limit(self) -> ApprovalLimit:

@@ -100,6 +100,7 @@ UNTOLD = {
     "commit entry.people.add_staff": AGAIN,
     "commit entry.vendors.add": AGAIN,
     "commit reconciliation.tasks.Reconciling.work_on": "queues what waits, as the sweep does",
+    "commit vendors.buying.Buying._renew": "tests/vendors/test_vendors_leases.py",
     "commit sandbox.seed.seed": "the sandbox's first start; the next one finds nothing and seeds",
     "commit entry.wiring._mint_batch": "a process's own batch; without a unit it is nothing",
     "commit infra.crypto.Vault.open_database": "a first start; tests/infra/test_crypto.py",

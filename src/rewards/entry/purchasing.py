@@ -19,6 +19,9 @@ from rewards.vendors.buying import AdapterSource, Buying
 from rewards.vendors.model import Purpose
 from rewards.vendors.purchases import Buyers
 
+# A purchase is free again before the job that called for it is.
+LEASE_SHARE = 2 / 3
+
 
 @dataclass(frozen=True, slots=True)
 class Purchasing:
@@ -45,13 +48,13 @@ def purchasing(
         settings.vendor_approval_limit_minor, settings.vendor_approval_currency, prices
     )
     buyers: Buyers = {
-        Purpose.ORDER: OrderBuyer(catalog, vault, accounts, window),
+        Purpose.ORDER: OrderBuyer(catalog, vault, window),
         Purpose.RECHARGE: RechargeBuyer(catalog, vault),
-        Purpose.STOCK: StockBuyer(catalog, vault, accounts, window),
+        Purpose.STOCK: StockBuyer(catalog, vault, window),
     }
     return Purchasing(
         Fulfilment(db, catalog, accounts, clock, window, limit),
         Restocks(db, catalog, accounts, clock, window, limit),
         buyers,
-        Buying(db, accounts, clock, buyers),
+        Buying(db, accounts, clock, buyers, settings.job_lease_s * LEASE_SHARE),
     )

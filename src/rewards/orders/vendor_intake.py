@@ -1,8 +1,7 @@
 """What a vendor brought for an order: codes become units, the order moves on (spec.md D7, §5)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from rewards.catalog.catalog import Catalog
 from rewards.catalog.model import ShelfKey
@@ -14,9 +13,8 @@ from rewards.orders import model, sql, sql_read
 from rewards.orders.model import ItemStatus, OnPartial, Order
 from rewards.orders.vendor_moves import LISTENING, deliver, move, to_created, waiting_path
 from rewards.vendors import purchases
-from rewards.vendors.buying import AdapterSource
-from rewards.vendors.model import Purchase, PurchaseState, Purpose
-from rewards.vendors.purchases import Intake, PurchaseAsk, Settlement
+from rewards.vendors.model import PurchaseState
+from rewards.vendors.purchases import Intake, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,6 @@ class OrderBuyer:
 
     catalog: Catalog
     vault: Vault
-    accounts: AdapterSource
     window: timedelta
 
     async def lock(self, tx: Tx, subject_id: int) -> None:
@@ -52,12 +49,13 @@ class OrderBuyer:
             await inventory.release(tx, unit_ids)
             unit_ids = []
         if listening:
-            await self._deliver(tx, order, purchase, unit_ids, at)
+            await self._deliver(tx, order, settlement, unit_ids, at)
         return intake
 
     async def _deliver(
-        self, tx: Tx, order: Order, purchase: Purchase, unit_ids: list[int], at: datetime
+        self, tx: Tx, order: Order, settlement: Settlement, unit_ids: list[int], at: datetime
     ) -> None:
+        purchase, vendor = settlement.after, settlement.vendor
         if not unit_ids:
             path = model.walk(*to_created(order.state), model.VENDOR_FAILED)
             await move(tx, order, order, path, "the vendor brought nothing usable", at)
@@ -65,25 +63,9 @@ class OrderBuyer:
         waiting = (await sql_read.read_items(tx, [order.id], ItemStatus.PENDING))[order.id]
         after = await deliver(tx, order, waiting[: len(unit_ids)], unit_ids, at)
         if after.missing and purchase.remaining:
-            await self._buy_on(tx, after, purchase, at)
-
-    async def _buy_on(self, tx: Tx, order: Order, purchase: Purchase, at: datetime) -> None:
-        """The rest of what was approved, under a key of its own."""
-        vendor = await self.accounts.vendor(purchase.vendor_id)
-        left = min(purchase.remaining, order.missing)
-        quantity = min(left, vendor.capabilities.quantity_max)
-        ask = PurchaseAsk(
-            vendor_id=purchase.vendor_id,
-            key=vendor.key(uuid4()),
-            purpose=Purpose.ORDER,
-            subject_id=order.id,
-            line=replace(purchase.line, quantity=quantity),
-            window=self.window,
-            position=purchase.position + 1,
-            remaining=left - quantity,
-            asked_by=purchase.asked_by,
-        )
-        await purchases.prepare(tx, [ask], at)
+            assert vendor is not None, "codes come from a vendor"
+            left = min(purchase.remaining, after.missing)
+            await purchases.buy_on(tx, purchase, vendor, left, self.window, at)
 
 
 def shelf_of(order: Order) -> ShelfKey:

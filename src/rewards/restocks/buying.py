@@ -1,8 +1,7 @@
 """Takes in what a vendor brought for our stock, part after part (spec.md §4, §5)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
@@ -14,9 +13,8 @@ from rewards.inventory.arrivals import sort_cards, take_in
 from rewards.restocks import sql
 from rewards.restocks.model import StockOrder, arrived, ended
 from rewards.vendors import purchases
-from rewards.vendors.buying import AdapterSource
-from rewards.vendors.model import Purchase, PurchaseState, Purpose
-from rewards.vendors.purchases import Intake, PurchaseAsk, Settlement
+from rewards.vendors.model import Purchase, PurchaseState
+from rewards.vendors.purchases import Intake, Settlement
 
 SUBJECT = "stock_order"
 
@@ -27,7 +25,6 @@ class StockBuyer:
 
     catalog: Catalog
     vault: Vault
-    accounts: AdapterSource
     window: timedelta
 
     async def lock(self, tx: Tx, subject_id: int) -> None:
@@ -48,29 +45,15 @@ class StockBuyer:
         after = arrived(order, intake.received, intake.received - intake.quarantined, at)
         # A vendor that brought nothing has nothing more, whatever was still to be asked for.
         if intake.received and purchase.remaining:
-            await self._buy_on(tx, purchase, at)
+            assert settlement.vendor is not None, "codes come from a vendor"
+            await purchases.buy_on(
+                tx, purchase, settlement.vendor, purchase.remaining, self.window, at
+            )
         else:
             after = ended(after, why_short(purchase, after), at)
         await sql.move(tx, order, after)
         await audit.record(tx, [arrival_fact(after, purchase, intake)], at)
         return intake
-
-    async def _buy_on(self, tx: Tx, purchase: Purchase, at: datetime) -> None:
-        """The rest of what was ordered, under a key of its own."""
-        vendor = await self.accounts.vendor(purchase.vendor_id)
-        quantity = min(purchase.remaining, vendor.capabilities.quantity_max)
-        ask = PurchaseAsk(
-            vendor_id=purchase.vendor_id,
-            key=vendor.key(uuid4()),
-            purpose=Purpose.STOCK,
-            subject_id=purchase.subject_id,
-            line=replace(purchase.line, quantity=quantity),
-            window=self.window,
-            position=purchase.position + 1,
-            remaining=purchase.remaining - quantity,
-            asked_by=purchase.asked_by,
-        )
-        await purchases.prepare(tx, [ask], at)
 
 
 def why_short(purchase: Purchase, order: StockOrder) -> str:

@@ -1,7 +1,8 @@
 """Takes purchases one call further: lease, call, settle; nothing is open during the call."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from rewards.core.clock import Clock
+from rewards.core.errors import Unavailable
 from rewards.infra.db import Database, Tx
 from rewards.vendors import decide, sql_purchases
 from rewards.vendors.model import (
@@ -28,7 +30,10 @@ log = structlog.get_logger()
 
 # One outcome may take several requests, each with limits of its own.
 CALL_S = 60.0
-LEASE_S = 120.0
+# How often a lease is renewed in its time.
+RENEWALS = 4
+# Whoever lost the lease may still be placing: "not known" says nothing before that call is over.
+GRACE_MIN_S = 2 * CALL_S
 AT_ONCE_MAX = 32
 SWEEP_MAX = 200
 
@@ -48,13 +53,15 @@ class AdapterSource(Protocol):
 class Buying:
     """What a worker does with purchases. Each step may be killed anywhere, and run twice.
 
-    `buyers`: for each purpose, who it is bought for.
+    `buyers`: for each purpose, who it is bought for. `lease_s`: how long a purchase is left alone
+    when a worker died in its call; less than the job's own lease, so that the job finds it free.
     """
 
     db: Database
     accounts: AdapterSource
     clock: Clock
     buyers: Buyers
+    lease_s: float
 
     async def work_on(self, purchase_ids: Sequence[int]) -> None:
         """One call for each; what is settled or leased to somebody else is left alone.
@@ -90,15 +97,40 @@ class Buying:
         vendor = await self.accounts.vendor(found.vendor_id)
 
         async def lease(tx: Tx) -> tuple[Purchase, bool] | None:
-            return await sql_purchases.lease(tx, purchase_id, token, LEASE_S, self.clock.now())
+            return await sql_purchases.lease(tx, purchase_id, token, self.lease_s, self.clock.now())
 
         # From this commit on the vendor may have heard of it.
         leased = await self.db.run(lease)
         if leased is None:
             return None
         purchase, fresh = leased
-        outcome = await self._ask(vendor, purchase, fresh)
+        async with self._held(purchase.id, token):
+            outcome = await self._ask(vendor, purchase, fresh)
         return await self._settle(purchase, token, vendor, outcome, fresh)
+
+    @asynccontextmanager
+    async def _held(self, purchase_id: int, token: UUID) -> AsyncIterator[None]:
+        """Keep the lease for as long as the block runs."""
+        renewing = asyncio.create_task(self._renew(purchase_id, token))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, purchase_id: int, token: UUID) -> None:
+        """Renew the lease until it is lost: settling finds that out, and the call goes on."""
+
+        async def renew(tx: Tx) -> bool:
+            return await sql_purchases.renew(tx, purchase_id, token, self.lease_s)
+
+        held = True
+        while held:
+            await asyncio.sleep(self.lease_s / RENEWALS)
+            try:
+                held = await self.db.run(renew)
+            except Unavailable:
+                log.warning("vendor_lease_not_renewed", purchase_id=purchase_id)
 
     async def _ask(self, vendor: Vendor, purchase: Purchase, fresh: bool) -> Outcome:
         PURCHASE.set(purchase.id)
@@ -114,7 +146,7 @@ class Buying:
         self, leased: Purchase, token: UUID, vendor: Vendor, outcome: Outcome, fresh: bool
     ) -> Purchase | None:
         cards = outcome.cards if isinstance(outcome, Delivered) else ()
-        grace_s = vendor.capabilities.not_found_grace_s
+        grace_s = max(vendor.capabilities.not_found_grace_s, GRACE_MIN_S)
         buyer = self.buyers[leased.purpose]
 
         async def work(tx: Tx) -> Purchase | None:
@@ -128,7 +160,7 @@ class Buying:
                 after = decide.after_placing(before, outcome, at)
             else:
                 after = decide.after_reading(before, outcome, at, grace_s)
-            settlement = Settlement(before, after, cards, in_hand(outcome))
+            settlement = Settlement(before, after, cards, in_hand(outcome), vendor)
             return await apply(tx, settlement, buyer, at)
 
         after = await self.db.run(work)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeAlias
+from uuid import uuid4
 
 from rewards.core.errors import Conflict, NotFound, Refusal
 from rewards.infra import jobs
@@ -21,6 +22,7 @@ from rewards.vendors.model import (
     Reason,
     Source,
 )
+from rewards.vendors.port import Vendor
 
 BUY_JOB = jobs.declare("vendors.buy")
 RECORD_OF = timedelta(days=30)
@@ -51,6 +53,8 @@ class Settlement:
     cards: tuple[Card, ...] = ()
     # Of a recharge: whether the operator has it in hand, or the vendor has only queued it.
     in_hand: bool = False
+    # Whose answer moved it. None: a person's word did.
+    vendor: Vendor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,28 @@ async def prepare(
     made = [answer for answer in answers if isinstance(answer, Purchase)]
     await jobs.enqueue(tx, [buy_job(purchase.id) for purchase in made])
     return answers
+
+
+async def buy_on(
+    tx: Tx, purchase: Purchase, vendor: Vendor, left: int, window: timedelta, at: datetime
+) -> None:
+    """Commit to the next part of what one call could not take, under a key of its own.
+
+    `left`: units still wanted; of these the vendor is asked for as many as it sells at once.
+    """
+    quantity = min(left, vendor.capabilities.quantity_max)
+    ask = PurchaseAsk(
+        vendor_id=purchase.vendor_id,
+        key=vendor.key(uuid4()),
+        purpose=purchase.purpose,
+        subject_id=purchase.subject_id,
+        line=replace(purchase.line, quantity=quantity),
+        window=window,
+        position=purchase.position + 1,
+        remaining=left - quantity,
+        asked_by=purchase.asked_by,
+    )
+    await prepare(tx, [ask], at)
 
 
 def buy_job(purchase_id: int, not_before: datetime | None = None) -> jobs.JobAsk:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from rewards.infra.db import Record, Tx
+from rewards.infra.db import Record, Tx, rows_affected
 from rewards.vendors.model import (
     OPEN,
     Cost,
@@ -122,6 +122,17 @@ async def lease(
     """The open purchase under a new lease, and whether it is to be placed now; None: not ours."""
     row = await tx.fetchrow(LEASE, purchase_id, OPEN_STATES, token, lease_s, at)
     return None if row is None else (as_purchase(row), row["fresh"])
+
+
+RENEW = """
+UPDATE vendor_orders SET leased_until = now() + make_interval(secs => $3)
+WHERE id = $1 AND lease = $2
+"""
+
+
+async def renew(tx: Tx, purchase_id: int, token: UUID, lease_s: float) -> bool:
+    """Whether the lease was still ours; then it lasts that much longer."""
+    return rows_affected(await tx.execute(RENEW, purchase_id, token, lease_s)) == 1
 
 
 LOCK_LEASED = f"""

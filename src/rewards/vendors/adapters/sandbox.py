@@ -62,7 +62,7 @@ class SandboxVendor:
         callbacks=True,
         book=True,
         expected_s=5,
-        not_found_grace_s=30,
+        not_found_grace_s=120,
     )
 
     def __init__(self, api_key: str, wire: Wire, callback_url: str = "") -> None:

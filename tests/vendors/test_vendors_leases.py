@@ -1,0 +1,109 @@
+"""The lease on a purchase lasts as long as the call, and no longer than its worker lives."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from rewards.core.errors import Unavailable
+from rewards.infra.db import Database
+from rewards.orders.model import Order
+from rewards.vendors import sql_purchases
+from rewards.vendors.buying import Buying
+from rewards.vendors.model import Purchase, PurchaseState
+from rewards.vendors.simulators.faults import Fault
+from tests.market import Market, open_market
+
+LEASE_S = 1.0
+# Several times the lease.
+CALL_S = 3.0
+
+
+async def slow_purchase(market: Market) -> Purchase:
+    """Approved, and not yet called for; the vendor takes its time to answer."""
+    market.lease_s = LEASE_S
+    market.simulator.slow_s = CALL_S
+    market.script(Fault.SLOW)
+    order = await market.waiting()
+    assert isinstance(await market.approve(order.id), Order)
+    [purchase] = await market.bought(order.id)
+    return purchase
+
+
+async def until_heard_of(market: Market) -> None:
+    async with asyncio.timeout(10):
+        while not market.book.sales:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_long_call_keeps_its_purchase(dsn: str, tmp_path: Path) -> None:
+    async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
+        purchase = await slow_purchase(market)
+        calling = asyncio.create_task(market.buying.step(purchase.id))
+        await until_heard_of(market)
+        looks = 0
+        while not calling.done():
+            looks += await market.buying.step(purchase.id) is None
+            await asyncio.sleep(0.1)
+        assert looks > 1
+        settled = await calling
+        assert settled is not None
+        assert (settled.state, settled.calls) == (PurchaseState.FULFILLED, 1)
+        assert await market.shop.broken() == {}
+
+
+async def test_a_dead_workers_purchase_is_read_back(dsn: str, tmp_path: Path) -> None:
+    async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
+        purchase = await slow_purchase(market)
+        calling = asyncio.create_task(market.buying.step(purchase.id))
+        await until_heard_of(market)
+        calling.cancel()
+        assert await market.buying.step(purchase.id) is None
+        async with asyncio.timeout(10):
+            while (settled := await market.buying.step(purchase.id)) is None:
+                await asyncio.sleep(0.1)
+        assert (settled.state, settled.calls) == (PurchaseState.FULFILLED, 2)
+        assert market.sold() == [2]
+        assert await market.shop.broken() == {}
+
+
+async def test_who_lost_the_lease_writes_nothing(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database is away for renewing; somebody else reads meanwhile, and knows more."""
+    real = Database.run
+    async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
+        purchase = await slow_purchase(market)
+        renewals = 0
+
+        async def away(self: Database, work: object) -> object:
+            nonlocal renewals
+            if getattr(work, "__qualname__", "").startswith(Buying._renew.__qualname__):
+                renewals += 1
+                raise Unavailable
+            return await real(self, work)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Database, "run", away)
+        calling = asyncio.create_task(market.buying.step(purchase.id))
+        await until_heard_of(market)
+        async with asyncio.timeout(10):
+            while (settled := await market.buying.step(purchase.id)) is None:
+                await asyncio.sleep(0.1)
+        assert settled.state is PurchaseState.FULFILLED
+        assert await calling is None
+        assert renewals > 1
+        order = await market.shop.order(purchase.subject_id)
+        assert order.fulfilled == 2
+        assert market.sold() == [2]
+        assert await market.shop.broken() == {}
+
+
+async def test_a_settled_purchase_is_not_renewed(dsn: str, tmp_path: Path) -> None:
+    async with open_market(dsn, tmp_path) as market:
+        order = await market.waiting()
+        await market.approve(order.id)
+        await market.settle(order.id)
+        [purchase] = await market.bought(order.id)
+        async with market.shop.parts.db.transaction() as tx:
+            token = await tx.fetchval("SELECT gen_random_uuid()")
+            assert not await sql_purchases.renew(tx, purchase.id, token, LEASE_S)
