@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 staff = typer.Typer(no_args_is_help=True, help="The people who run it.")
 app.add_typer(staff, name="staff")
+stock = typer.Typer(no_args_is_help=True, help="Voucher units that were bought elsewhere.")
+app.add_typer(stock, name="stock")
 fx = typer.Typer(no_args_is_help=True, help="Exchange rates.")
 app.add_typer(fx, name="fx")
 vendors = typer.Typer(no_args_is_help=True, help="The vendors that vouchers are bought from.")
@@ -154,6 +156,21 @@ def add_staff(
     from rewards.entry import people
 
     sys.exit(asyncio.run(people.add_staff(from_environment(), username, role)))
+
+
+@stock.command("import")
+def import_stock(
+    file: Annotated[Path, typer.Argument(help="CSV or XLSX, as for POST …/inventory/batches")],
+    name: Annotated[str, typer.Option(help="Of the batch; the file's if not given.")] = "",
+) -> None:
+    """Import a file of voucher units, which then wait for a pump. Exit 2: some rows did not load.
+
+    Exit 1: the file could not be read to its end. Repeating the command loads what is missing.
+    """
+    from rewards.entry import stock as command
+
+    log.configure()
+    sys.exit(asyncio.run(command.import_file(from_environment(), file, name)))
 
 
 @fx.command("load")
