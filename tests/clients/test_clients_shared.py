@@ -247,6 +247,24 @@ async def test_a_store_that_hangs_holds_nobody_up_for_long(store: Store) -> None
     await limiter.close()
 
 
+async def test_after_an_outage_no_old_connection_costs_another_one(
+    store: Store, shared: SharedCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "AWAY_PAUSE_S", 0.05)
+
+    async def burst() -> None:
+        await asyncio.gather(*(shared.take("orders", n, [Window(9, 1)]) for n in range(8)))
+
+    await burst()
+    await store.kill()
+    with pytest.raises(SharedCountsAway):
+        await shared.take("orders", "alice", [Window(9, 1)])
+    await store.start()
+    await asyncio.sleep(0.1)
+    await shared.take("orders", "alice", [Window(9, 1)])
+    await burst()
+
+
 async def test_a_slot_that_began_before_an_outage_ends_well(
     store: Store, two: tuple[Limiter, Limiter]
 ) -> None:

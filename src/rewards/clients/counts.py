@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -163,7 +164,7 @@ class SharedCounts:
             async with self._turns, asyncio.timeout(self._timeout_s):
                 await self._server.zrem(f"{_name(purpose, key)}:slots", token)
         except self._problems as problem:
-            self._went_away(problem)
+            await self._went_away(problem)
 
     async def _ask(self, keys: list[str], arguments: list[int | str]) -> Sequence[int]:
         async with self._turns:
@@ -176,18 +177,27 @@ class SharedCounts:
                 async with asyncio.timeout(self._timeout_s):
                     answer: Sequence[int] = await self._script(keys=keys, args=arguments)
             except self._problems as problem:
-                self._went_away(problem)
+                await self._went_away(problem)
                 raise SharedCountsAway from problem
         if self._away:
             self._away = False
             log.info("shared_limits_back")
         return answer
 
-    def _went_away(self, problem: Exception) -> None:
+    async def _went_away(self, problem: Exception) -> None:
         self._away_until_s = time.monotonic() + AWAY_PAUSE_S
         if not self._away:
             self._away = True
             log.warning("shared_limits_away", problem=type(problem).__name__)
+        with suppress(*self._problems):
+            async with asyncio.timeout(self._timeout_s):
+                await self._drop_idle()
+
+    async def _drop_idle(self) -> None:
+        """What lies idle leads to a store that is gone: each would fail, a pause after another."""
+        pool = getattr(self._server, "connection_pool", None)
+        # A cluster has a pool for each node, and opens them again by itself.
+        await (self._server.aclose() if pool is None else pool.disconnect(inuse_connections=False))
 
 
 def _name(purpose: str, key: str | int) -> str:
