@@ -34,7 +34,7 @@ gates: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-long: install ## The tests with the full figures (up to an hour)
+test-long: install ## The tests with the full figures (about an hour)
 	$(BIN)/pytest -m long --timeout 3600 $(ARGS)
 
 test-pg15: install ## The tests on a throw-away cluster of Debian's PostgreSQL 15

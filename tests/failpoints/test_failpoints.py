@@ -63,13 +63,14 @@ def chosen(seen: list[str]) -> list[Strike]:
 
 
 def every(seen: list[str]) -> list[Strike]:
-    """The full product, at every turn of every point."""
-    return [
-        Strike(point, each.side, each.kind, turn + 1)
-        for point in dict.fromkeys(seen)
-        for turn in range(seen.count(point))
-        for each in EVERY
-    ]
+    """The full product at the first turn of every point, one strike at each later one."""
+    planned = []
+    for point in dict.fromkeys(seen):
+        planned += [Strike(point, each.side, each.kind) for each in EVERY]
+        for turn in range(1, seen.count(point)):
+            each = EVERY[next(_turn) % len(EVERY)]
+            planned.append(Strike(point, each.side, each.kind, turn + 1))
+    return planned
 
 
 async def strike_all(town: Town, story: type[Story], full: bool) -> None:
