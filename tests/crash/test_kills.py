@@ -144,7 +144,7 @@ async def backends(owner_dsn: str) -> list[int]:
 
 
 STRIKES: dict[Strike, tuple[int, int]] = {
-    kill_postmaster: (3, 80),
+    kill_postmaster: (3, 20),
     stop_at_once: (2, 8),
     kill_one_backend: (3, 8),
     end_every_backend: (3, 8),
