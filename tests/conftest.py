@@ -19,6 +19,8 @@ from tests.databases import Copies, with_database
 from tests.watch import Watch, watching
 
 HOME_PREFIX = "rewards-test-"
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 8 * 1024**3
 # For tests that do not pull the plug: no disk is waited for.
 HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -60,23 +62,36 @@ async def server_dsn() -> AsyncIterator[str]:
         yield given
         return
     await _sweep()
-    home = new_home()
+    home = new_home(_quick_folder())
     server = await ensure_server(home, settings=HASTY)
     yield with_database(server.owner_dsn, "postgres")
     await stop_server(home)
     shutil.rmtree(home)
 
 
-def new_home() -> Path:
-    """A folder under /tmp that is swept away even when the session is killed."""
-    home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
+def new_home(folder: Path | None = None) -> Path:
+    """A folder in that one, or under /tmp, that is swept away even when the session is killed."""
+    home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-", dir=folder))
     home.chmod(0o711)
     return home
 
 
+def _quick_folder() -> Path | None:
+    """Memory, where there is plenty: a copy of a database is 300 files, and tests want many."""
+    with contextlib.suppress(OSError):
+        if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:
+            return MEMORY
+    return None
+
+
 async def _sweep() -> None:
     """Stop and remove the servers of sessions that were killed."""
-    for home in Path(tempfile.gettempdir()).glob(f"{HOME_PREFIX}*-*"):
+    homes = (
+        home
+        for folder in (Path(tempfile.gettempdir()), MEMORY)
+        for home in folder.glob(f"{HOME_PREFIX}*-*")
+    )
+    for home in homes:
         session = int(home.name.removeprefix(HOME_PREFIX).partition("-")[0])
         if home.stat().st_uid == os.geteuid() and not _runs(session):
             with contextlib.suppress(PostgresProblem):
