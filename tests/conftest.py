@@ -62,7 +62,7 @@ async def server_dsn() -> AsyncIterator[str]:
         yield given
         return
     await _sweep()
-    home = new_home(_quick_folder())
+    home = new_home(quick_folder())
     server = await ensure_server(home, settings=HASTY)
     yield with_database(server.owner_dsn, "postgres")
     await stop_server(home)
@@ -76,7 +76,7 @@ def new_home(folder: Path | None = None) -> Path:
     return home
 
 
-def _quick_folder() -> Path | None:
+def quick_folder() -> Path | None:
     """Memory, where there is plenty: a copy of a database is 300 files, and tests want many."""
     with contextlib.suppress(OSError):
         if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:

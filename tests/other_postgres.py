@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from rewards.infra.postgres import PostgresProblem, ensure_server, stop_server
-from tests.conftest import HASTY, with_database
+from tests.conftest import HASTY, quick_folder, with_database
 
 
 def main() -> int:
@@ -17,7 +17,7 @@ def main() -> int:
     if not (programs / "postgres").exists():
         print(f"no PostgreSQL in {programs}: install it first, or set PG15=/path/to/its/bin")
         return 2
-    home = Path(tempfile.mkdtemp(prefix="rewards-other-postgres-"))
+    home = Path(tempfile.mkdtemp(prefix="rewards-other-postgres-", dir=quick_folder()))
     # Before 16, PostgreSQL's programs must be able to walk to their data.
     home.chmod(0o711)
     try:
