@@ -1,7 +1,5 @@
 """A breach for each check of the doctor, to be planted in clean books."""
 
-from dataclasses import dataclass
-
 from tests.entry import books
 from tests.entry.books import (
     BULK_ID,
@@ -13,16 +11,8 @@ from tests.entry.books import (
     REVOKED_ID,
     WAITING_ID,
 )
-
-
-@dataclass(frozen=True)
-class Plant:
-    """A breach: what to write, and the row that the check must name."""
-
-    sql: str
-    # A SELECT of the subject, or the subject itself.
-    subject: int | str
-
+from tests.entry.planting import Plant
+from tests.entry.plants_webhooks import PLANTS_WEBHOOKS
 
 RETALLY = f"DELETE FROM order_tallies; {books.TALLY};"
 DROP = "ALTER TABLE {} DROP CONSTRAINT {};"
@@ -434,4 +424,5 @@ PLANTS = {
         "SELECT max(id) FROM audit_entries",
     ),
     "orphan_unit": Plant(NEW_UNIT.format(77, 99, "ALLOCATED", 77) + MORE, 77),
+    **PLANTS_WEBHOOKS,
 }

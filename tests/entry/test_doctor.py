@@ -14,6 +14,7 @@ from rewards.reconciliation import sql_checks as reconciliation
 from rewards.restocks import sql_checks as restocks
 from rewards.staff import sql_checks as staff
 from rewards.vendors import sql_checks as vendors
+from rewards.webhooks import sql_checks as webhooks
 from tests.entry import books
 from tests.entry.plants import PLANTS
 
@@ -56,7 +57,7 @@ async def test_a_fresh_database_is_clean(dsn: str) -> None:
 
 
 def test_every_check_of_ours_has_a_breach_to_find() -> None:
-    slices = (orders, checks, vendors, reconciliation, restocks, staff)
+    slices = (orders, checks, vendors, reconciliation, restocks, staff, webhooks)
     assert PLANTS.keys() == {name for each in slices for name in each.CHECKS}
 
 

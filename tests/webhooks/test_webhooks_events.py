@@ -8,7 +8,7 @@ import pytest
 
 from rewards.webhooks import service
 from rewards.webhooks.model import Event, EventType
-from rewards.webhooks.sql import CHECKS
+from rewards.webhooks.sql_checks import CHECKS
 from tests.counting import statements
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -7,9 +7,6 @@ from rewards.infra.db import Tx
 from rewards.webhooks import sql
 from rewards.webhooks.model import Event
 
-# For the doctor: name to the SELECT of the rows that break it.
-CHECKS = sql.CHECKS
-
 
 async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
     """Write the events, in order, in one statement, in the transaction that caused them.

@@ -1,8 +1,7 @@
 """The statements of the outbox: events are written with what caused them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from types import MappingProxyType
 
 import msgspec
 
@@ -13,10 +12,10 @@ from rewards.webhooks.model import Event
 _DATA = msgspec.json.Encoder(decimal_format="number")
 
 EMIT = """
-INSERT INTO events (client_id, type, order_id, data, created_at)
-SELECT client_id, type, order_id, data::jsonb, $1
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[])
-    AS a (client_id, type, order_id, data)
+INSERT INTO events (client_id, type, order_id, endpoint_id, data, created_at)
+SELECT client_id, type, order_id, endpoint_id, data::jsonb, $1
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
+    AS a (client_id, type, order_id, endpoint_id, data)
 """
 
 
@@ -27,16 +26,6 @@ async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
         [event.client_id for event in events],
         [event.type for event in events],
         [event.order_id for event in events],
+        [event.endpoint_id for event in events],
         [_DATA.encode(event.data).decode() for event in events],
     )
-
-
-# Each answers the rows that break a rule, their id first; `rewards doctor` runs them.
-CHECKS: Mapping[str, str] = MappingProxyType(
-    {
-        "event_of_an_order_names_it": """
-            SELECT id AS subject, type, order_id FROM events
-            WHERE (type LIKE 'order.%') <> (order_id IS NOT NULL)
-                OR data ->> 'order_id' IS DISTINCT FROM order_id::text""",
-    }
-)
