@@ -29,6 +29,7 @@ NETWORK = {
     "clients/counts.py": "counts of limits; when it is away this process counts by itself",
     "entry/sandbox.py": "asks our own API whether it is ready",
     "infra/postgres_process.py": "looks whether the embedded server's socket answers",
+    "infra/outbound.py": "Poster.post",
     "pricing/provider.py": "JsonProvider._get",
     "vendors/accounts.py": "hands the session on",
     "vendors/building.py": "hands the session on",
@@ -36,6 +37,8 @@ NETWORK = {
 }
 # Where a session is opened or sends something.
 REQUESTS = {
+    ("infra/outbound.py", "Poster.__init__", "ClientSession"),
+    ("infra/outbound.py", "Poster.post", "request"),
     ("vendors/wire.py", "Wire._exchange", "request"),
     ("vendors/wire.py", "open_session", "ClientSession"),
     ("pricing/provider.py", "JsonProvider._get", "ClientSession"),

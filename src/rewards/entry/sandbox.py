@@ -126,6 +126,7 @@ async def _bring_up(
         public_url=base_url,
         master_key_file=None,
         vendor_loopback=True,
+        webhook_local=True,
     )
     try:
         server = await ensure_server(home)
@@ -173,6 +174,7 @@ def _children(home: Path, host: str, port: int, dsn: str) -> list[Child]:
         "REWARDS_PUBLIC_URL": f"http://{host}:{port}",
         "REWARDS_DATABASE_URL": dsn,
         "REWARDS_VENDOR_LOOPBACK": "true",
+        "REWARDS_WEBHOOK_LOCAL": "true",
     }
     me = [sys.executable, "-m", "rewards.entry"]
     return [

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     # How long an unknown or slow vendor order is read back before it is a person's case.
     reprocess_window_hours: int = 24
 
+    # Webhooks may go to this machine and to private networks, without TLS. `rewards sandbox` sets
+    # it; in production only where all clients are services of one's own network.
+    webhook_local: bool = False
+
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024
 
