@@ -11,7 +11,7 @@ VALUES ({CLIENT}, '', 'https://example.com', 'x', 'ENABLED', now(), now());
 SEALED = (
     ENDPOINT
     + """
-UPDATE event_sealing SET through_xid = pg_current_xact_id();
+UPDATE event_sealing SET sealed = pg_current_snapshot();
 INSERT INTO event_feed
 SELECT client_id, row_number() OVER (PARTITION BY client_id ORDER BY id), id, now() FROM events;
 INSERT INTO event_counters SELECT client_id, max(sequence) FROM event_feed GROUP BY client_id;

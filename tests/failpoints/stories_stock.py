@@ -22,6 +22,7 @@ HOUSEKEEPING = (
     equipment.RETENTION,
     equipment.FORGET_CHANGES,
     equipment.FORGET_EXCHANGES,
+    equipment.FORGET_EVENTS,
     equipment.EXPIRE_APPROVALS,
     equipment.DEAD_IMPORTS,
     equipment.PUMP,

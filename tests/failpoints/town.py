@@ -153,6 +153,7 @@ class Town:
             equipment.vendors(parts.accounts),
             equipment.purchases(bought),
             equipment.reconciliation(parts.accounts),
+            equipment.events,
             equipment.caches,
         ):
             equip(worker, context)

@@ -1,6 +1,7 @@
 """What a worker does: every job's name, its handler, and how often it comes round by itself."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -29,6 +30,7 @@ from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import BUY_JOB
 from rewards.vendors.service import SYNC_JOB
 from rewards.vendors.tasks import VendorTasks
+from rewards.webhooks.tasks import EventTasks
 
 log = structlog.get_logger()
 
@@ -50,6 +52,7 @@ RECONCILE_DAILY = jobs.declare("reconciliation.daily")
 RECONCILE_SWEEP = jobs.declare("reconciliation.sweep")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
+FORGET_EVENTS = jobs.declare("webhooks.forget_events")
 
 PUMP_EVERY_S = 1_800
 SWEEP_EVERY_S = 60
@@ -86,6 +89,8 @@ class Context:
 
 # Registers a slice's handlers and schedules.
 Equip: TypeAlias = Callable[[Worker, Context], None]
+# What a worker does besides jobs: goes on until the event is set, and then ends soon.
+Beside: TypeAlias = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def retention(worker: Worker, context: Context) -> None:
@@ -263,6 +268,13 @@ def reconciliation(accounts: Accounts) -> Equip:
         worker.schedule(RECONCILE_SWEEP, RECONCILE_SWEEP_EVERY_S)
 
     return equip
+
+
+def events(worker: Worker, context: Context) -> None:
+    """Events are kept for 90 days, and with them what became of them (spec.md §7)."""
+    tasks = EventTasks(context.db, context.clock)
+    worker.register(FORGET_EVENTS, _alone(tasks.forget), timeout_s=LONG_S)
+    worker.schedule(FORGET_EVENTS, FORGET_EVERY_S)
 
 
 def caches(worker: Worker, context: Context) -> None:

@@ -10,7 +10,7 @@ import uvloop
 from rewards.catalog.catalog import Catalog
 from rewards.core.clock import SystemClock
 from rewards.entry import database, equipment
-from rewards.entry.equipment import Context, Equip
+from rewards.entry.equipment import Beside, Context, Equip
 from rewards.entry.purchasing import purchasing
 from rewards.infra import log, settings
 from rewards.infra.changes import ChangeFeed
@@ -22,29 +22,39 @@ from rewards.infra.worker import Worker
 from rewards.pricing.service import Prices
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.wire import open_session
+from rewards.webhooks.sealing import Sealer
 
 logger = structlog.get_logger()
 
 
-async def work(context: Context, stop: asyncio.Event, equipped: Sequence[Equip]) -> None:
-    """Do jobs until `stop` is set, then end within ten seconds.
+async def work(
+    context: Context,
+    stop: asyncio.Event,
+    equipped: Sequence[Equip],
+    beside: Sequence[Beside] = (),
+) -> None:
+    """Do jobs, and beside them what is no job, until `stop` is set; then end within ten seconds.
 
-    Raises JobsUnhandled when the equipment lacks a handler for a declared name.
+    Raises JobsUnhandled when the equipment lacks a handler for a declared name. What one of them
+    raises ends them all: a worker that does half of its work looks alive.
     """
     worker = Worker(context.dsn, context.settings, lease_s=context.settings.job_lease_s)
     for equip in equipped:
         equip(worker, context)
-    running = asyncio.create_task(worker.run(stop))
+    parts: Sequence[Beside] = (worker.run, *beside)
+    running = [asyncio.create_task(part(stop)) for part in parts]
     ready = asyncio.create_task(worker.ready.wait())
     try:
-        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             logger.info("worker_ready")
-        await running
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
         ready.cancel()
         stop.set()
-        await asyncio.wait({running})
+        await asyncio.wait(running)
+    for task in running:
+        task.result()
     logger.info("worker_stopped")
 
 
@@ -76,9 +86,11 @@ async def run(chosen: Settings) -> None:
             equipment.vendors(accounts),
             equipment.purchases(bought),
             equipment.reconciliation(accounts),
+            equipment.events,
             equipment.caches,
         )
-        await work(Context(chosen, dsn, db, SystemClock()), stop, equipped)
+        context = Context(chosen, dsn, db, SystemClock())
+        await work(context, stop, equipped, [Sealer(db, context.clock).run])
     finally:
         await feed.stop()
         await session.close()
