@@ -16,9 +16,11 @@ from litestar.types import HTTPScope
 from rewards.clients.directory import Directory
 from rewards.clients.model import Principal
 from rewards.clients.signing import signed
+from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Forbidden, Unauthorized
 from rewards.infra.address import Proxies, within
+from rewards.infra.http import request_id
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Guard: TypeAlias = Callable[..., Awaitable[None]]
@@ -135,3 +137,13 @@ def principal_of(connection: Connection) -> Principal:
     """Who sends this request, on a route that `requires` guards."""
     principal: Principal = cast("dict[str, Any]", connection.scope)["rewards_principal"]
     return principal
+
+
+def actor_of(request: Request[Any, Any, Any]) -> Actor:
+    """The client as history and audit know it, on a route that `requires` guards."""
+    return Actor(
+        ActorKind.CLIENT,
+        principal_of(request).client_id,
+        request_id(request),
+        request.client.host if request.client else None,
+    )

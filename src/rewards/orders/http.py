@@ -11,16 +11,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
 from rewards.catalog.model import ProductNotFound
-from rewards.clients.auth import principal_of, requires
+from rewards.clients.auth import actor_of, principal_of, requires
 from rewards.clients.limits import Limiter
 from rewards.clients.model import Principal
-from rewards.core.actor import Actor, ActorKind
 from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import to_decimal
 from rewards.core.page import Page
 from rewards.core.text import day, printable, timestamp
-from rewards.infra import idempotency
+from rewards.infra import cursor, idempotency
 from rewards.infra.db import Record
 from rewards.infra.http import (
     ID_MAX,
@@ -32,11 +31,10 @@ from rewards.infra.http import (
     page_answer,
     page_ask,
     path_id,
-    request_id,
     whole,
 )
 from rewards.infra.openapi import PAGE, answers, asks, choice, takes, whole_number
-from rewards.orders import cursor, service, sql_read
+from rewards.orders import service, sql_read
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.model import (
     OrderNotFound,
@@ -99,16 +97,6 @@ class HistoryLine(msgspec.Struct):
         )
 
 
-def actor_of(request: Request[Any, Any, Any], principal: Principal) -> Actor:
-    """The client as history and audit know it."""
-    return Actor(
-        ActorKind.CLIENT,
-        principal.client_id,
-        request_id(request),
-        request.client.host if request.client else None,
-    )
-
-
 @post(
     "/orders",
     status_code=200,
@@ -145,7 +133,7 @@ async def _place(request: Request[Any, Any, Any], principal: Principal, orders: 
         ask = _ask(request, principal, orders, body, use)
     except Refusal:
         # The catalogue may have changed since: a repeated key still hears its first answer.
-        first = await orders.first_answer(use, actor_of(request, principal)) if use else None
+        first = await orders.first_answer(use, actor_of(request)) if use else None
         if first is None:
             raise
         return first
@@ -172,7 +160,7 @@ def _ask(
     if product is None or not product.visible_to(principal.client_id) or not sellable(product):
         raise ProductNotFound
     return PlaceAsk(
-        actor=actor_of(request, principal),
+        actor=actor_of(request),
         client_id=principal.client_id,
         conversion_fee_percent=principal.conversion_fee_percent,
         product=product,
@@ -246,7 +234,7 @@ async def list_orders(request: Request[Any, Any, Any], orders: GivenOrders) -> R
         )
         total = None if before else await sql_read.count_orders(connection, narrow)
     shown, more = found[: ask.size], len(found) > ask.size
-    following = cursor.write(shown[-1]) if more else None
+    following = cursor.write(shown[-1].placed_at, shown[-1].id) if more else None
     body = [show(order) for order in shown]
     if total is None:
         return cursor_answer(request, body, ask.size, following)
@@ -324,7 +312,7 @@ async def get_order(
     """
     principal = principal_of(request)
     number = path_id(order_id, OrderNotFound)
-    return encode(await orders.read(actor_of(request, principal), principal.client_id, number))
+    return encode(await orders.read(actor_of(request), principal.client_id, number))
 
 
 @get(

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rewards.infra import cursor
 from rewards.infra.db import Tx
-from rewards.orders import cursor, sql_overview, sql_read
+from rewards.orders import sql_overview, sql_read
 from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
 
 
@@ -32,7 +33,8 @@ async def find(
         tx, client_id, status, sub_status, before=before, limit=limit + 1
     )
     shown = found[:limit]
-    return OrderPage(shown, cursor.write(shown[-1]) if len(found) > limit else None)
+    more = len(found) > limit
+    return OrderPage(shown, cursor.write(shown[-1].placed_at, shown[-1].id) if more else None)
 
 
 async def read_items(tx: Tx, orders: Sequence[Order]) -> list[list[Item]]:

@@ -16,6 +16,14 @@ from rewards.infra.csvtext import CSV, wants_csv, write_csv
 from rewards.infra.db import Database
 from rewards.infra.http import cursor_answer, encode, one_of, page_answer, page_ask, path_id
 from rewards.infra.openapi import answers
+from rewards.infra.query import (
+    a_currency,
+    an_id,
+    moment,
+    read_cursor,
+    write_cursor,
+    yes_or_no,
+)
 from rewards.wallets import service
 from rewards.wallets.model import (
     Direction,
@@ -27,14 +35,6 @@ from rewards.wallets.model import (
     WalletNotFound,
     WalletStatus,
     WalletType,
-)
-from rewards.wallets.query import (
-    a_currency,
-    an_id,
-    moment,
-    read_cursor,
-    write_cursor,
-    yes_or_no,
 )
 from rewards.wallets.shapes import TransactionShape, WalletShape, transaction_shape, wallet_shape
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from rewards.core.errors import InvalidField
 from rewards.infra.http import one_of
-from rewards.wallets.model import Direction, TransferKind
-from rewards.wallets.query import (
+from rewards.infra.query import (
     a_currency,
     an_id,
     moment,
@@ -18,6 +17,7 @@ from rewards.wallets.query import (
     write_cursor,
     yes_or_no,
 )
+from rewards.wallets.model import Direction, TransferKind
 
 
 @pytest.mark.parametrize("text", [None, ""])
