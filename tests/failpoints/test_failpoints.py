@@ -16,10 +16,14 @@ from tests.failpoints.stories_orders import ORDER_STORIES, ServedAtOnce
 from tests.failpoints.stories_people import PEOPLE_STORIES
 from tests.failpoints.stories_stock import STOCK_STORIES
 from tests.failpoints.stories_vendors import VENDOR_STORIES
+from tests.failpoints.stories_webhooks import WEBHOOK_STORIES
 from tests.failpoints.story import Step, Story, tell
 from tests.failpoints.town import Town, open_town
 
-STORIES = (*STOCK_STORIES, *ORDER_STORIES, *VENDOR_STORIES, *PEOPLE_STORIES, *EVENT_STORIES)
+STORIES = (
+    *(*STOCK_STORIES, *ORDER_STORIES, *VENDOR_STORIES),
+    *(*PEOPLE_STORIES, *EVENT_STORIES, *WEBHOOK_STORIES),
+)
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.
 DEATHS = [strike for strike in EVERY if strike.kind is Kind.DIE]

@@ -153,6 +153,12 @@ ASKED = [
     ),
     Asked(
         "POST",
+        "/api/v1/webhooks",
+        {"url": "https://shop.example/hooks", "name": "", "events": ["*"], "credential_id": None},
+        {"name": TEXTS | {"empty"}, "credential_id": NULL},
+    ),
+    Asked(
+        "POST",
         "/admin/api/v1/clients",
         {"name": "Bad input", "limits": {}, "allowed_ips": [], "conversion_fee_percent": 0},
         {

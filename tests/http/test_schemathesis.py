@@ -23,12 +23,16 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS, load_all_checks
 
 from rewards.clients import service as clients
-from rewards.clients.model import ClientChange
+from rewards.clients.model import ClientChange, NewClient, NewCredential
+from rewards.core.actor import SYSTEM
 from rewards.entry.wiring import open_parts
 from rewards.infra.settings import Settings
+from rewards.infra.targets import Targets
 from rewards.sandbox.seed import seed
 from rewards.staff import service as staff
 from rewards.staff.model import NewStaff, Role
+from rewards.webhooks import endpoints
+from rewards.webhooks.model_endpoints import NewEndpoint
 from tests import processes
 from tests.conftest import with_database
 from tests.shop import WIDE
@@ -39,6 +43,12 @@ REQUEST_TIMEOUT_S = 30
 PASSWORD = "a quiet password"
 # The ids of our admins start here, where no generated id hits them.
 IDS_FROM = 700_000_000_001
+FAILED = """
+INSERT INTO webhook_deliveries (endpoint_id, client_id, event_id, sequence, event_type, status,
+    next_at, last_error, created_at, finished_at)
+SELECT 1, $1, min(id), 1, 'wallet.credited', 'FAILED', now(), 'HTTP 500', now(), now()
+FROM events WHERE client_id = $1
+"""
 MOVE_IDS = f"ALTER TABLE staff_users ALTER COLUMN id RESTART WITH {IDS_FROM}"
 
 load_all_checks()
@@ -65,10 +75,16 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "settleUnknownOutcome",
     "unblockBatch",
 }
-# The order that waits is retried after a vendor was asked for it, and then refused.
-SHUT = {"retryOrder"}
-# Reached by some seeds only: the currencies, and the credential, must be some that are there.
-SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret"}
+# The order that waits is retried after a vendor was asked for it, and then refused. A stranger asks
+# to delete the webhook that staff are asked about later.
+SHUT = {"retryOrder", "deleteWebhook"}
+# Reached by some seeds only: the currencies, and the credential, must be some that are there; and
+# the webhook one that the clients' own requests left enabled.
+SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret"} | {
+    "recoverClientWebhook",
+    "redeliverClientWebhookDelivery",
+    "testClientWebhook",
+}
 NEVER_RIGHT = GUARDED | STATEFUL | SHUT | SELDOM
 _addresses = itertools.count(1)
 
@@ -136,7 +152,11 @@ async def attacked(
     yield Attacked(
         url,
         session,
-        {"": key, "logout": _token(session, url + "/auth/login", *login)},
+        {
+            "": key,
+            "logout": _token(session, url + "/auth/login", *login),
+            "deleteWebhook": client["stranger"],
+        },
         {
             "": _token(session, url + "/admin/auth/login", "fuzz"),
             "staffLogout": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
@@ -149,15 +169,27 @@ async def attacked(
     await admin.close()
 
 
-async def _prepare(dsn: str, home: Path) -> dict[str, str]:
-    """The sandbox's data, its client without limits, two admins; how that client gets in."""
+async def _prepare(dsn: str, home: Path) -> dict[str, Any]:
+    """The sandbox's data, its client without limits, two admins; how that client gets in.
+
+    And one webhook of it with a delivery that was given up, and a stranger who has none.
+    """
     chosen = Settings(home=home, environment="test", sandbox=True)
-    client: dict[str, str] = (await seed(dsn, chosen, simulators=NOBODY))["client"]
+    client: dict[str, Any] = (await seed(dsn, chosen, simulators=NOBODY))["client"]
     connection = await asyncpg.connect(dsn)
     await connection.execute(MOVE_IDS)
     await connection.close()
     async with open_parts(dsn, chosen) as parts, parts.db.transaction() as tx:
-        await clients.change(tx, int(client["client_id"]), ClientChange(limits=WIDE))
+        at, client_id = parts.clock.now(), int(client["client_id"])
+        await clients.change(tx, client_id, ClientChange(limits=WIDE))
+        new = NewEndpoint(client_id, "https://shop.example/hooks")
+        await endpoints.create(tx, parts.vault, Targets(), new, SYSTEM, at)
+        await tx.execute(FAILED, client_id)
+        [stranger] = await clients.create(tx, [NewClient("stranger")], at)
+        [issued] = await clients.issue_credentials(
+            tx, parts.vault, chosen, [NewCredential(stranger.id)], at
+        )
+        client["stranger"] = {"X-API-Key": issued.api_key, "X-API-Secret": issued.api_secret}
         people = [NewStaff(name, Role.ADMIN, PASSWORD) for name in ("fuzz", "fuzz-leaver")]
         await staff.create_staff(tx, parts.passwords, people, parts.clock.now())
     return client

@@ -32,6 +32,7 @@ from rewards.infra.db import Database
 from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
+from rewards.infra.targets import Targets
 from rewards.infra.tokens import Signer
 from rewards.pricing.service import Prices
 from rewards.staff import http as staff_http
@@ -43,6 +44,7 @@ from rewards.vendors.accounts import Accounts
 from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet
+from rewards.webhooks.acts import Webhooks
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PASSWORD = "a long and quiet password"
@@ -207,6 +209,7 @@ async def opened(
         "limiter": limiter,
         "directory": directory,
         "proxies": proxies,
+        "webhooks": Webhooks(db, vault, clock, Targets.from_settings(settings)),
         "sessions": Sessions(db, tokens, passwords, limiter, clock),
     }
     app = Litestar(

@@ -224,6 +224,16 @@ async def credentials_of(tx: Tx, client_ids: Sequence[int]) -> list[list[Credent
     return [found[client_id] for client_id in client_ids]
 
 
+async def signing_keys(tx: Tx, vault: Vault, credential_ids: Sequence[int]) -> list[bytes | None]:
+    """The key each credential signs with, None for one that is revoked or not there."""
+    sealed = await sql.read_signing_secrets(tx, credential_ids)
+    await vault.learn(sealed.values(), tx)
+    return [
+        vault.open(SIGNING_SECRET_PLACE, each, sealed[each]) if each in sealed else None
+        for each in credential_ids
+    ]
+
+
 async def _announced(tx: Tx, credential: Credential | None) -> Credential:
     if credential is None:
         raise CredentialNotFound

@@ -109,6 +109,10 @@ READ_CREDENTIALS = f"""
 SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k WHERE k.client_id = ANY($1::bigint[])
 ORDER BY k.id
 """
+READ_SIGNING_SECRETS = """
+SELECT id, signing_secret_sealed FROM credentials
+WHERE id = ANY($1::bigint[]) AND revoked_at IS NULL
+"""
 FIND_HELD = f"""
 SELECT {CLIENT_COLUMNS}, k.api_key, k.id AS credential_id, k.secret_digest, k.scopes,
        k.signing_required, k.signing_secret_sealed
@@ -286,6 +290,11 @@ async def revoke_credential(tx: Tx, credential_id: int, at: datetime) -> Credent
 
 async def read_credentials(tx: Tx, client_ids: Sequence[int]) -> list[Credential]:
     return [_credential_of(row) for row in await tx.fetch(READ_CREDENTIALS, list(client_ids))]
+
+
+async def read_signing_secrets(tx: Tx, credential_ids: Sequence[int]) -> dict[int, bytes]:
+    rows = await tx.fetch(READ_SIGNING_SECRETS, list(credential_ids))
+    return {row["id"]: row["signing_secret_sealed"] for row in rows}
 
 
 async def find_held(tx: Tx, api_keys: Sequence[str]) -> dict[str, HeldRow]:

@@ -31,6 +31,7 @@ from rewards.pricing import http as pricing_http
 from rewards.staff import http as staff_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
+from rewards.webhooks import http as webhooks_http
 
 KEEP_ALIVE_S = 60
 # The rest of ten seconds is for closing, which takes long when the database does not answer.
@@ -102,6 +103,7 @@ PROVIDED = (
     "fulfilment",
     "restocks",
     "buyers",
+    "webhooks",
 )
 
 
@@ -166,6 +168,7 @@ def build_routes(parts: Parts) -> Litestar:
                     pricing_http.ROUTER,
                     wallets_http.ROUTER,
                     orders_http.ROUTER,
+                    webhooks_http.ROUTER,
                 ],
                 security=SECURITY,
             ),

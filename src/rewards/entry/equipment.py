@@ -30,6 +30,8 @@ from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import BUY_JOB
 from rewards.vendors.service import SYNC_JOB
 from rewards.vendors.tasks import VendorTasks
+from rewards.webhooks.deliveries import give_up_deleted
+from rewards.webhooks.endpoints import GIVE_UP_JOB
 from rewards.webhooks.tasks import EventTasks
 
 log = structlog.get_logger()
@@ -60,6 +62,7 @@ DEADLINES_EVERY_S = 15
 REFUNDS_EVERY_S = 300
 STUCK_EVERY_S = 3_600
 FORGET_EVERY_S = 3_600
+GIVE_UP_EVERY_S = 300
 BALANCES_EVERY_S = 600
 CATALOGUES_EVERY_S = 86_400
 # At 02:00 UTC, when few buy.
@@ -271,10 +274,19 @@ def reconciliation(accounts: Accounts) -> Equip:
 
 
 def events(worker: Worker, context: Context) -> None:
-    """Events are kept for 90 days, and with them what became of them (spec.md §7)."""
+    """Events are kept for 90 days, and with them what became of them (spec.md §7).
+
+    What waits for endpoints that are deleted is given up: at once, and what came meanwhile.
+    """
     tasks = EventTasks(context.db, context.clock)
+
+    async def give_up() -> None:
+        await give_up_deleted(context.db, context.clock)
+
     worker.register(FORGET_EVENTS, _alone(tasks.forget), timeout_s=LONG_S)
     worker.schedule(FORGET_EVENTS, FORGET_EVERY_S)
+    worker.register(GIVE_UP_JOB, _alone(give_up), timeout_s=LONG_S)
+    worker.schedule(GIVE_UP_JOB, GIVE_UP_EVERY_S)
 
 
 def caches(worker: Worker, context: Context) -> None:

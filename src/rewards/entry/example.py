@@ -74,6 +74,14 @@ from rewards.wallets.model import (
     WalletNotFound,
     WalletStatusRefused,
 )
+from rewards.webhooks.model import DeliveryNotFound, EventForgotten
+from rewards.webhooks.model_endpoints import (
+    RotationUnderWay,
+    SigningCredentialRevoked,
+    TooManyWebhooks,
+    WebhookDisabled,
+    WebhookNotFound,
+)
 
 STALE = FxRateStale(
     Charge(
@@ -109,6 +117,14 @@ MISSING: dict[str, type[Refusal]] = {
     "{drift_id}": DriftNotFound,
     "{vendor_order_id}": PurchaseNotFound,
     "{stock_order_id}": StockOrderNotFound,
+    "{webhook_id}": WebhookNotFound,
+    "{delivery_id}": DeliveryNotFound,
+}
+
+# What a body names, where no id of the path is meant.
+NAMED: dict[str, type[Refusal]] = {
+    "orderStock": ProductNotFound,
+    "createWebhook": CredentialNotFound,
 }
 
 
@@ -148,8 +164,8 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
         return ORDER[status]
     if operation_id == "quoteCharges" and status in QUOTE:
         return QUOTE[status]
-    if status == 404 and operation_id == "orderStock":
-        return (ProductNotFound(),)
+    if status == 404 and operation_id in NAMED:
+        return (NAMED[operation_id](),)
     if status == 404:
         ids = [part for part in path.split("/") if part in MISSING]
         return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
@@ -186,6 +202,15 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "orderStock": (VendorNotAvailable(), StockOrderOpen(3), StockReferenceReused(3)),
     "recallBatch": (ApprovalPending(), BatchClosed()),
     "unblockBatch": (ApprovalPending(), BatchClosed()),
+    **{f"create{whose}Webhook": (TooManyWebhooks(),) for whose in ("", "Client")},
+    **{f"change{whose}Webhook": (SigningCredentialRevoked(),) for whose in ("", "Client")},
+    **{f"test{whose}Webhook": (WebhookDisabled(),) for whose in ("", "Client")},
+    **{f"recover{whose}Webhook": (WebhookDisabled(),) for whose in ("", "Client")},
+    **{f"rotate{whose}WebhookSecret": (RotationUnderWay(),) for whose in ("", "Client")},
+    **{
+        f"redeliver{whose}WebhookDelivery": (WebhookDisabled(), EventForgotten())
+        for whose in ("", "Client")
+    },
     "approve": (ApprovalDecided(ApprovalState.REJECTED), ApprovalExpired()),
     "reject": (ApprovalDecided(ApprovalState.APPROVED), ApprovalExpired()),
 }

@@ -58,6 +58,7 @@ clients' API, and have changed nothing.""",
     tags={
         "Staff": "Log in, and who may.",
         "Clients (staff)": "Clients, their credentials and logins.",
+        "Webhooks (staff)": "Where clients are told of events, and what became of it.",
         "Orders (staff)": "Search, retry and cancel orders.",
         "Products (staff)": "What is sold, to whom, and what single clients get off it.",
         "Wallets (staff)": "Open, change, top up and adjust wallets.",

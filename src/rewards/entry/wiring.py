@@ -20,6 +20,7 @@ from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
+from rewards.infra.targets import Targets
 from rewards.inventory import service as inventory
 from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import BatchSource
@@ -37,6 +38,7 @@ from rewards.vendors.purchases import Buyers
 from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import WalletStatus
+from rewards.webhooks.acts import Webhooks
 
 # Whoever asked has been answered or given up before the desk is closed.
 DESK_GRACE_S = 1.0
@@ -69,6 +71,7 @@ class Parts:
     fulfilment: Fulfilment
     restocks: Restocks
     buyers: Buyers
+    webhooks: Webhooks
 
 
 class WalletsOfClient:
@@ -150,6 +153,7 @@ async def open_parts(
             fulfilment=bought.fulfilment,
             restocks=bought.restocks,
             buyers=bought.buyers,
+            webhooks=Webhooks(db, vault, clock, Targets.from_settings(settings)),
         )
 
 

@@ -23,6 +23,7 @@ from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
+from rewards.webhooks.acts import Webhooks
 
 GivenAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
 GivenBuyers: TypeAlias = NamedDependency[SkipValidation[Buyers]]
@@ -37,6 +38,7 @@ GivenPrices: TypeAlias = NamedDependency[SkipValidation[Prices]]
 GivenRestocks: TypeAlias = NamedDependency[SkipValidation[Restocks]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
+GivenWebhooks: TypeAlias = NamedDependency[SkipValidation[Webhooks]]
 
 REASON_CHARS_MAX = 500
 

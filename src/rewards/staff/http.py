@@ -27,6 +27,7 @@ from rewards.staff import (
     http_vendor_products,
     http_vendors,
     http_wallets,
+    http_webhooks,
 )
 from rewards.staff.auth import SECURITY
 
@@ -58,5 +59,6 @@ ROUTER = Router(
         http_vendor_products.ROUTER,
         http_vendors.ROUTER,
         http_wallets.ROUTER,
+        http_webhooks.ROUTER,
     ],
 )

@@ -40,7 +40,11 @@ class Permission(StrEnum):
     FX_WRITE = "fx:write"
     CLIENTS_READ = "clients:read"
     CLIENTS_WRITE = "clients:write"
+    # Whatever shows a secret that a client signs or is signed to with.
     CREDENTIALS_ISSUE = "credentials:issue"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_SEND = "webhooks:send"
+    WEBHOOKS_WRITE = "webhooks:write"
     VENDORS_READ = "vendors:read"
     VENDORS_WRITE = "vendors:write"
     # Where money and codes flow: accounts, their addresses, their secrets.
@@ -76,9 +80,10 @@ _VIEWER = frozenset(
         Permission.FX_READ,
         Permission.VENDORS_READ,
         Permission.RECONCILIATION_READ,
+        Permission.WEBHOOKS_READ,
     }
 )
-_SUPPORT = _VIEWER | {Permission.ORDERS_RETRY}
+_SUPPORT = _VIEWER | {Permission.ORDERS_RETRY, Permission.WEBHOOKS_SEND}
 _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_CANCEL,
     Permission.ORDERS_REFUND,
@@ -90,6 +95,7 @@ _OPERATIONS = _SUPPORT | {
     Permission.INVENTORY_ORDER,
     Permission.VENDORS_WRITE,
     Permission.VENDORS_APPROVE,
+    Permission.WEBHOOKS_WRITE,
 }
 # Money comes in through one role and stock through another: no single one but admin has both. What
 # operations ask for costs money, so finance decides; nobody decides what they asked for themselves.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from rewards.core.errors import Conflict, NotFound
+
 
 class EventType(StrEnum):
     """Public names; never renamed."""
@@ -114,3 +116,39 @@ class Attempt:
     error: str | None
     # The first 4 kB of the answer.
     answer: str | None
+
+
+class DeliveryNotFound(NotFound):
+    code = "DELIVERY_NOT_FOUND"
+    default_message = "Delivery not found"
+
+
+class EventForgotten(Conflict):
+    """It is older than events are kept."""
+
+    code = "EVENT_FORGOTTEN"
+    default_message = "The event is no longer kept"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries of an endpoint to read, by when they were queued; None leaves it open."""
+
+    status: DeliveryStatus | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What asking for everything since a time led to.
+
+    `failed` were given up and are sent again, `missed` were never queued for the endpoint, such as
+    while it was disabled, `waiting` wait no longer for their next attempt. `complete`: that is all.
+    """
+
+    failed: int
+    missed: int
+    waiting: int
+    complete: bool

@@ -8,11 +8,10 @@ from rewards.webhooks import sql
 from rewards.webhooks.model import Event
 
 
-async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
-    """Write the events, in order, in one statement, in the transaction that caused them.
+async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> list[int]:
+    """Write the events in one statement, in the transaction that caused them; their ids, in order.
 
     Sent at least once after commit; the per-client sequence is sealed after commit too, because
     the order of commits is not the order of inserts (spec.md §7).
     """
-    if events:
-        await sql.emit(tx, events, at)
+    return await sql.emit(tx, events, at) if events else []

@@ -16,11 +16,12 @@ INSERT INTO events (client_id, type, order_id, endpoint_id, data, created_at)
 SELECT client_id, type, order_id, endpoint_id, data::jsonb, $1
 FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
     AS a (client_id, type, order_id, endpoint_id, data)
+RETURNING id
 """
 
 
-async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
-    await tx.execute(
+async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> list[int]:
+    rows = await tx.fetch(
         EMIT,
         at,
         [event.client_id for event in events],
@@ -29,3 +30,5 @@ async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> None:
         [event.endpoint_id for event in events],
         [_DATA.encode(event.data).decode() for event in events],
     )
+    # RETURNING promises no order; ids were drawn in the order of the events.
+    return sorted(row["id"] for row in rows)
