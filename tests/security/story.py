@@ -49,6 +49,7 @@ class Day:
 
     async def live(self) -> None:
         await self.let_everybody_in()
+        await self.subscribe()
         await self.bring_stock()
         await self.sell()
         await self.sell_later()
@@ -66,7 +67,7 @@ class Day:
         answer = await self.http.request(method, path, headers=headers, **sent)
         told = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
         what = f"{method} {path.partition('?')[0][:40]}"
-        good = own and answer.status_code == 200
+        good = own and answer.status_code in (200, 201)
         self.replies.append(Reply(what, answer.status_code, told, answer.text, good))
         return answer
 
@@ -98,10 +99,28 @@ class Day:
         # A token used twice ends its family; the answer must not say it again.
         await self.call("POST", "/auth/refresh", json=old)
         issued = await self.call("POST", f"{path}/credentials", own=True, json={})
-        if issued.status_code in (200, 201):
-            self.replies[-1] = Reply("issue", issued.status_code, "", "", True)
-            told = issued.json()
-            self.secrets |= {f"second {k}": told[k] for k in told if k.endswith("secret")}
+        assert issued.status_code == 201
+        told = issued.json()
+        self.secrets |= {f"second {k}": told[k] for k in told if k.endswith("secret")}
+
+    async def subscribe(self) -> None:
+        """A webhook whose secret is rotated, tested, disabled and deleted; and one that stays."""
+        hooks, body = "/api/v1/webhooks", {"url": "https://shop.example/hooks"}
+        for name in ("first", "second"):
+            made = (await self.call("POST", hooks, own=True, json=body)).json()
+            path = f"{hooks}/{made['id']}"
+            newer = (await self.call("POST", f"{path}/rotate-secret", own=True)).json()
+            self.secrets |= {f"{name} webhook": made["secret"], f"{name} rotated": newer["secret"]}
+            again = await self.call("POST", f"{path}/rotate-secret", json={MARK: newer["secret"]})
+            assert again.status_code == 400
+            assert (await self.call("POST", f"{path}/rotate-secret")).status_code == 409
+            assert (await self.call("POST", f"{path}/test")).status_code == 202
+            for wrong in ({"url": newer["secret"]}, {"events": [newer["secret"]]}):
+                assert (await self.call("PATCH", path, json=wrong)).status_code == 400
+            await self.call("GET", f"{path}/deliveries")
+        assert (await self.call("PATCH", path, json={"status": "DISABLED"})).status_code == 200
+        assert (await self.call("DELETE", path)).status_code == 204
+        await self.call("GET", hooks)
 
     def rows(
         self, product_id: int, face: str, fields: Sequence[str], count: int, currency: str = "USD"
