@@ -11,6 +11,7 @@ from rewards.orders import http as orders_http
 from rewards.staff import http as staff_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
+from rewards.webhooks import http as webhooks_http
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -20,6 +21,7 @@ MOUNTED = (
     ("", vendors_http.ROUTER),
     ("/api/v1", orders_http.ROUTER),
     ("/api/v1", wallets_http.ROUTER),
+    ("/api/v1", webhooks_http.ROUTER),
 )
 HOMES = (ROOT, ROOT / "src/rewards")
 COMMAND = re.compile(r"^(?:\.venv/bin/)?rewards ([a-z-]+)", re.MULTILINE)
@@ -40,13 +42,14 @@ def patterns() -> list[tuple[set[str], re.Pattern[str]]]:
     return found
 
 
-def test_every_call_in_the_readme_meets_a_route() -> None:
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(("page", "least"), [("README.md", 20), ("docs/webhooks.md", 7)])
+def test_every_call_in_a_guide_meets_a_route(page: str, least: int) -> None:
+    text = (ROOT / page).read_text()
     calls = [
         (call["method"] or "", re.sub(r"\$\([^)]*\)", "1", call["path"]))
         for call in CALL.finditer(text)
     ]
-    assert len(calls) > 20
+    assert len(calls) > least
     routes = patterns()
     for method, path in calls:
         met = [methods for methods, pattern in routes if pattern.fullmatch(path)]
