@@ -39,6 +39,7 @@ from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import WalletStatus
 from rewards.webhooks.acts import Webhooks
+from rewards.webhooks.feed import Feed
 
 # Whoever asked has been answered or given up before the desk is closed.
 DESK_GRACE_S = 1.0
@@ -72,6 +73,7 @@ class Parts:
     restocks: Restocks
     buyers: Buyers
     webhooks: Webhooks
+    events: Feed
 
 
 class WalletsOfClient:
@@ -154,6 +156,7 @@ async def open_parts(
             restocks=bought.restocks,
             buyers=bought.buyers,
             webhooks=Webhooks(db, vault, clock, Targets.from_settings(settings)),
+            events=Feed(db, wait_max_s=settings.event_wait_max_s),
         )
 
 
