@@ -5,87 +5,27 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from rewards.clients import service as clients
-from rewards.clients.model import NewClient, NewCredential
-from rewards.entry.api import build_app
-from rewards.entry.wiring import Parts, open_parts
-from rewards.infra.settings import Settings
 from rewards.webhooks import feed as feed_module
-from rewards.webhooks import service
 from rewards.webhooks.model import EventType
-from rewards.webhooks.sealing import Sealer
 from rewards.webhooks.tasks import EVENTS_KEPT, EventTasks
 from rewards.webhooks.waiting import WAITING_OF_CLIENT_MAX
-from tests.serving import served
-from tests.webhooks.feeding import AT, Clock, emitted, event
+from tests.webhooks.feeding import AT, Clock, emitted
+from tests.webhooks.following import Follower, following
 
 WAKES_WITHIN_S = 8
 LOW = EventType.WALLET_LOW_BALANCE
 
 
-@dataclass
-class Follower:
-    """Two clients with a key each, and one key without the scope."""
-
-    url: str
-    session: aiohttp.ClientSession
-    parts: Parts
-    keys: dict[object, dict[str, str]] = field(default_factory=lambda: {"nobody": {}})
-
-    async def get(self, who: object = 1, **query: object) -> tuple[int, Any, Any]:
-        """Status, body, and the cursor (of a page) or the headers (of a refusal)."""
-        params = {name: str(value) for name, value in query.items()}
-        asked = self.session.get(self.url + "/api/v1/events", params=params, headers=self.keys[who])
-        async with asked as answer:
-            body = await answer.json()
-            if answer.status != 200:
-                return answer.status, (body["code"], body.get("details")), answer.headers
-            told = answer.headers
-            assert told["X-Page-Size"] == str(len(body))
-            assert told["Link"].endswith(f'after={told["X-Next-After"]}>; rel="next"')
-            return 200, body, (int(told["X-Next-After"]), told["X-Has-More"] == "true")
-
-    async def numbers(self, who: object = 1, **query: object) -> tuple[list[int], int, bool]:
-        status, body, (after, more) = await self.get(who, **query)
-        assert status == 200
-        return [each["sequence"] for each in body], after, more
-
-    async def happens(self, *kinds: EventType, client_id: int = 1) -> None:
-        async with self.parts.db.transaction() as tx:
-            await service.emit(tx, [event(client_id, kind) for kind in kinds], AT)
-        await self.seal()
-
-    async def seal(self, clock: Clock | None = None) -> None:
-        await Sealer(self.parts.db, clock or Clock()).drain()
-
-
 @pytest.fixture
 async def follower(dsn: str, tmp_path: Path) -> AsyncIterator[Follower]:
-    settings = Settings(home=tmp_path, environment="test")
-    async with open_parts(dsn, settings) as parts:
-        async with parts.db.transaction() as tx:
-            made = await clients.create(tx, [NewClient("one"), NewClient("two")], AT)
-            one, two = (client.id for client in made)
-            asks = [
-                NewCredential(one, scopes=frozenset({"webhooks:read"})),
-                NewCredential(two, scopes=frozenset({"webhooks:read"})),
-                NewCredential(one, scopes=frozenset({"orders:read", "webhooks:write"})),
-            ]
-            issued = await clients.issue_credentials(tx, parts.vault, settings, asks, AT)
-        async with served(build_app(parts)) as url, aiohttp.ClientSession() as session:
-            opened = Follower(url, session, parts)
-            for name, key in zip((1, 2, "narrow"), issued, strict=True):
-                opened.keys[name] = {"X-API-Key": key.api_key, "X-API-Secret": key.api_secret}
-            yield opened
-            parts.events.close()
+    async with following(dsn, tmp_path) as opened:
+        yield opened
 
 
 async def test_a_feed_is_read_page_by_page_to_its_end(follower: Follower) -> None:
@@ -98,6 +38,10 @@ async def test_a_feed_is_read_page_by_page_to_its_end(follower: Follower) -> Non
     assert await follower.numbers(limit=2, after=4) == ([5], 5, False)
     assert await follower.numbers(limit=1, after=4) == ([5], 5, False)
     assert await follower.numbers(limit=2, after=5) == ([], 5, False)
+    async with follower.session.get(
+        follower.url + "/api/v1/events?limit=1", headers=follower.keys[1]
+    ) as answer:
+        assert answer.headers["X-Last-Sequence"] == "5"
     assert await follower.numbers(2) == ([1], 1, False)
     assert await follower.numbers(after="", limit="", type="", wait="") == (
         [1, 2, 3, 4, 5],

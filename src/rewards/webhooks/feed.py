@@ -47,7 +47,7 @@ class Feed:
         ]
         # A full page may have left some of what was looked at.
         reached = events[-1].sequence if len(events) == ask.limit else upto
-        return FeedPage(events, reached, more=reached < last)
+        return FeedPage(events, reached, max(last, reached))
 
     async def wait(self, ask: FeedAsk, wait_s: float) -> FeedPage:
         """`read`, but where nothing is there the first that comes within `wait_s`, if any does.

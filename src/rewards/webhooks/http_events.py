@@ -54,7 +54,8 @@ async def list_events(request: Request[Any, Any, Any], events: GivenFeed) -> Res
     header `X-Next-After` and give it as `after` next time: whatever happens later has a higher
     sequence, so nothing is missed and nothing comes twice. Without `after` the feed starts at the
     oldest event that is kept. `X-Has-More` says whether more is there already; with `type` a page
-    may be empty and have more.
+    may be empty and have more. `X-Last-Sequence` is where the feed ends now: to hear only of what
+    is to come, start after it.
 
     With `wait` a request that finds nothing is answered as soon as something happens, or with an
     empty page after that many seconds. At most 10 of your requests may wait at a time.
@@ -98,6 +99,7 @@ def _answer(request: Request[Any, Any, Any], ask: FeedAsk, page: FeedPage) -> Re
         "X-Page-Size": str(len(page.events)),
         "X-Has-More": str(page.more).lower(),
         "X-Next-After": str(page.after),
+        "X-Last-Sequence": str(page.last),
         "Link": f'<{request.scope["path"]}?{following}>; rel="next"',
         "Cache-Control": "no-store",
     }

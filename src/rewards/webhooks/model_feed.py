@@ -44,11 +44,15 @@ class FeedAsk:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Events in order; `after` is the cursor to go on from, `more` whether anything is there."""
+    """Events in order; `after` is the cursor to go on from, `last` the last event there is."""
 
     events: Sequence[Envelope]
     after: int
-    more: bool
+    last: int
+
+    @property
+    def more(self) -> bool:
+        return self.after < self.last
 
 
 def starting_at(after: int | None, first: int, last: int) -> int:
