@@ -1,6 +1,6 @@
 """A small shop to test orders in: clients with money, products, stock, all through the services."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,8 @@ from typing import Any
 
 from rewards.catalog import service as catalog
 from rewards.catalog.model import DeliveryType, Denomination, NewProduct, Product, ShelfKey
+from rewards.claims import sql as links
+from rewards.claims.tasks import LinkTasks
 from rewards.clients import service as clients
 from rewards.clients.model import Limits, NewClient
 from rewards.core.actor import Actor, ActorKind
@@ -22,6 +24,7 @@ from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders import sql_read
+from rewards.orders.claiming import ClaimAsk, Claimed, claim
 from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import RetryAsk, retry
@@ -36,6 +39,7 @@ from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet, StatusChange, TopUp, Wallet, WalletStatus
 
 WIDE = Limits(per_minute=10**9, per_10s=10**9, per_day=10**9, concurrent=10**6)
+HOLDER = Actor(ActorKind.HOLDER, None, "req_holder", "127.0.0.1")
 STAFF = Actor(ActorKind.STAFF, 7, "req_staff", "127.0.0.1")
 # Everything an order could have left behind.
 TABLES = (
@@ -44,6 +48,7 @@ TABLES = (
     "order_transitions",
     "order_tallies",
     "order_replacements",
+    "claim_links",
     "approvals",
     "stock_orders",
     "vendor_orders",
@@ -136,15 +141,16 @@ class Shop:
         minor: int = 2500,
         expires_at: datetime | None = None,
         loaded: bool = True,
+        fields: Mapping[str, str] | None = None,
     ) -> list[int]:
-        """Units of one shelf, in the pool unless `loaded` is false."""
+        """Units of one shelf, in the pool unless `loaded` is false; `fields` of a single one."""
         shelf = ShelfKey(product.id, minor, product.currency)
         new = []
         for _ in range(units):
             code = f"CANARY-{product.id}-{len(self.codes):08d}"
             self.codes.append(code)
-            fields = {name: f"{code}-{name}" for name in product.voucher_fields}
-            new.append(NewUnit(shelf=shelf, fields=fields, expires_at=expires_at))
+            made = fields or {name: f"{code}-{name}" for name in product.voucher_fields}
+            new.append(NewUnit(shelf=shelf, fields=made, expires_at=expires_at))
         async with self.parts.db.transaction() as tx:
             batch = await inventory.open_batch(tx, BatchSource.SANDBOX, "test", self.now)
             added = await inventory.add_units(
@@ -207,6 +213,22 @@ class Shop:
 
         async def work(tx: Tx) -> list[Order | Refusal]:
             return await fail(tx, [ask], self.now)
+
+        [answer] = await self.parts.db.run(work)
+        return answer
+
+    async def claim(self, order_id: int, position: int = 1) -> Claimed | Refusal:
+        async def work(tx: Tx) -> list[Claimed | Refusal]:
+            claimed = await claim(tx, [ClaimAsk(order_id, position, HOLDER)], self.now)
+            for one in claimed:
+                if isinstance(one, Claimed):
+                    [link] = [
+                        link
+                        for link in await self.parts.links.find(tx, [order_id])
+                        if link.position == position
+                    ]
+                    await links.use(tx, link.link_id, one.at)
+            return claimed
 
         [answer] = await self.parts.db.run(work)
         return answer
@@ -284,6 +306,10 @@ class Shop:
     @property
     def tasks(self) -> OrderTasks:
         return OrderTasks(self.parts.db, self.parts.clock, self.parts.settings)
+
+    @property
+    def link_tasks(self) -> LinkTasks:
+        return LinkTasks(self.parts.db, self.parts.clock, self.parts.links)
 
     @property
     def eager_tasks(self) -> OrderTasks:

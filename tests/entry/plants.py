@@ -12,6 +12,7 @@ from tests.entry.books import (
     WAITING_ID,
 )
 from tests.entry.planting import Plant
+from tests.entry.plants_claims import PLANTS_CLAIMS
 from tests.entry.plants_webhooks import PLANTS_WEBHOOKS
 
 RETALLY = f"DELETE FROM order_tallies; {books.TALLY};"
@@ -253,8 +254,8 @@ PLANTS = {
         CANCELLED_ID,
     ),
     "i15_history_ends_where_the_order_is": Plant(
-        f"UPDATE orders SET sub_status = 'GV_LINK_CLAIMED' WHERE id = {DELIVERED_ID}; {RETALLY}",
-        DELIVERED_ID,
+        f"UPDATE orders SET sub_status = 'VENDOR_ORDER_FAILED' WHERE id = {WAITING_ID}; {RETALLY}",
+        WAITING_ID,
     ),
     "i15_transition_is_audited_once": Plant(
         f"DELETE FROM audit_entries WHERE subject_id = {REVOKED_ID} AND actor_kind = 'STAFF'",
@@ -425,4 +426,5 @@ PLANTS = {
     ),
     "orphan_unit": Plant(NEW_UNIT.format(77, 99, "ALLOCATED", 77) + MORE, 77),
     **PLANTS_WEBHOOKS,
+    **PLANTS_CLAIMS,
 }

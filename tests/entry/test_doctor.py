@@ -5,6 +5,7 @@ import json
 import asyncpg
 import pytest
 
+from rewards.claims import sql_checks as claims
 from rewards.entry import doctor
 from rewards.infra import checks
 from rewards.infra.db import Database
@@ -57,7 +58,7 @@ async def test_a_fresh_database_is_clean(dsn: str) -> None:
 
 
 def test_every_check_of_ours_has_a_breach_to_find() -> None:
-    slices = (orders, checks, vendors, reconciliation, restocks, staff, webhooks)
+    slices = (orders, checks, vendors, reconciliation, restocks, claims, staff, webhooks)
     assert PLANTS.keys() == {name for each in slices for name in each.CHECKS}
 
 

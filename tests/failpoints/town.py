@@ -154,6 +154,7 @@ class Town:
             equipment.purchases(bought),
             equipment.reconciliation(parts.accounts),
             equipment.events,
+            equipment.claim_links(parts.links),
             equipment.caches,
         ):
             equip(worker, context)
@@ -198,6 +199,8 @@ class Town:
             tasks.sweep,
             tasks.deadlines,
             tasks.refunds_owed,
+            self.shop.link_tasks.sweep,
+            self.shop.link_tasks.lapse,
             self.other.bought.buying.sweep,
             self.other.bought.fulfilment.sweep_flagged,
         ):

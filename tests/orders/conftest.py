@@ -21,3 +21,10 @@ async def story(dsn: str, tmp_path: Path, request: pytest.FixtureRequest) -> Asy
     """For the row that the test is named after."""
     async with open_market(dsn, tmp_path) as market:
         yield Story(market, ROWS[request.node.originalname.removeprefix("test_")])
+
+
+@pytest.fixture
+async def story_of_links(dsn: str, tmp_path: Path) -> AsyncIterator[Story]:
+    """For what no single row tells."""
+    async with open_market(dsn, tmp_path) as market:
+        yield Story(market, ROWS["claimed"])

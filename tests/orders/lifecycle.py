@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.catalog.model import ProductType
+from rewards.catalog.model import LinkType, ProductType
 from rewards.core.errors import Refusal
 from rewards.orders import model, sql_read
 from rewards.orders.closing import TakeBackAsk
@@ -48,6 +48,7 @@ AT_VENDOR = {
     model.REPROCESS_EXPIRED: (Fault.DROP_AFTER,),
 }
 STOCKED_RECHARGE = 21
+LINKED = 30
 FUNDS_MINOR = 100_000_000
 Walk = tuple[State, ...]
 Step = tuple[State, State]
@@ -86,9 +87,7 @@ def _paths(text: str) -> list[Walk]:
     return list(itertools.product(*stations))
 
 
-_walked, _, _later = PAGE.read_text().partition("\n## Legal, and not walked yet\n")
-ROWS = _read(_walked)
-LATER = _read(_later)
+ROWS = _read(PAGE.read_text())
 WALKED = set().union(*(row.steps for row in ROWS.values()))
 
 
@@ -113,13 +112,14 @@ class Story:
         self.market = market
         self.shop = market.shop
         self.row = row
+        self.product_id = 6
 
     async def place(self, quantity: int, *, stock: int = 0, **facts: object) -> int:
         """A fresh client's order; so much is in the pool before it comes."""
         client = await self.shop.client(minor=FUNDS_MINOR)
-        product = self.shop.parts.catalog.product(6)
+        product = self.shop.parts.catalog.product(self.product_id)
         assert product is not None
-        await self.stock(stock)
+        await self.stock(stock, self.product_id)
         return (
             await self.shop.place_one(self.shop.ask(client, product, quantity, **facts))
         ).order.id
@@ -197,6 +197,25 @@ class Story:
                 tx, purchase.id, verdict, "told by phone", self.market.buyers, at
             )
         assert not isinstance(told, Refusal), told
+
+    async def sell_links(self) -> None:
+        """From now on what is placed here is claimed by links; the vendor sells it too."""
+        product = await self.shop.product(LINKED, link_type=LinkType.PUBLIC)
+        own = self.market.adapters.vendors[self.market.vendor_id]
+        vendor_id = await add_vendor(self.shop, "linked", [product.id])
+        self.market.adapters.vendors[vendor_id] = own
+        self.product_id = product.id
+
+    async def linked(self, state: State) -> int:
+        """An order of 2 whose links are still to be made, made, or both claimed."""
+        at_once = state != model.LINK_PENDING
+        order_id = await self.place(2 if at_once else 12, stock=12)
+        if not at_once:
+            await self.shop.tasks.fill([order_id])
+        for position in (1, 2) if state == model.CLAIMED else ():
+            await self.shop.claim(order_id, position)
+        assert (await self.shop.order(order_id)).state == state
+        return order_id
 
     async def stock(self, units: int, product_id: int = 6) -> None:
         product = self.shop.parts.catalog.product(product_id)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from rewards.catalog.model import Product, ProductType
+from rewards.catalog.model import LinkType, Product, ProductType
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.orders import books, model, sql_read
 from rewards.orders.closing import FailAsk
 from rewards.orders.filling import RetryAsk, retry
+from rewards.orders.linking import make_links
 from rewards.orders.model import STATES, OnPartial, item_id
 from rewards.orders.refunds import fail
 from rewards.vendors import purchases
@@ -25,6 +26,7 @@ from rewards.wallets import service as wallets
 from rewards.wallets.model import StatusChange, WalletStatus
 from tests.market import MOBILE, WINDOW, Market, add_vendor
 from tests.orders.lifecycle import FUNDS_MINOR, Step
+from tests.races.link_races import claim_first, claim_item, lapse_all
 from tests.races.order_races import ACTS, Act, Scene
 from tests.shop import STAFF
 
@@ -47,9 +49,12 @@ BEGINNINGS = (
     ("approve", "a day later"),
     ("approve", "a day later", "freeze"),
     ("approve", "a day later", "judge"),
+    ("claim all", "freeze"),
+    ("claim all",),
 )
 # Mostly what was tried least where the order stands, else anything.
 CURIOSITY = 0.8
+QUIET = 0.5
 SELLS = (Fault.OUT_OF_STOCK, Fault.LATE_FAILURE, Fault.EXPIRED_CODE, Fault.PARTIAL)
 LOSES = (Fault.DROP_AFTER, Fault.DROP_BEFORE, Fault.THROTTLE)
 # All that an act upon an order can change, in one row.
@@ -102,12 +107,29 @@ async def _thaw(tx: Tx, scene: Scene) -> object:
     return "thawed"
 
 
+async def _make_links(tx: Tx, scene: Scene) -> object:
+    links = scene.shop.parts.links
+    [answer] = await make_links(tx, [scene.order_id], links, scene.shop.now)
+    return answer
+
+
+async def _claim_all(tx: Tx, scene: Scene) -> object:
+    live = await scene.shop.parts.links.find(tx, [scene.order_id])
+    for link in live:
+        await claim_item(link.position)(tx, scene)
+    return len(live)
+
+
 # Those of the races, and a few more.
 HOUSE_ACTS: dict[str, Act] = ACTS | {
     "retry over the cap": _retry(0),
     "fail item 2": _fail_item,
     "thaw": _thaw,
     "reconcile": _reconcile,
+    "make links": _make_links,
+    "claim": claim_first,
+    "claim all": _claim_all,
+    "lapse": lapse_all,
 }
 
 
@@ -136,6 +158,9 @@ class Walker:
                 await self.market.shop.stock(product, self.dice.randint(1, 3))
             act = begun[turn] if turn < len(begun) else await self._choose(scene)
             await self._act(act, scene)
+            # Some are claimed, and nothing is ever heard of them again.
+            if act == "claim all" and self.dice.random() < QUIET:
+                break
         async with self.market.shop.parts.db.connection() as connection:
             history = await sql_read.read_history(connection, scene.order_id)
         for act in history:
@@ -152,10 +177,15 @@ class Walker:
         return name
 
     async def _new_product(self) -> Product:
-        """A voucher, or what is recharged by a vendor or with a code that is in stock."""
-        recharged = self.dice.random() < 0.4
-        facts: dict[str, Any] = {"type": ProductType.UTILITY, "voucher_fields": ("card_number",)}
-        product = await self.market.shop.product(self._product_id, **(facts if recharged else {}))
+        """A voucher, one with links, or what is recharged by a vendor or with a code in stock."""
+        facts: dict[str, Any] = self.dice.choice(
+            (
+                *({}, {}),
+                *({"type": ProductType.UTILITY, "voucher_fields": ("card_number",)},) * 2,
+                {"link_type": LinkType.PUBLIC},
+            )
+        )
+        product = await self.market.shop.product(self._product_id, **facts)
         vendor_id = await add_vendor(self.market.shop, f"vendor {product.id}", [product.id])
         own = self.market.adapters.vendors[self.market.vendor_id]
         self.market.adapters.vendors[vendor_id] = own
@@ -166,6 +196,8 @@ class Walker:
         client = await shop.client(minor=FUNDS_MINOR)
         quantity = self.dice.choice((1, 2, 2, 2, 3, 5))
         stock = self.dice.choice((0, 0, 0, quantity - 1, quantity - 1, quantity))
+        if product.link_type is not None:
+            stock = self.dice.choice((stock, quantity))
         unit_ids = await shop.stock(product, stock) if stock else []
         async with shop.parts.db.connection() as connection:
             units = await inventory.read_units(connection, unit_ids[:1])

@@ -1,10 +1,11 @@
 """One order in a known situation, everything that may be done to it, and two hands at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from rewards.catalog.model import LinkType
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
@@ -115,24 +116,28 @@ CLOSED_AFTERWARDS = ("fail", "cancel")
 class Stage:
     """Sets scenes, and plays two acts upon one."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, acts: Mapping[str, Act] = ACTS) -> None:
         self.shop = shop
+        self.acts = acts
         self._product_id = 1_000
 
     async def scene(self, situation: str) -> Scene:
-        """`waiting`: 0 of 2; `partial`: 1 of 3; `delivered`: 2 of 2; `owed`: 1 of 3, cancelled.
+        """`waiting`: 0 of 2; `partial`: 1 of 3; `delivered`: 2 of 2; `owed`: 1 of 3, cancelled;
+        `linked`: 2 of 2, by claim links.
 
         What was delivered came from a bad batch; good stock for the whole order is in the pool.
         """
         shop = self.shop
         self._product_id += 1
-        product = await shop.product(self._product_id)
+        linked = {"link_type": LinkType.PUBLIC} if situation == "linked" else {}
+        product = await shop.product(self._product_id, **linked)
         client = await shop.client(minor=FUNDS_MINOR)
         quantity, bad = {
             "waiting": (2, 0),
             "partial": (3, 1),
             "delivered": (2, 2),
             "owed": (3, 1),
+            "linked": (2, 2),
         }[situation]
         unit_ids = await shop.stock(product, bad) if bad else []
         order_id = (await shop.place_one(shop.ask(client, product, quantity))).order.id
@@ -153,7 +158,7 @@ class Stage:
         answers = []
         for name in names:
             async with self.shop.parts.db.transaction() as tx:
-                answers.append(said(await ACTS[name](tx, scene)))
+                answers.append(said(await self.acts[name](tx, scene)))
         return answers, await scene.facts()
 
     async def at_once(
@@ -167,11 +172,11 @@ class Stage:
         async def other() -> None:
             async with self.shop.parts.db.transaction() as tx:
                 begun.set_result(tx.get_server_pid())
-                answers[1] = said(await ACTS[second](tx, scene))
+                answers[1] = said(await self.acts[second](tx, scene))
 
         try:
             async with self.shop.parts.db.transaction() as tx:
-                answers[0] = said(await ACTS[first](tx, scene))
+                answers[0] = said(await self.acts[first](tx, scene))
                 running = asyncio.create_task(other())
                 waited = await self._waits(await begun, running)
                 if first_dies:

@@ -92,6 +92,6 @@ CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "audit_entry_names_its_actor": """
             SELECT id AS subject, actor_kind, action FROM audit_entries
-            WHERE (actor_id IS NULL) <> (actor_kind = 'SYSTEM')""",
+            WHERE (actor_id IS NULL) <> (actor_kind IN ('SYSTEM', 'HOLDER'))""",
     }
 )

@@ -8,6 +8,8 @@ class ActorKind(StrEnum):
     CLIENT = "CLIENT"
     STAFF = "STAFF"
     SYSTEM = "SYSTEM"
+    # Whoever holds a claim link; nobody knows who that is.
+    HOLDER = "HOLDER"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rewards.audit import service as audit
+from rewards.claims import sql_checks as claims
 from rewards.infra import checks as infra
 from rewards.infra.checks import STATEMENT_TIMEOUT_S, SUBJECTS_MAX, Finding
 from rewards.inventory import sql_checks as inventory
@@ -40,6 +41,7 @@ SLICES: tuple[Mapping[str, str], ...] = (
     vendors.CHECKS,
     reconciliation.CHECKS,
     restocks.CHECKS,
+    claims.CHECKS,
     staff.CHECKS,
     webhooks.CHECKS,
     audit.CHECKS,

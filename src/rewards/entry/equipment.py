@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import structlog
 
 from rewards.catalog.catalog import Catalog
+from rewards.claims.service import ClaimLinks
+from rewards.claims.tasks import LinkTasks
 from rewards.clients.sessions import forget_sessions
 from rewards.core.clock import Clock
 from rewards.entry.purchasing import Purchasing
@@ -18,6 +20,7 @@ from rewards.infra.runner import Handler
 from rewards.infra.settings import Settings
 from rewards.infra.worker import Worker
 from rewards.inventory import service as inventory
+from rewards.orders.links import MAKE_LINKS_JOB
 from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.orders.tasks import OrderTasks
 from rewards.pricing.provider import provider_of
@@ -52,6 +55,8 @@ PURCHASES_DUE = jobs.declare("vendors.purchases_due")
 FLAGGED_WAITING = jobs.declare("orders.flagged_waiting")
 RECONCILE_DAILY = jobs.declare("reconciliation.daily")
 RECONCILE_SWEEP = jobs.declare("reconciliation.sweep")
+LINKS_LACKING = jobs.declare("claims.links_lacking")
+LINKS_LAPSED = jobs.declare("claims.links_lapsed")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 FORGET_EVENTS = jobs.declare("webhooks.forget_events")
@@ -287,6 +292,23 @@ def events(worker: Worker, context: Context) -> None:
     worker.schedule(FORGET_EVENTS, FORGET_EVERY_S)
     worker.register(GIVE_UP_JOB, _alone(give_up), timeout_s=LONG_S)
     worker.schedule(GIVE_UP_JOB, GIVE_UP_EVERY_S)
+
+
+def claim_links(links: ClaimLinks) -> Equip:
+    """Makes the links that orders lack, and takes back what was not claimed in time."""
+
+    def equip(worker: Worker, context: Context) -> None:
+        tasks = LinkTasks(context.db, context.clock, links)
+
+        async def make(payloads: Sequence[Mapping[str, Any]]) -> None:
+            await tasks.make([int(payload["order_id"]) for payload in payloads])
+
+        worker.register(MAKE_LINKS_JOB, make)
+        for name, task in ((LINKS_LACKING, tasks.sweep), (LINKS_LAPSED, tasks.lapse)):
+            worker.register(name, _alone(task), timeout_s=LONG_S)
+            worker.schedule(name, SWEEP_EVERY_S)
+
+    return equip
 
 
 def caches(worker: Worker, context: Context) -> None:

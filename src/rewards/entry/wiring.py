@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from rewards.catalog.catalog import Catalog
+from rewards.claims.service import ClaimLinks
+from rewards.claims.visiting import Claims
 from rewards.clients.auth import Gate
 from rewards.clients.directory import Directory
 from rewards.clients.limits import Limiter
@@ -39,7 +41,6 @@ from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import WalletStatus
 from rewards.webhooks.acts import Webhooks
-from rewards.webhooks.feed import Feed
 
 # Whoever asked has been answered or given up before the desk is closed.
 DESK_GRACE_S = 1.0
@@ -73,7 +74,8 @@ class Parts:
     restocks: Restocks
     buyers: Buyers
     webhooks: Webhooks
-    events: Feed
+    links: ClaimLinks
+    claims: Claims
 
 
 class WalletsOfClient:
@@ -104,10 +106,7 @@ async def open_parts(
     """Connect, load what is cached, and close it all in reverse order. The schema must be there."""
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        db = await Database.connect(dsn, settings)
-        stack.push_async_callback(db.close)
-        vault = await Vault.open_database(db, settings)
-        feed = ChangeFeed(db)
+        db, vault, feed = await _opened(stack, dsn, settings)
         catalog = Catalog(db, feed, mints=settings.sandbox)
         prices = Prices(db, feed, settings)
         tokens = AccessTokens(vault)
@@ -125,9 +124,10 @@ async def open_parts(
         passwords = Passwords()
         stack.callback(passwords.close)
         proxies = Proxies(settings.trusted_proxies)
+        links = ClaimLinks(vault, settings)
         mint = Mint(vault, await _mint_batch(db, clock) if settings.sandbox else None)
-        sources = Sources(prices, mint, PoolHints())
-        orders = Orders(db, catalog, sources, vault, clock, settings)
+        sources = Sources(prices, mint, PoolHints(), links)
+        orders = Orders(db, catalog, sources, vault, clock, settings, passwords)
         stack.push_async_callback(orders.close, DESK_GRACE_S)
         imports = Imports(db, vault, catalog, clock)
         stack.push_async_callback(imports.close)
@@ -156,8 +156,17 @@ async def open_parts(
             restocks=bought.restocks,
             buyers=bought.buyers,
             webhooks=Webhooks(db, vault, clock, Targets.from_settings(settings)),
-            events=Feed(db, wait_max_s=settings.event_wait_max_s),
+            links=links,
+            claims=Claims(db, vault, passwords, clock),
         )
+
+
+async def _opened(
+    stack: AsyncExitStack, dsn: str, settings: Settings
+) -> tuple[Database, Vault, ChangeFeed]:
+    db = await Database.connect(dsn, settings)
+    stack.push_async_callback(db.close)
+    return db, await Vault.open_database(db, settings), ChangeFeed(db)
 
 
 def _staff_gate(

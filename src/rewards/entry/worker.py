@@ -8,6 +8,7 @@ import structlog
 import uvloop
 
 from rewards.catalog.catalog import Catalog
+from rewards.claims.service import ClaimLinks
 from rewards.core.clock import SystemClock
 from rewards.entry import database, equipment
 from rewards.entry.equipment import Beside, Context, Equip
@@ -87,6 +88,7 @@ async def run(chosen: Settings) -> None:
             equipment.purchases(bought),
             equipment.reconciliation(accounts),
             equipment.events,
+            equipment.claim_links(ClaimLinks(vault, chosen)),
             equipment.caches,
         )
         context = Context(chosen, dsn, db, SystemClock())

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
 
     # Where end users and clients reach us; claim links begin with it.
     public_url: str = "http://127.0.0.1:8000"
+    # An unclaimed link ends after so many days, or with its voucher if that is sooner; then its
+    # value goes back to the wallet.
+    claim_days: int = 365
     # test or live: part of every API key, so that one is never mistaken for the other.
     environment: str = "live"
     # Ids of a deployment start at cell * 10**12, so that cells can be told apart later.
@@ -77,9 +80,6 @@ class Settings(BaseSettings):
     # Webhooks may go to this machine and to private networks, without TLS. `rewards sandbox` sets
     # it; in production only where all clients are services of one's own network.
     webhook_local: bool = False
-
-    # A request for events waits no longer than this, whatever it asks: proxies lose patience.
-    event_wait_max_s: float = 30.0
 
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024

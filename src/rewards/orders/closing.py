@@ -17,6 +17,7 @@ from rewards.orders.model import (
     State,
     Status,
 )
+from rewards.orders.model_links import LinkStatus
 from rewards.orders.sql import Move
 from rewards.pricing.model import returned_share
 from rewards.wallets.model import Wallet, refusal_to_credit
@@ -140,7 +141,7 @@ def plan_fail(order: Order, items: Sequence[Item], ask: FailAsk, at: datetime) -
     """What a permanent failure does to this order (D14), or why it has nothing left to fail."""
     if order.status not in model.OPEN_STATUSES:
         return OrderNotOpen(order.state)
-    chosen = [item for item in items if item.status is ItemStatus.PENDING]
+    chosen = _waiting(order, items)
     if ask.item_ids is not None:
         named = _named_items(order, items, ask.item_ids)
         if isinstance(named, Refusal):
@@ -148,10 +149,12 @@ def plan_fail(order: Order, items: Sequence[Item], ask: FailAsk, at: datetime) -
         if any(item.status is not ItemStatus.PENDING for item in named):
             return OrderNotOpen(order.state)
         chosen = named
-    count = len(chosen) if order.items_created else order.missing
-    after = _given_back(order, cancelled=count, revoked=0, at=at)
+    unlinked = [item for item in chosen if item.status is ItemStatus.DELIVERED]
+    count = len(chosen) - len(unlinked) if order.items_created else order.missing
+    after = _given_back(order, cancelled=count, revoked=len(unlinked), at=at)
     path = _closing_path(order, model.FAILED) if after.missing == 0 else (order.state,)
-    changes = tuple((item, item.become(ItemStatus.FAILED)) for item in chosen)
+    failed = [item for item in chosen if item.status is ItemStatus.PENDING]
+    changes = tuple((item, item.become(ItemStatus.FAILED)) for item in failed) + _revoked(unlinked)
     return Plan(order, _at_end(after, path), path, changes, ask.actor, ask.reason)
 
 
@@ -178,7 +181,9 @@ def plan_take_back(
         (item, replace(item, unit_id=unit_id)) for item, unit_id in zip(items, fresh, strict=False)
     )
     rest = items[len(fresh) :]
-    if rest and order.status not in model.OPEN_STATUSES:
+    # One that waits for links alone waits for no other items.
+    closed = order.status not in model.OPEN_STATUSES or order.state == model.LINK_PENDING
+    if rest and closed:
         plan = _give_back(order, rest, ask.actor, ask.reason, at)
         return replace(plan, items=plan.items + swapped)
     after = _given_back(order, cancelled=0, revoked=len(rest), at=at)
@@ -258,9 +263,20 @@ def _choose_items(order: Order, items: Sequence[Item], ask: CancelAsk) -> list[I
         return []
     if order.status is Status.CANCELLED:
         return OrderNotCancellable(order.state)
-    late = order.status is Status.DELIVERED
-    wanted = ItemStatus.DELIVERED if late else ItemStatus.PENDING
-    return [item for item in items if item.status is wanted]
+    if order.status is not Status.DELIVERED:
+        return _waiting(order, items)
+    return [item for item in items if item.status is ItemStatus.DELIVERED]
+
+
+def _waiting(order: Order, items: Sequence[Item]) -> list[Item]:
+    """What of an open order nobody has yet: waiting items, or units that wait for their links."""
+    if order.state == model.LINK_PENDING:
+        return [item for item in items if _unlinked(item)]
+    return [item for item in items if item.status is ItemStatus.PENDING]
+
+
+def _unlinked(item: Item) -> bool:
+    return item.status is ItemStatus.DELIVERED and item.link_status is LinkStatus.PENDING
 
 
 def _named_items(

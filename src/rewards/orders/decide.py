@@ -48,6 +48,8 @@ class PlaceAsk:
     metadata: dict[str, str] | None = None
     on_partial: OnPartial = OnPartial.KEEP
     deliver_by: datetime | None = None
+    # Of PROTECTED claim links; never the password itself.
+    claim_password_hash: str | None = None
     key_use: KeyUse | None = None
 
 

@@ -41,6 +41,11 @@ def outcome_events(order: Order) -> list[Event]:
     return [event(kind, order)] if kind else []
 
 
+def filled_events(order: Order) -> list[Event]:
+    """As `outcome_events`; a client hears of items with links once there are links to go to."""
+    return [] if order.link_type else outcome_events(order)
+
+
 def closing_events(plan: Plan) -> list[Event]:
     """What a client is told when something of an order went back."""
     before, after = plan.before, plan.after

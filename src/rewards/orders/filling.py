@@ -7,12 +7,14 @@ from datetime import datetime
 from rewards.audit import service as audit
 from rewards.core.actor import Actor
 from rewards.core.errors import Refusal
+from rewards.infra import jobs
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import Need, ShelfKey, Taken
 from rewards.orders import facts, model, refunds, sql, sql_read
 from rewards.orders.closing import CloseAsk
+from rewards.orders.links import links_wanted
 from rewards.orders.model import (
     DeliverByPassed,
     Item,
@@ -22,7 +24,9 @@ from rewards.orders.model import (
     OrderNotFound,
     OrderNotRetryable,
     State,
+    Status,
 )
+from rewards.orders.model_links import LinkStatus
 from rewards.orders.placing import outcome_path
 from rewards.orders.sql import Move
 from rewards.vendors import purchases
@@ -82,6 +86,8 @@ async def retry(
         [facts.audit_fact(action, m.after, m.path, m.actor, m.reason) for action, m in told],
         at,
     )
+    linked = [move.after.id for move in looks if len(move.path) > 1 and move.after.link_type]
+    await jobs.enqueue(tx, [links_wanted(order_id) for order_id in linked])
     done = {move.after.id: move.after for _, move in told}
     return [refused.get(ask.order_id) or done[ask.order_id] for ask in asks]
 
@@ -161,7 +167,16 @@ def _deliveries(
     at: datetime,
 ) -> list[tuple[Item, Item]]:
     return [
-        (item, replace(item, status=ItemStatus.DELIVERED, unit_id=unit.unit_id, delivered_at=at))
+        (
+            item,
+            replace(
+                item,
+                status=ItemStatus.DELIVERED,
+                unit_id=unit.unit_id,
+                delivered_at=at,
+                link_status=LinkStatus.PENDING if order.link_type else None,
+            ),
+        )
         for order in orders
         for item, unit in zip(waiting[order.id], taken[order.id], strict=False)
     ]
@@ -188,7 +203,8 @@ def _path(order: Order, got: int) -> tuple[State, ...]:
     here = order.state
     lead = (here, model.PROCESSING) if here == model.BULK else (here,)
     if got:
-        return model.walk(*lead, *outcome_path(got, order.missing))
+        linked = order.link_type is not None
+        return model.walk(*lead, *outcome_path(got, order.missing, linked=linked))
     # Nothing there: a first look ends in waiting, any later one changes nothing.
     first_look = here in (model.BULK, model.PROCESSING)
     return model.walk(*lead, model.WAITING) if first_look else (here,)
@@ -201,10 +217,9 @@ def _move(order: Order, filled: tuple[Order, tuple[State, ...]], asks: Sequence[
 
 
 def _events(move: Move) -> list[Event]:
-    outcome = facts.outcome_events(move.after)
-    if outcome:
-        return outcome
+    if move.after.status is not Status.PENDING:
+        return facts.filled_events(move.after)
     # It was said to be processing and now waits for a person or a pump. A bulk order said so.
-    came_from_processing = move.before.state == model.PROCESSING
+    came_from_processing = (move.before.state, move.path[-1]) == (model.PROCESSING, model.WAITING)
     pending = facts.event(EventType.ORDER_PENDING, move.after)
     return [pending] if came_from_processing else []

@@ -1,6 +1,7 @@
 """The orders of `/api/v1`: place, list, get, history, summary (spec.md §2, §3)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -40,7 +41,6 @@ from rewards.orders.model import (
     OrderNotFound,
     Status,
     SubStatus,
-    sellable,
     tier,
 )
 from rewards.orders.request import (
@@ -137,6 +137,9 @@ async def _place(request: Request[Any, Any, Any], principal: Principal, orders: 
         if first is None:
             raise
         return first
+    if body.claim_password is not None:
+        digest = await orders.passwords.digest(body.claim_password)
+        ask = replace(ask, claim_password_hash=digest)
     return await orders.place(ask)
 
 
@@ -157,7 +160,7 @@ def _ask(
     use: KeyUse | None,
 ) -> PlaceAsk:
     product = orders.catalog.product(body.product_id)
-    if product is None or not product.visible_to(principal.client_id) or not sellable(product):
+    if product is None or not product.visible_to(principal.client_id) or not product.active:
         raise ProductNotFound
     return PlaceAsk(
         actor=actor_of(request),

@@ -9,8 +9,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from rewards.catalog.model import AnyCase, Product, ProductType
+from rewards.catalog.model import AnyCase, LinkType, Product, ProductType
 from rewards.core.errors import Conflict, NotFound, Refusal
+from rewards.orders.model_links import LinkStatus
 
 
 class Status(AnyCase):
@@ -180,11 +181,6 @@ class Tier(StrEnum):
     BULK = "BULK"
 
 
-def sellable(product: Product) -> bool:
-    """Whether an order for it can be served: claim links have no path yet."""
-    return product.active and product.link_type is None
-
-
 def recharges(product: Product) -> bool:
     """Whether it goes to a telephone or an account instead of being handed over."""
     return product.type is not ProductType.VOUCHER
@@ -237,6 +233,8 @@ class Order:
     changed_at: datetime
     delivered_at: datetime | None
     cancelled_at: datetime | None
+    # Who may open its claim links; None: codes go out as they are.
+    link_type: LinkType | None = None
 
     @property
     def state(self) -> State:
@@ -285,6 +283,8 @@ class Item:
     # None for whatever is no recharge.
     recharge_status: RechargeStatus | None = None
     delivered_at: datetime | None = None
+    # None without a unit, and where codes go out as they are.
+    link_status: LinkStatus | None = None
 
     @property
     def public_id(self) -> str:

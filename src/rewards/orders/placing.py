@@ -16,6 +16,7 @@ from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import Need, Taken
 from rewards.orders import facts, model, sql
 from rewards.orders.decide import Payer, PlaceAsk, Purse, Quote, decide
+from rewards.orders.links import LinkAsk, LinkMaker, SealedLink, link_type_of
 from rewards.orders.mint import Mint
 from rewards.orders.model import (
     Item,
@@ -40,11 +41,13 @@ FLAGGED_JOB = jobs.declare("orders.buy_flagged")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What placing draws on besides the database: prices, minted codes, where the pool begins."""
+    """What placing draws on besides the database: prices, minted codes, where the pool begins, and
+    whoever makes claim links."""
 
     prices: Prices
     mint: Mint
     hints: PoolHints
+    links: LinkMaker
 
 
 async def place(
@@ -60,7 +63,9 @@ async def place(
     # what is read next (keys, references, funds) cannot change under us, from any process.
     locked = await wallets.lock(tx, sorted({ask.client_id for ask in asks}))
     answers: list[Placed | Refusal | None] = list(
-        await replays(tx, [ask.key_use for ask in asks], [ask.actor for ask in asks], at)
+        await replays(
+            tx, [ask.key_use for ask in asks], [ask.actor for ask in asks], sources.links, at
+        )
     )
     fresh = [n for n, answer in enumerate(answers) if answer is None]
     if fresh:
@@ -134,6 +139,7 @@ async def _book(
         for draft, row, taken in zip(drafts, posted, units, strict=True)
     ]
     await sql.insert_orders(tx, new, at)
+    links = await _make_links(tx, new, units, sources.links, at)
     await audit.record(
         tx,
         [
@@ -147,9 +153,29 @@ async def _book(
     await _remember_keys(tx, drafts, new, at)
     await jobs.enqueue(tx, _jobs(drafts, new))
     return [
-        Placed(row.order, _items(row, at), tuple(taken))
+        Placed(row.order, _items(row, at), tuple(taken), tuple(links.get(row.order.id, ())))
         for row, taken in zip(new, units, strict=True)
     ]
+
+
+async def _make_links(
+    tx: Tx,
+    new: Sequence[NewOrder],
+    units: Sequence[Sequence[Taken]],
+    maker: LinkMaker,
+    at: datetime,
+) -> dict[int, list[SealedLink]]:
+    """The claim links of what these orders got at once, by order; most batches want none."""
+    asks = [
+        LinkAsk(row.order.id, position, unit.expires_at)
+        for row, taken in zip(new, units, strict=True)
+        if row.order.link_type is not None
+        for position, unit in enumerate(taken, start=1)
+    ]
+    found: dict[int, list[SealedLink]] = {}
+    for link in await maker.make(tx, asks, at) if asks else ():
+        found.setdefault(link.order_id, []).append(link)
+    return found
 
 
 async def _take_units(
@@ -211,14 +237,19 @@ def _path(draft: Draft, taken: int) -> tuple[State, ...]:
         return model.walk(model.PLACED, model.BULK)
     if draft.ask.tier is Tier.FILLED:
         return model.walk(model.PLACED, model.PROCESSING)
-    return model.walk(model.PLACED, *outcome_path(taken, draft.ask.quantity))
+    linked = link_type_of(draft.ask.product) is not None
+    path = outcome_path(taken, draft.ask.quantity, linked=linked)
+    # Here and now its links are made as well.
+    made = (model.UNCLAIMED,) if path[-1] == model.LINK_PENDING else ()
+    return model.walk(model.PLACED, *path, *made)
 
 
-def outcome_path(fulfilled: int, wanted: int) -> tuple[State, ...]:
+def outcome_path(fulfilled: int, wanted: int, *, linked: bool) -> tuple[State, ...]:
     """Where a look into the pool leads (D8): everything, something, or nothing."""
     if fulfilled == 0:
         return (model.WAITING,)
-    return (model.ON_HAND, model.COMPLETED if fulfilled == wanted else model.PARTIAL)
+    whole = model.LINK_PENDING if linked else model.COMPLETED
+    return (model.ON_HAND, whole if fulfilled == wanted else model.PARTIAL)
 
 
 def _draw_up(draft: Draft, transaction_id: int, taken: Sequence[Taken], at: datetime) -> NewOrder:
@@ -260,12 +291,13 @@ def _draw_up(draft: Draft, transaction_id: int, taken: Sequence[Taken], at: date
         refund_owed_minor=0,
         placed_at=at,
         changed_at=at,
-        delivered_at=at if state == model.COMPLETED else None,
+        delivered_at=at if state.status is model.Status.DELIVERED else None,
         cancelled_at=None,
+        link_type=link_type_of(ask.product),
     )
     waiting = order.items_created - len(taken)
     unit_ids = [unit.unit_id for unit in taken] + [None] * waiting
-    return NewOrder(order, path, None, unit_ids)
+    return NewOrder(order, path, ask.claim_password_hash, unit_ids)
 
 
 def _items(row: NewOrder, at: datetime) -> tuple[Item, ...]:
@@ -273,7 +305,7 @@ def _items(row: NewOrder, at: datetime) -> tuple[Item, ...]:
     return tuple(
         Item(row.order.id, position, ItemStatus.PENDING, None, recharge)
         if unit_id is None
-        else Item(row.order.id, position, ItemStatus.DELIVERED, unit_id, None, at)
+        else Item(row.order.id, position, ItemStatus.DELIVERED, unit_id, None, at, row.link_status)
         for position, unit_id in enumerate(row.unit_ids, start=1)
     )
 

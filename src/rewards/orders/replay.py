@@ -13,23 +13,30 @@ from rewards.inventory import service as inventory
 from rewards.inventory.model import StoredUnit, Taken
 from rewards.orders import facts, model, sql_read
 from rewards.orders.decide import KeyUse
+from rewards.orders.links import LinkMaker, SealedLink
 from rewards.orders.model import Item, ItemStatus, Order, RechargeStatus, State
+from rewards.orders.model_links import LinkStatus
 
 ROUTE = "POST /api/v1/orders"
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order as its request answers it. `units`: sealed, to be opened after the commit."""
+    """An order as its request answers it. `units` and `links`: sealed, opened after the commit."""
 
     order: Order
     items: tuple[Item, ...]
     units: tuple[Taken, ...]
+    links: tuple[SealedLink, ...] = ()
     replayed: bool = False
 
 
 async def replays(
-    tx: Tx, uses: Sequence[KeyUse | None], actors: Sequence[Actor], at: datetime
+    tx: Tx,
+    uses: Sequence[KeyUse | None],
+    actors: Sequence[Actor],
+    links: LinkMaker,
+    at: datetime,
 ) -> list[Placed | Refusal | None]:
     """For each use: the first answer to its key, a refusal when the body differs, None when new.
 
@@ -48,7 +55,7 @@ async def replays(
             answers[n] = idempotency.IdempotencyKeyReused()
         else:
             repeated.append((n, FirstAnswer(**row.answer)))
-    placed = await first_answers(tx, [first for _, first in repeated])
+    placed = await first_answers(tx, [first for _, first in repeated], links)
     for (n, _), answer in zip(repeated, placed, strict=True):
         answers[n] = answer
     openings = [
@@ -81,7 +88,7 @@ def first_answer(order: Order) -> dict[str, object]:
     }
 
 
-async def first_answers(tx: Tx, firsts: Sequence[FirstAnswer]) -> list[Placed]:
+async def first_answers(tx: Tx, firsts: Sequence[FirstAnswer], links: LinkMaker) -> list[Placed]:
     if not firsts:
         return []
     order_ids = [first.order_id for first in firsts]
@@ -97,10 +104,30 @@ async def first_answers(tx: Tx, firsts: Sequence[FirstAnswer]) -> list[Placed]:
     ]
     stored = await inventory.read_units(tx, unit_ids)
     units = {unit.unit_id: unit for unit in stored if unit is not None}
+    linked = [order.id for order, _ in shown if order.link_type is not None]
+    live = await links.find(tx, linked) if linked else []
     return [
-        Placed(order, first_items, _sealed(first_items, units), replayed=True)
+        Placed(
+            order,
+            first_items,
+            _sealed(first_items, units),
+            _live(order, items[order.id], live),
+            replayed=True,
+        )
         for order, first_items in shown
     ]
+
+
+def _live(
+    order: Order, items: Sequence[Item], links: Sequence[SealedLink]
+) -> tuple[SealedLink, ...]:
+    """The links of what was there at once, and was not taken back since."""
+    kept = {
+        item.position
+        for item in items
+        if item.status is ItemStatus.DELIVERED and item.delivered_at == order.placed_at
+    }
+    return tuple(link for link in links if link.order_id == order.id and link.position in kept)
 
 
 def _sealed(items: Sequence[Item], units: dict[int, StoredUnit]) -> tuple[Taken, ...]:
@@ -133,6 +160,7 @@ def as_first_answered(
 
 def _item_then(item: Item, placed_at: datetime) -> Item:
     if item.delivered_at == placed_at:
-        return replace(item, status=ItemStatus.DELIVERED)
+        unclaimed = item.link_status and LinkStatus.UNCLAIMED
+        return replace(item, status=ItemStatus.DELIVERED, link_status=unclaimed)
     recharge = item.recharge_status and RechargeStatus.PENDING
     return Item(item.order_id, item.position, ItemStatus.PENDING, None, recharge)

@@ -10,6 +10,7 @@ import msgspec
 
 from rewards.catalog.model import (
     DenominationNotAvailable,
+    LinkType,
     Product,
     QuantityTooLarge,
     parse_quantity,
@@ -17,6 +18,7 @@ from rewards.catalog.model import (
 from rewards.core.errors import InvalidField
 from rewards.core.money import amount_minor, read_json_amount
 from rewards.core.text import printable, timestamp
+from rewards.orders.links import link_type_of
 from rewards.orders.model import OnPartial, recharges
 
 Given = TypeVar("Given")
@@ -28,6 +30,9 @@ EMAIL_LENGTH_MAX = 254
 METADATA_PAIRS_MAX = 20
 METADATA_KEY_LENGTH_MAX = 40
 METADATA_VALUE_LENGTH_MAX = 500
+# Typed on a phone by somebody who was told it; the page bounds how often it may be tried.
+CLAIM_PASSWORD_LENGTH_MIN = 6
+CLAIM_PASSWORD_LENGTH_MAX = 128
 
 EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
@@ -105,8 +110,16 @@ class CreateOrder(msgspec.Struct, forbid_unknown_fields=True):
         _shape("Cancel and refund what is not delivered by then", format="date-time"),
     ] = None
     claim_password: Annotated[
-        str | None, _shape("For products whose claim links are PROTECTED; refused for others")
+        str | None,
+        _shape(
+            "What opens the claim links, where they are PROTECTED; refused for other products",
+            minLength=CLAIM_PASSWORD_LENGTH_MIN,
+            maxLength=CLAIM_PASSWORD_LENGTH_MAX,
+        ),
     ] = None
+
+    def __repr__(self) -> str:
+        return "CreateOrder([redacted])"
 
 
 DECODER = msgspec.json.Decoder(CreateOrder)
@@ -125,13 +138,14 @@ class Checked(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None
     on_partial: OnPartial
     deliver_by: datetime | None
+    claim_password: str | None
+
+    def __repr__(self) -> str:
+        return "Checked([redacted])"
 
 
 def check(body: CreateOrder, now: datetime) -> Checked:
     """The body, every field by its own rule. Raises InvalidField `Invalid <Field>: <rule>`."""
-    if body.claim_password is not None:
-        # Only claim links take a password, and no product here has one.
-        raise InvalidField("ClaimPassword", "not_applicable")
     return Checked(
         product_id=_id("ProductId", body.product_id),
         denomination=read_json_amount("Denomination", bytes(body.denomination)),
@@ -143,6 +157,7 @@ def check(body: CreateOrder, now: datetime) -> Checked:
         metadata=_optional(body.metadata, _metadata),
         on_partial=_on_partial(body.on_partial),
         deliver_by=_optional(body.deliver_by, lambda v: _future("DeliverBy", v, now)),
+        claim_password=_optional(body.claim_password, _claim_password),
     )
 
 
@@ -153,6 +168,11 @@ def check_against(checked: Checked, product: Product, quantity_max: int) -> int:
         raise InvalidField("Mobile", "required")
     if checked.mobile is not None and not recharges(product):
         raise InvalidField("Mobile", "not_applicable")
+    protected = link_type_of(product) is LinkType.PROTECTED
+    if protected and checked.claim_password is None:
+        raise InvalidField("ClaimPassword", "required")
+    if checked.claim_password is not None and not protected:
+        raise InvalidField("ClaimPassword", "not_applicable")
     denomination_minor = amount_minor("Denomination", checked.denomination, product.exponent)
     if not product.sells(denomination_minor):
         raise DenominationNotAvailable
@@ -201,6 +221,12 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
         if text:
             printable("Metadata", text, METADATA_VALUE_LENGTH_MAX)
     return value
+
+
+def _claim_password(value: str) -> str:
+    if len(value) < CLAIM_PASSWORD_LENGTH_MIN:
+        raise InvalidField("ClaimPassword", "min")
+    return printable("ClaimPassword", value, CLAIM_PASSWORD_LENGTH_MAX)
 
 
 def _on_partial(value: str | None) -> OnPartial:

@@ -14,18 +14,20 @@ from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.desk import Desk
 from rewards.infra.idempotency import IdempotencyKeyInProgress
+from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
-from rewards.inventory.model import Taken
+from rewards.inventory.model import StoredUnit, Taken
 from rewards.orders import facts, sql_read
 from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import RetryAsk, retry
+from rewards.orders.links import SealedLink
 from rewards.orders.model import Item, ItemStatus, OrderNotFound
 from rewards.orders.placing import Sources, place
 from rewards.orders.refunds import cancel, fail, pay_owed
 from rewards.orders.replay import ROUTE, Placed, replays
-from rewards.orders.view import OrderOut, VoucherOut, show, voucher
+from rewards.orders.view import OrderOut, VoucherOut, linked, show, voucher
 
 __all__ = [
     "ROUTE",
@@ -53,11 +55,13 @@ class Orders:
         vault: Vault,
         clock: Clock,
         settings: Settings,
+        passwords: Passwords,
     ) -> None:
         self.db = db
         self.catalog = catalog
         self.clock = clock
         self.settings = settings
+        self.passwords = passwords
         self._vault = vault
         self._sources = sources
         self._desk: Desk[PlaceAsk, Placed] = Desk(
@@ -98,7 +102,8 @@ class Orders:
     async def first_answer(self, use: KeyUse, actor: Actor) -> Placed | None:
         """The first answer to a key, or None. Raises when the key came with another body."""
         async with self.db.transaction() as tx:
-            [answer] = await replays(tx, [use], [actor], self.clock.now())
+            links = self._sources.links
+            [answer] = await replays(tx, [use], [actor], links, self.clock.now())
         if isinstance(answer, Refusal):
             raise answer
         return answer
@@ -109,7 +114,24 @@ class Orders:
 
     async def show(self, placed: Placed) -> OrderOut:
         """The answer of a placed order, its vouchers opened."""
+        if placed.order.link_type is not None:
+            return show(placed.order, placed.items, await self._led_to(placed.items, placed.links))
         return show(placed.order, placed.items, await self._open(placed.units))
+
+    async def _led_to(
+        self, items: Iterable[Item], links: Sequence[SealedLink]
+    ) -> dict[int, VoucherOut]:
+        """By unit, the link that its end user gets instead of it."""
+        urls = await self._sources.links.urls(links)
+        shown = {
+            link.position: linked(url, link.claim_before)
+            for link, url in zip(links, urls, strict=True)
+        }
+        return {
+            item.unit_id: shown[item.position]
+            for item in items
+            if item.unit_id is not None and item.position in shown
+        }
 
     async def _open(self, units: Iterable[Taken]) -> dict[int, VoucherOut]:
         sealed = list(units)
@@ -131,12 +153,21 @@ class Orders:
             if order is None:
                 raise OrderNotFound
             items = (await sql_read.read_items(tx, [order_id]))[order_id]
-            stored = await inventory.read_units(tx, delivered_units(items))
-            units = [unit for unit in stored if unit is not None]
-            if units:
-                await audit.record(
-                    tx, [facts.opening_fact(actor, order, len(units))], self.clock.now()
-                )
+            had = set(delivered_units(items))
+            units: list[StoredUnit] = []
+            links: list[SealedLink] = []
+            if order.link_type is None:
+                stored = await inventory.read_units(tx, sorted(had))
+                units = [unit for unit in stored if unit is not None]
+            else:
+                kept = {item.position for item in items if item.unit_id in had}
+                found = await self._sources.links.find(tx, [order_id])
+                links = [link for link in found if link.position in kept]
+            if units or links:
+                fact = facts.opening_fact(actor, order, len(units) + len(links))
+                await audit.record(tx, [fact], self.clock.now())
+        if links:
+            return show(order, items, await self._led_to(items, links))
         opened = await self._open(Taken(u.unit_id, u.expires_at, u.sealed) for u in units)
         return show(order, items, opened)
 

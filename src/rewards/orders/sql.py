@@ -10,6 +10,7 @@ from rewards.core.actor import Actor
 from rewards.infra.db import Tx
 from rewards.orders import model
 from rewards.orders.model import IllegalStep, Item, Order, State
+from rewards.orders.model_links import LinkStatus
 from rewards.orders.sql_read import ORDER_COLUMNS, as_order
 
 PATH_SEPARATOR = ","
@@ -31,14 +32,14 @@ WITH ask AS (
         $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::int[], $18::text[],
         $19::timestamptz[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[],
         $25::text[], $26::int[], $27::int[], $28::timestamptz[], $29::timestamptz[],
-        $30::text[], $31::bigint[], $36::text[], $37::timestamptz[]
+        $30::text[], $31::bigint[], $36::text[], $37::timestamptz[], $39::text[]
     ) AS a (
         id, client_id, ref, transaction_id, wallet_id, currency,
         amount_minor, discount_minor, fees_minor, tax_minor, forex_rate, product_id,
         product_revision_id, product_name, product_currency, denomination_minor, quantity,
         on_partial, deliver_by, email, mobile, metadata, claim_password_hash, status,
         sub_status, items_created, fulfilled, placed_at, delivered_at,
-        path, actor_id, forex_rate_source, forex_rate_at
+        path, actor_id, forex_rate_source, forex_rate_at, link_type
     )
 ),
 placed AS (
@@ -47,23 +48,25 @@ placed AS (
         fees_minor, tax_minor, forex_rate, product_id, product_revision_id, product_name,
         product_currency, denomination_minor, quantity, on_partial, deliver_by, email, mobile,
         metadata, claim_password_hash, status, sub_status, items_created, fulfilled, placed_at,
-        changed_at, delivered_at, forex_rate_source, forex_rate_at
+        changed_at, delivered_at, forex_rate_source, forex_rate_at, link_type
     )
     SELECT id, client_id, ref, transaction_id, wallet_id, currency, amount_minor, discount_minor,
            fees_minor, tax_minor, forex_rate, product_id, product_revision_id, product_name,
            product_currency, denomination_minor, quantity, on_partial, deliver_by, email,
            mobile::jsonb, metadata::jsonb, claim_password_hash, status, sub_status, items_created,
-           fulfilled, placed_at, placed_at, delivered_at, forex_rate_source, forex_rate_at
+           fulfilled, placed_at, placed_at, delivered_at, forex_rate_source, forex_rate_at,
+           link_type
     FROM ask
 ),
 items AS (
-    INSERT INTO order_items (order_id, position, status, unit_id, recharge_status, delivered_at)
+    INSERT INTO order_items
+        (order_id, position, status, unit_id, recharge_status, delivered_at, link_status)
     SELECT i.order_id, i.position,
            CASE WHEN i.unit_id IS NULL THEN 'PENDING' ELSE 'DELIVERED' END,
            i.unit_id, CASE WHEN i.recharge THEN 'PENDING' END,
-           CASE WHEN i.unit_id IS NULL THEN NULL ELSE $35::timestamptz END
-    FROM unnest($32::bigint[], $33::int[], $34::bigint[], $38::bool[])
-        AS i (order_id, position, unit_id, recharge)
+           CASE WHEN i.unit_id IS NULL THEN NULL ELSE $35::timestamptz END, i.link_status
+    FROM unnest($32::bigint[], $33::int[], $34::bigint[], $38::bool[], $40::text[])
+        AS i (order_id, position, unit_id, recharge, link_status)
 ),
 tallied AS (
     INSERT INTO order_tallies AS t
@@ -94,6 +97,11 @@ class NewOrder:
 
     def __post_init__(self) -> None:
         _check(self.path, model.PLACED, self.order.state)
+
+    @property
+    def link_status(self) -> LinkStatus | None:
+        """Of each item that has a unit: its link is made in this very transaction."""
+        return LinkStatus.UNCLAIMED if self.order.link_type else None
 
 
 def _check(path: tuple[State, ...], first: State, last: State) -> None:
@@ -160,6 +168,8 @@ async def insert_orders(tx: Tx, new: Sequence[NewOrder], at: datetime) -> None:
         [o.forex_rate_source for o in orders],
         [o.forex_rate_at for o in orders],
         [row.order.recharge for row in new for _ in row.unit_ids],
+        [o.link_type for o in orders],
+        [row.link_status if unit_id else None for row in new for unit_id in row.unit_ids],
     )
 
 
@@ -180,11 +190,15 @@ FROM unnest($1::bigint[], $2::int[], $3::bool[]) AS ask (order_id, quantity, rec
 MOVE_ITEMS = """
 UPDATE order_items AS i
 SET status = ask.target, unit_id = coalesce(ask.unit_id, i.unit_id),
-    delivered_at = coalesce(i.delivered_at, ask.delivered_at), recharge_status = ask.recharge_status
+    delivered_at = coalesce(i.delivered_at, ask.delivered_at),
+    recharge_status = ask.recharge_status, link_status = ask.link_status
 FROM unnest(
-    $1::bigint[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[]
-) AS ask (order_id, position, source, target, unit_id, delivered_at, recharge_status)
+    $1::bigint[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[],
+    $8::text[], $9::text[]
+) AS ask (order_id, position, source, target, unit_id, delivered_at, recharge_status,
+    link_source, link_status)
 WHERE i.order_id = ask.order_id AND i.position = ask.position AND i.status = ask.source
+    AND i.link_status IS NOT DISTINCT FROM ask.link_source
 """
 
 # The only statement that changes an order's status: compare-and-set, with its history row.
@@ -267,6 +281,8 @@ async def move_items(tx: Tx, moves: Sequence[tuple[Item, Item]]) -> None:
         [after.unit_id for _, after in moves],
         [after.delivered_at for _, after in moves],
         [after.recharge_status for _, after in moves],
+        [before.link_status for before, _ in moves],
+        [after.link_status for _, after in moves],
     )
     if status != f"UPDATE {len(moves)}":
         raise IllegalStep("an item is not where its act began: it was not read under a lock")

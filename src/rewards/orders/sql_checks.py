@@ -201,7 +201,8 @@ WHERE CASE status
     WHEN 'PARTIALLY_DELIVERED' THEN fulfilled = 0 OR fulfilled + cancelled = quantity
     WHEN 'CANCELLED' THEN fulfilled + cancelled <> quantity
     WHEN 'FAILED' THEN fulfilled + cancelled <> quantity
-    ELSE fulfilled + cancelled = quantity
+    -- Its links are all that is missing.
+    ELSE (fulfilled + cancelled = quantity) <> (sub_status = 'GV_LINK_PENDING')
 END
 """
 

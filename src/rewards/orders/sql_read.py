@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from rewards.catalog.model import LinkType
 from rewards.infra.db import Record, Tx
 from rewards.orders.model import (
     BULK,
@@ -15,6 +16,7 @@ from rewards.orders.model import (
     Status,
     SubStatus,
 )
+from rewards.orders.model_links import LinkStatus
 
 ORDER_COLUMNS = """
     o.id, o.client_id, o.ref, o.transaction_id, o.wallet_id, o.currency, o.amount_minor,
@@ -22,7 +24,7 @@ ORDER_COLUMNS = """
     o.product_id, o.product_revision_id, o.product_name, o.product_currency, o.denomination_minor,
     o.quantity, o.on_partial, o.deliver_by, o.email, o.mobile, o.metadata, o.status, o.sub_status,
     o.items_created, o.fulfilled, o.cancelled, o.revoked, o.refunded_minor, o.refund_owed_minor,
-    o.placed_at, o.changed_at, o.delivered_at, o.cancelled_at
+    o.placed_at, o.changed_at, o.delivered_at, o.cancelled_at, o.link_type
 """
 
 READ_ORDERS = f"SELECT {ORDER_COLUMNS} FROM orders AS o WHERE o.id = ANY($1::bigint[])"
@@ -30,7 +32,7 @@ READ_ORDERS = f"SELECT {ORDER_COLUMNS} FROM orders AS o WHERE o.id = ANY($1::big
 READ_CLIENTS_ORDER = f"SELECT {ORDER_COLUMNS} FROM orders AS o WHERE o.client_id = $1 AND o.id = $2"
 
 READ_ITEMS = """
-SELECT order_id, position, status, unit_id, recharge_status, delivered_at
+SELECT order_id, position, status, unit_id, recharge_status, delivered_at, link_status
 FROM order_items
 WHERE order_id = ANY($1::bigint[]) AND ($2::text IS NULL OR status = $2)
 ORDER BY order_id, position
@@ -125,6 +127,8 @@ def as_order(row: Record) -> Order:
     fields["status"] = Status(fields["status"])
     fields["sub_status"] = SubStatus(fields["sub_status"])
     fields["on_partial"] = OnPartial(fields["on_partial"])
+    if fields["link_type"] is not None:
+        fields["link_type"] = LinkType(fields["link_type"])
     return Order(**fields)
 
 
@@ -152,6 +156,7 @@ async def read_items(
             row["unit_id"],
             None if row["recharge_status"] is None else RechargeStatus(row["recharge_status"]),
             row["delivered_at"],
+            None if row["link_status"] is None else LinkStatus(row["link_status"]),
         )
         found[item.order_id].append(item)
     return found

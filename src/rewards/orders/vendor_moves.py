@@ -6,10 +6,13 @@ from datetime import datetime
 
 from rewards.audit import service as audit
 from rewards.core.actor import SYSTEM
+from rewards.infra import jobs
 from rewards.infra.db import Tx
 from rewards.inventory import service as inventory
 from rewards.orders import facts, model, sql
+from rewards.orders.links import links_wanted
 from rewards.orders.model import Item, ItemStatus, Order, State
+from rewards.orders.model_links import LinkStatus
 from rewards.orders.sql import Move
 from rewards.vendors.model import Purchase, PurchaseState
 from rewards.webhooks import service as webhooks
@@ -37,7 +40,7 @@ async def move(
     state = path[-1]
     moved = replace(after, status=state.status, sub_status=state.sub_status, changed_at=at)
     await sql.move_orders(tx, [Move(before, moved, path, SYSTEM, reason)])
-    await webhooks.emit(tx, facts.outcome_events(moved), at)
+    await webhooks.emit(tx, facts.filled_events(moved), at)
     fact = facts.audit_fact("order.vendor_answered", moved, path, SYSTEM, reason)
     await audit.record(tx, [fact], at)
 
@@ -54,7 +57,15 @@ async def deliver(
     await sql.move_items(
         tx,
         [
-            (item, replace(item.become(ItemStatus.DELIVERED), unit_id=unit_id, delivered_at=at))
+            (
+                item,
+                replace(
+                    item.become(ItemStatus.DELIVERED),
+                    unit_id=unit_id,
+                    delivered_at=at,
+                    link_status=LinkStatus.PENDING if order.link_type else None,
+                ),
+            )
             for item, unit_id in zip(items, unit_ids, strict=True)
         ],
     )
@@ -62,10 +73,13 @@ async def deliver(
     after = replace(
         order,
         fulfilled=order.fulfilled + len(items),
-        delivered_at=at if whole else order.delivered_at,
+        delivered_at=at if whole and not order.link_type else order.delivered_at,
     )
-    path = model.walk(*to_fetched(order.state), model.COMPLETED if whole else model.PARTIAL)
+    complete = model.LINK_PENDING if order.link_type else model.COMPLETED
+    path = model.walk(*to_fetched(order.state), complete if whole else model.PARTIAL)
     await move(tx, order, after, path, None, at)
+    if order.link_type:
+        await jobs.enqueue(tx, [links_wanted(order.id)])
     return after
 
 

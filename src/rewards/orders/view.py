@@ -31,6 +31,7 @@ class ItemOut(msgspec.Struct, omit_defaults=True):
     id: str
     status: ItemStatus
     recharge_status: str | None = None
+    link_status: str | None = None
     voucher: VoucherOut | None = None
 
 
@@ -71,6 +72,11 @@ def voucher(fields: Mapping[str, Any], expires_at: datetime | None) -> VoucherOu
     return VoucherOut(**fields, expires_at=expires_at)
 
 
+def linked(url: str, claim_before: datetime) -> VoucherOut:
+    """What a client has instead of a code: where its end user claims it, and until when."""
+    return VoucherOut(claim_url=url, expires_at=claim_before)
+
+
 def show(
     order: Order, items: Sequence[Item] = (), vouchers: Mapping[int, VoucherOut] | None = None
 ) -> OrderOut:
@@ -85,6 +91,7 @@ def show(
             item.public_id,
             item.status,
             item.recharge_status,
+            item.link_status,
             opened.get(item.unit_id) if item.unit_id is not None else None,
         )
         for item in items

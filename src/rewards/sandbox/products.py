@@ -8,6 +8,7 @@ from rewards.catalog.model import (
     Classification,
     DeliveryType,
     Denomination,
+    LinkType,
     NewProduct,
     ProductType,
 )
@@ -151,6 +152,27 @@ PRODUCTS: tuple[Stocked, ...] = (
             denominations=_fixed(10000, 25000, 50000, 100000, 200000),
         ),
         200,
+    ),
+    Stocked(
+        _product(
+            10,
+            "Claim Link Card (USD)",
+            description="The end user gets a link of ours and claims the code there.",
+            voucher_fields=CODE,
+            link_type=LinkType.PUBLIC,
+            denominations=USD,
+        ),
+        300,
+    ),
+    Stocked(
+        _product(
+            11,
+            "Protected Link Card (USD)",
+            description="As product 10; its links open with the claim_password of the order.",
+            link_type=LinkType.PROTECTED,
+            denominations=USD,
+        ),
+        300,
     ),
     Stocked(
         _product(
