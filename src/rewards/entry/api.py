@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
 from typing import Any, cast
@@ -17,6 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.catalog import http as catalog_http
 from rewards.catalog import http_reference
+from rewards.claims import http as claims_http
 from rewards.clients import http as clients_http
 from rewards.clients.auth import SECURITY
 from rewards.core.errors import Unavailable
@@ -33,7 +33,6 @@ from rewards.staff import http as staff_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
 from rewards.webhooks import http as webhooks_http
-from rewards.webhooks import http_events
 
 KEEP_ALIVE_S = 60
 # The rest of ten seconds is for closing, which takes long when the database does not answer.
@@ -106,7 +105,8 @@ PROVIDED = (
     "restocks",
     "buyers",
     "webhooks",
-    "events",
+    "links",
+    "claims",
 )
 
 
@@ -172,12 +172,12 @@ def build_routes(parts: Parts) -> Litestar:
                     wallets_http.ROUTER,
                     orders_http.ROUTER,
                     webhooks_http.ROUTER,
-                    http_events.ROUTER,
                 ],
                 security=SECURITY,
             ),
             staff_http.ROUTER,
             vendors_http.ROUTER,
+            claims_http.ROUTER,
             *reference.ROUTES,
         ],
         dependencies={
@@ -190,6 +190,9 @@ def build_routes(parts: Parts) -> Litestar:
                 "staff_gate": parts.staff_gate,
                 "orders": parts.orders,
                 "limiter": parts.limiter,
+                # A browser keeps such a cookie where the page came by TLS alone.
+                "secure_cookies": parts.settings is not None
+                and parts.settings.public_url.startswith("https:"),
             }
         ),
         plugins=[DecimalsAreNumbers()],
@@ -211,22 +214,14 @@ def _always(value: object) -> Provide:
 class Server(uvicorn.Server):
     """Returns when it was told to stop, so that its caller can close what it opened.
 
-    The library's own would raise the signal again at the end, and die of it. `leaving` is called
-    first: whoever lets requests wait answers them.
+    The library's own would raise the signal again at the end, and die of it.
     """
-
-    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._leaving = leaving
-        self._loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
-        # From a signal's handler: the loop may be in the middle of anything.
-        self._loop.call_soon_threadsafe(self._leaving)
 
 
-async def serve(app: ASGIApp, host: str, port: int, leaving: Callable[[], None]) -> None:
+async def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way get SHUTDOWN_GRACE_S to finish."""
     config = uvicorn.Config(
         app,
@@ -243,7 +238,7 @@ async def serve(app: ASGIApp, host: str, port: int, leaving: Callable[[], None])
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
-    await Server(config, leaving).serve()
+    await Server(config).serve()
 
 
 async def run(settings: Settings, host: str, port: int) -> None:
@@ -256,4 +251,4 @@ async def run(settings: Settings, host: str, port: int) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
-        await serve(app, host, port, parts.events.close)
+        await serve(app, host, port)
