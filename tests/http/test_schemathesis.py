@@ -71,6 +71,8 @@ GUARDED = {"login", "refresh", "staffLogin"}
 # can tell, books that disagree. Their own tests do.
 STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retryRefund"} | {
     "explainDrift",
+    "reissueLinks",
+    "resendLinks",
     "reviveJob",
     "settleUnknownOutcome",
     "unblockBatch",
@@ -137,7 +139,6 @@ async def attacked(
             "REWARDS_DATABASE_URL": dsn,
             "REWARDS_ENVIRONMENT": "test",
             "REWARDS_SANDBOX": "true",
-            "REWARDS_EVENT_WAIT_MAX_S": "0.1",
             "REWARDS_TRUSTED_PROXIES": '["127.0.0.1"]',
         },
         port=port,

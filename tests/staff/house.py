@@ -16,6 +16,7 @@ from litestar.di import Provide
 from rewards.catalog import service as catalog_service
 from rewards.catalog.model import DeliveryType, Denomination, NewProduct
 from rewards.catalog.service import Catalog
+from rewards.claims.service import ClaimLinks
 from rewards.clients import http as clients_http
 from rewards.clients import service as clients
 from rewards.clients.auth import Gate
@@ -205,6 +206,7 @@ async def opened(
         "buyers": bought.buyers,
         "fulfilment": bought.fulfilment,
         "restocks": bought.restocks,
+        "links": ClaimLinks(vault, settings),
         "prices": prices,
         "limiter": limiter,
         "directory": directory,

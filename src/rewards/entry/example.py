@@ -39,6 +39,7 @@ from rewards.orders.model import (
     SubStatus,
     WalletNotActive,
 )
+from rewards.orders.model_links import NoLinks
 from rewards.pricing.model import Charge, FxRateStale, NoFxRate
 from rewards.pricing.model_rates import (
     FxRateJump,
@@ -82,7 +83,6 @@ from rewards.webhooks.model_endpoints import (
     WebhookDisabled,
     WebhookNotFound,
 )
-from rewards.webhooks.model_feed import EventsAhead, EventsForgotten
 
 STALE = FxRateStale(
     Charge(
@@ -178,7 +178,6 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
 
 
 CONFLICTS: dict[str, Sequence[Refusal]] = {
-    "listEvents": (EventsAhead(1_041),),
     "addLogin": (UsernameTaken(),),
     "createStaff": (StaffNameTaken(),),
     "changeStaff": (LastAdmin(),),
@@ -192,6 +191,8 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),
     "retryOrder": (OrderNotRetryable(DELIVERED), DeliverByPassed(), PurchaseUnderWay()),
     "cancelOrder": (OrderNotCancellable(REFUNDED), PurchaseUnderWay()),
+    "resendLinks": (NoLinks(),),
+    "reissueLinks": (NoLinks(),),
     "retryRefund": (RefundNotOwed(REFUNDED), WalletFrozen(), WalletClosed(), WalletFull()),
     "approveVendorFulfilment": (
         OrderNotApprovable(DELIVERED),
@@ -245,7 +246,6 @@ GENERAL: dict[int, Sequence[Refusal]] = {
     401: (Unauthorized(),),
     403: (Forbidden(),),
     409: (Conflict("It is not in a state that allows this"),),
-    410: (EventsForgotten(718),),
     413: (BodyTooLarge(),),
     422: (IdempotencyKeyReused(),),
     429: (TooManyRequests(details={"limit": 60, "per_s": 60}),),

@@ -20,6 +20,8 @@ class Permission(StrEnum):
     ORDERS_RETRY = "orders:retry"
     ORDERS_CANCEL = "orders:cancel"
     ORDERS_REFUND = "orders:refund_retry"
+    LINKS_RESEND = "links:resend"
+    LINKS_REISSUE = "links:reissue"
     INVENTORY_READ = "inventory:read"
     INVENTORY_IMPORT = "inventory:import"
     INVENTORY_PUMP = "inventory:pump"
@@ -83,10 +85,15 @@ _VIEWER = frozenset(
         Permission.WEBHOOKS_READ,
     }
 )
-_SUPPORT = _VIEWER | {Permission.ORDERS_RETRY, Permission.WEBHOOKS_SEND}
+_SUPPORT = _VIEWER | {
+    Permission.ORDERS_RETRY,
+    Permission.LINKS_RESEND,
+    Permission.WEBHOOKS_SEND,
+}
 _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_CANCEL,
     Permission.ORDERS_REFUND,
+    Permission.LINKS_REISSUE,
     Permission.INVENTORY_IMPORT,
     Permission.INVENTORY_PUMP,
     Permission.PRODUCTS_WRITE,
