@@ -27,6 +27,7 @@ CONNECTS = {
 # Who may import what reaches other machines.
 NETWORK = {
     "clients/counts.py": "counts of limits; when it is away this process counts by itself",
+    "entry/listen.py": "a client's tool: reads the feed over HTTP, posts to the developer's server",
     "entry/sandbox.py": "asks our own API whether it is ready",
     "infra/postgres_process.py": "looks whether the embedded server's socket answers",
     "infra/outbound.py": "Poster.post",
@@ -43,6 +44,9 @@ REQUESTS = {
     ("vendors/wire.py", "open_session", "ClientSession"),
     ("pricing/provider.py", "JsonProvider._get", "ClientSession"),
     ("pricing/provider.py", "JsonProvider._get", "get"),
+    ("entry/listen.py", "run", "ClientSession"),
+    ("entry/listen.py", "Tunnel._ask", "get"),
+    ("entry/listen.py", "Tunnel._bring", "post"),
     ("entry/sandbox.py", "_ready", "ClientSession"),
     ("entry/sandbox.py", "_ready", "get"),
 }

@@ -139,6 +139,7 @@ async def attacked(
             "REWARDS_DATABASE_URL": dsn,
             "REWARDS_ENVIRONMENT": "test",
             "REWARDS_SANDBOX": "true",
+            "REWARDS_EVENT_WAIT_MAX_S": "0.1",
             "REWARDS_TRUSTED_PROXIES": '["127.0.0.1"]',
         },
         port=port,

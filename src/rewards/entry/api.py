@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
 from typing import Any, cast
@@ -33,6 +34,7 @@ from rewards.staff import http as staff_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
 from rewards.webhooks import http as webhooks_http
+from rewards.webhooks import http_events
 
 KEEP_ALIVE_S = 60
 # The rest of ten seconds is for closing, which takes long when the database does not answer.
@@ -107,6 +109,7 @@ PROVIDED = (
     "webhooks",
     "links",
     "claims",
+    "events",
 )
 
 
@@ -172,6 +175,7 @@ def build_routes(parts: Parts) -> Litestar:
                     wallets_http.ROUTER,
                     orders_http.ROUTER,
                     webhooks_http.ROUTER,
+                    http_events.ROUTER,
                 ],
                 security=SECURITY,
             ),
@@ -214,14 +218,22 @@ def _always(value: object) -> Provide:
 class Server(uvicorn.Server):
     """Returns when it was told to stop, so that its caller can close what it opened.
 
-    The library's own would raise the signal again at the end, and die of it.
+    The library's own would raise the signal again at the end, and die of it. `leaving` is called
+    first: whoever lets requests wait answers them.
     """
+
+    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+        self._loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
+        # From a signal's handler: the loop may be in the middle of anything.
+        self._loop.call_soon_threadsafe(self._leaving)
 
 
-async def serve(app: ASGIApp, host: str, port: int) -> None:
+async def serve(app: ASGIApp, host: str, port: int, leaving: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM; requests under way get SHUTDOWN_GRACE_S to finish."""
     config = uvicorn.Config(
         app,
@@ -238,7 +250,7 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
-    await Server(config).serve()
+    await Server(config, leaving).serve()
 
 
 async def run(settings: Settings, host: str, port: int) -> None:
@@ -251,4 +263,4 @@ async def run(settings: Settings, host: str, port: int) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
-        await serve(app, host, port)
+        await serve(app, host, port, parts.events.close)

@@ -25,6 +25,8 @@ fx = typer.Typer(no_args_is_help=True, help="Exchange rates.")
 app.add_typer(fx, name="fx")
 vendors = typer.Typer(no_args_is_help=True, help="The vendors that vouchers are bought from.")
 app.add_typer(vendors, name="vendors")
+webhooks = typer.Typer(no_args_is_help=True, help="For those who develop against the API.")
+app.add_typer(webhooks, name="webhooks")
 
 Port = Annotated[int, typer.Option(help="Where the API listens.")]
 Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for all.")]
@@ -240,6 +242,55 @@ def sync_vendor(
     from rewards.entry import vendors as command
 
     sys.exit(asyncio.run(command.sync(from_environment(), name)))
+
+
+@webhooks.command("listen")
+def listen(
+    forward_to: Annotated[
+        str, typer.Option(help="Where each event is posted, signed; without it they are shown.")
+    ] = "",
+    url: Annotated[
+        str, typer.Option(envvar="REWARDS_API_URL", help="The API; the sandbox's if not given.")
+    ] = "",
+    api_key: Annotated[
+        str, typer.Option(envvar="REWARDS_API_KEY", help="The sandbox's if not given.")
+    ] = "",
+    api_secret: Annotated[
+        str,
+        typer.Option(
+            envvar="REWARDS_API_SECRET",
+            show_envvar=True,
+            help="Better in the environment than here, where everybody on the machine reads it.",
+        ),
+    ] = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            envvar="REWARDS_WEBHOOK_SECRET", help="whsec_…, to sign with; made if not given."
+        ),
+    ] = "",
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Start after this sequence, instead of now.")
+    ] = None,
+    types: Annotated[
+        str, typer.Option("--type", help="Only these types, with commas between them.")
+    ] = "",
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(help="Bring this event again, by id or sequence, and end; repeat it."),
+    ] = None,
+    home: Home = Path("var"),
+) -> None:
+    """Bring a client's events to a server on this machine, as they come. Ctrl-C ends it."""
+    from rewards.entry import listen as command
+
+    try:
+        access = command.find_access(home, url, api_key, api_secret)
+        wanted = command.Wanted(forward_to, secret, after, types, replay or ())
+        sys.exit(asyncio.run(command.run(access, wanted)))
+    except command.CannotListen as problem:
+        typer.echo(str(problem), err=True)
+        sys.exit(1)
 
 
 @app.command()

@@ -48,6 +48,11 @@ NUMBERED = {
     "X-Total-Count": _number("Items altogether"),
     "X-Total-Pages": _number("Pages altogether"),
 }
+FOLLOWING = {
+    "X-Next-After": _number("The next `after`"),
+    "X-Last-Sequence": _number("The last event there is now"),
+    "Link": {"description": "next (RFC 8288)", "schema": {"type": "string"}},
+}
 CURSOR = {"X-Next-Cursor": {"description": "The next `cursor`", "schema": {"type": "string"}}}
 LIMITED = ("createOrder", "login", "staffLogin")
 IDEMPOTENCY_KEY = {
@@ -219,6 +224,7 @@ def _response(
         headers |= PAGING
         headers |= NUMBERED if "page" in queries else {}
         headers |= CURSOR if "cursor" in queries else {}
+        headers |= FOLLOWING if {"after", "wait"} <= queries else {}
     if name == "createOrder" and status == "200":
         headers |= REPLAYED
     made: Json = {"description": given["description"], "headers": headers}

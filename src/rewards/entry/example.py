@@ -83,6 +83,7 @@ from rewards.webhooks.model_endpoints import (
     WebhookDisabled,
     WebhookNotFound,
 )
+from rewards.webhooks.model_feed import EventsAhead, EventsForgotten
 
 STALE = FxRateStale(
     Charge(
@@ -178,6 +179,7 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
 
 
 CONFLICTS: dict[str, Sequence[Refusal]] = {
+    "listEvents": (EventsAhead(1_041),),
     "addLogin": (UsernameTaken(),),
     "createStaff": (StaffNameTaken(),),
     "changeStaff": (LastAdmin(),),
@@ -246,6 +248,7 @@ GENERAL: dict[int, Sequence[Refusal]] = {
     401: (Unauthorized(),),
     403: (Forbidden(),),
     409: (Conflict("It is not in a state that allows this"),),
+    410: (EventsForgotten(718),),
     413: (BodyTooLarge(),),
     422: (IdempotencyKeyReused(),),
     429: (TooManyRequests(details={"limit": 60, "per_s": 60}),),

@@ -41,6 +41,7 @@ from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import WalletStatus
 from rewards.webhooks.acts import Webhooks
+from rewards.webhooks.feed import Feed
 
 # Whoever asked has been answered or given up before the desk is closed.
 DESK_GRACE_S = 1.0
@@ -76,6 +77,7 @@ class Parts:
     webhooks: Webhooks
     links: ClaimLinks
     claims: Claims
+    events: Feed
 
 
 class WalletsOfClient:
@@ -158,6 +160,7 @@ async def open_parts(
             webhooks=Webhooks(db, vault, clock, Targets.from_settings(settings)),
             links=links,
             claims=Claims(db, vault, passwords, clock),
+            events=Feed(db, wait_max_s=settings.event_wait_max_s),
         )
 
 

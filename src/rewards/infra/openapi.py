@@ -31,6 +31,7 @@ REFUSALS = {
     403: "Known caller, missing permission",
     404: "There is no such thing, or it belongs to somebody else",
     409: "The subject is not in a state that allows this",
+    410: "What was asked for is kept no longer; `details` say where to go on",
     413: "The body is too large",
     422: "The idempotency key was used with another body",
     429: "Too many requests; wait `Retry-After` seconds",

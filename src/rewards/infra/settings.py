@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     # it; in production only where all clients are services of one's own network.
     webhook_local: bool = False
 
+    # A request for events waits no longer than this, whatever it asks: proxies lose patience.
+    event_wait_max_s: float = 30.0
+
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024
 
