@@ -23,6 +23,8 @@ from rewards.infra.settings import Settings
 from rewards.sandbox.card import CARD_FILE, known_secrets, put_aside, write_card
 from rewards.sandbox.seed import seed
 from rewards.sandbox.vendors import DEMOS
+from rewards.sandbox.webhook_sink import HOOK, RECEIVED, open_webhook_sink
+from rewards.webhooks.signing import key_of
 
 READY_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -141,8 +143,12 @@ async def _bring_up(
         demo.adapter: await simulators.enter_async_context(demo.open(SystemClock()).serve())
         for demo in DEMOS
     }
+    sink = await simulators.enter_async_context(open_webhook_sink(SystemClock()))
     # Before the API: what it serves first is what lies here, not what it has yet to hear of.
-    seeded = await seed(server.app_dsn, settings, simulators=urls)
+    seeded = await seed(server.app_dsn, settings, simulators=urls, webhook_url=sink.url + HOOK)
+    if "secret" in seeded["webhook_sink"]:
+        sink.key = key_of(seeded["webhook_sink"]["secret"])
+    seeded["webhook_sink"]["received"] = sink.url + RECEIVED
     for child in _children(home, host, port, server.app_dsn):
         children.append(child)
         child.start()
@@ -208,6 +214,7 @@ def _announce(path: Path, card: Mapping[str, Any], *, show_secrets: bool) -> Non
         typer.echo(f"API secret {client['api_secret']}")
         for role, person in card["staff"].items():
             typer.echo(f"{role:<10} {person['username']} / {person['password']}")
+    typer.echo(f"Webhooks   {card['webhook_sink']['received']}")
     for name, vendor in card["vendors"].items():
         typer.echo(f"Vendor     {name} simulator: {vendor['simulator_url']}/_simulator/book")
     typer.echo(f"Secrets    {path} (readable by you alone)")

@@ -22,12 +22,13 @@ from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
+from rewards.infra.targets import Targets
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, UnitState
 from rewards.orders.mint import minted_fields
 from rewards.pricing import service as pricing
 from rewards.pricing.model_rates import NewRate
-from rewards.sandbox import vendors
+from rewards.sandbox import vendors, webhooks
 from rewards.sandbox.card import known_secrets
 from rewards.sandbox.products import PRODUCTS, stocked_amounts_minor
 from rewards.staff import service as staff
@@ -59,12 +60,14 @@ async def seed(
     settings: Settings,
     clock: Clock | None = None,
     simulators: Mapping[str, str] | None = None,
+    webhook_url: str = "",
 ) -> dict[str, Any]:
     """Client, staff, catalogue, money and stock, unless they are there already.
 
     Returns what `sandbox.json` tells besides addresses: `client`, `staff`, `wallets`. Secrets are
     made once and read back from that file; when it was lost, new ones are made. `simulators` are
     the addresses of vendors' stand-ins by adapter; with them the answer tells of `vendors` too.
+    Events go to `webhook_url`, if there is one; then it tells of `webhook_sink`.
     """
     clock = clock or SystemClock()
     db = await Database.connect(dsn, settings)
@@ -72,7 +75,11 @@ async def seed(
         maker = _Maker(await Vault.open_database(db, settings), settings, clock.now())
         async with db.transaction() as tx:
             card = await _laid_out(tx, maker)
-            return card | (await maker.connect(tx, simulators) if simulators else {})
+            if simulators:
+                card |= await maker.connect(tx, simulators)
+            if webhook_url:
+                card |= await maker.tell(tx, webhook_url)
+            return card
     finally:
         await db.close()
 
@@ -127,6 +134,14 @@ class _Maker:
             for name, vendor_id in made.items()
         }
         return {"vendors": told}
+
+    async def tell(self, tx: Tx, url: str) -> dict[str, Any]:
+        """The client's webhook, which brings all events to this URL."""
+        client_id = await _sandbox_client(tx)
+        assert client_id is not None, "it was just laid out"
+        targets = Targets.from_settings(self.settings)
+        made = await webhooks.register(tx, self.vault, targets, client_id, url, self.now)
+        return {"webhook_sink": {"url": url, **made}}
 
     async def let_in(self, tx: Tx, client_id: int, suffix: str = "") -> dict[str, Any]:
         """Fresh secrets for the client and one person of each role."""
