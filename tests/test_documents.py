@@ -12,6 +12,7 @@ from rewards.staff import http as staff_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
 from rewards.webhooks import http as webhooks_http
+from rewards.webhooks import http_events
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -22,6 +23,7 @@ MOUNTED = (
     ("/api/v1", orders_http.ROUTER),
     ("/api/v1", wallets_http.ROUTER),
     ("/api/v1", webhooks_http.ROUTER),
+    ("/api/v1", http_events.ROUTER),
 )
 HOMES = (ROOT, ROOT / "src/rewards")
 COMMAND = re.compile(r"^(?:\.venv/bin/)?rewards ([a-z-]+)", re.MULTILINE)

@@ -50,6 +50,18 @@ async def order(card: dict[str, Any], **body: Any) -> tuple[int, dict[str, Any]]
         return answer.status, await answer.json()
 
 
+async def hears_of(card: dict[str, Any], order_id: int) -> None:
+    """By the feed."""
+    key = {"X-API-Key": card["client"]["api_key"], "X-API-Secret": card["client"]["api_secret"]}
+    asked = f"{card['base_url']}/api/v1/events?limit=1000&type=order.delivered"
+    async with aiohttp.ClientSession() as session, asyncio.timeout(READY_TIMEOUT_S):
+        told: list[int] = []
+        while order_id not in told:
+            async with session.get(asked, headers=key) as answer:
+                told = [each["data"]["order_id"] for each in await answer.json()]
+            await asyncio.sleep(0.1)
+
+
 async def buys_from_its_vendors(card: dict[str, Any], process: Process) -> None:
     """Each adapter has an account that reaches its simulator, and sells what we sell."""
     assert set(card["vendors"]) == set(ADAPTERS)
@@ -89,12 +101,14 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) 
     port = processes.free_port()
     process, card = await started(home, port)
     assert (home / "sandbox.json").stat().st_mode & 0o777 == 0o600
-    assert set(card) == {"base_url", "client", "staff", "wallets", "vendors", "database_url"}
+    parts = {"base_url", "client", "staff", "wallets", "vendors", "webhook_sink", "database_url"}
+    assert set(card) == parts
     await buys_from_its_vendors(card, process)
     assert set(card["staff"]) == {"admin", "operations", "finance", "support"}
     assert set(card["wallets"]) == {"USD", "EUR", "INR"}
     status, placed = await order(card, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
     assert (status, placed["status"], placed["amount"]) == (200, "DELIVERED", 127.5)
+    await hears_of(card, placed["id"])
     status, waiting = await order(card, product_id=1, denomination=25.00, quantity=1)
     assert (status, waiting["status"]) == (200, "PENDING")
     assert card["client"]["api_secret"] in process.output()
@@ -108,12 +122,16 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) 
     process.signal(signal.SIGINT)
     assert await process.wait(10) == 0
     process, again = await started(home, port)
-    assert again == card | {"vendors": again["vendors"]}
+    moved = {name: again[name] for name in ("vendors", "webhook_sink")}
+    assert again == card | moved
+    assert again["webhook_sink"]["secret"] == card["webhook_sink"]["secret"]
     assert {name: vendor["id"] for name, vendor in again["vendors"].items()} == {
         name: vendor["id"] for name, vendor in card["vendors"].items()
     }
     await buys_from_its_vendors(again, process)
     assert card["client"]["api_secret"] not in process.output()
+    _, later = await order(again, product_id=6, denomination=25.00, quantity=1)
+    await hears_of(again, later["id"])
     status, refused = await order(again, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
     assert (status, refused["details"]) == (400, {"order_id": placed["id"]})
     assert await process.stop() == 0
