@@ -56,6 +56,18 @@ PLANTS_WEBHOOKS = {
     "i17_delivered_was_acknowledged": Plant(
         SEALED + delivery("DELIVERED", attempts=1) + ATTEMPT.format(302), 1
     ),
+    "i17_given_up_after_all_attempts": Plant(
+        SEALED
+        + "INSERT INTO webhook_deliveries (endpoint_id, client_id, event_id, sequence, event_type,"
+        " status, attempts, next_at, last_error, created_at, finished_at)"
+        " SELECT 1, client_id, event_id, sequence, 'order.created', 'FAILED', 1, now(), 'no',"
+        " now(), now() FROM event_feed WHERE sequence = 1;" + ATTEMPT.format(404),
+        1,
+    ),
+    "i18_due_delivery_is_sent": Plant(
+        SEALED + delivery() + "UPDATE webhook_deliveries SET next_at = now() - interval '2 hours'",
+        1,
+    ),
     "i18_delivery_lease_ends": Plant(
         SEALED + delivery(lease="gen_random_uuid(), now() - interval '2 hours'"), 1
     ),

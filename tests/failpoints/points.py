@@ -1,8 +1,9 @@
 """Failpoints: every commit and every call to somebody else may be struck, just before or after.
 
 Production code has no hook for it. All commits pass `Database.transaction` or the queue's driver,
-all calls to others `Wire._exchange` or a rate provider's `_get` (tests/failpoints/boundaries.py
-proves it), so it is enough to stand there. A point is named by the code that asked for it.
+all calls to others `Wire._exchange`, a rate provider's `_get` or `Poster.post`
+(tests/failpoints/boundaries.py proves it), so it is enough to stand there. A point is named by the
+code that asked for it.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ import pytest
 import rewards
 from rewards.core.errors import Unavailable
 from rewards.infra.db import Database, Tx
+from rewards.infra.outbound import NotAnswered, Poster
 from rewards.infra.queue import PoolDriver
 from rewards.pricing.provider import JsonProvider, ProviderFailed
 from rewards.vendors.wire import NoAnswer, NotSent, Wire
@@ -177,7 +179,7 @@ def caller() -> str:
 def installed() -> Iterator[None]:
     """Stand at the choke points; who has no fuse passes as if nobody stood there."""
     with pytest.MonkeyPatch.context() as patch:
-        for opened in (Database, JsonProvider):
+        for opened in (Database, JsonProvider, Poster):
             patch.setattr(opened, "__init__", _owned(opened.__init__))
         patch.setattr(Database, "transaction", _transaction(Database.transaction))
         patch.setattr(Database, "connection", _connection(Database.connection))
@@ -185,6 +187,7 @@ def installed() -> Iterator[None]:
         patch.setattr(PoolDriver, "_patiently", _patiently(PoolDriver._patiently))
         patch.setattr(Wire, "_exchange", _exchange(Wire._exchange))
         patch.setattr(JsonProvider, "_get", _get(JsonProvider._get))
+        patch.setattr(Poster, "post", _post(Poster.post))
         yield
 
 
@@ -344,6 +347,17 @@ def _get(real: Any) -> Any:
         return await _called(fuse_of(self), "rate provider", lambda: real(self), trouble, trouble)
 
     return get
+
+
+def _post(real: Any) -> Any:
+    async def post(self: Poster, url: str, headers: Any, body: bytes) -> Any:
+        def call() -> Any:
+            return real(self, url, headers, body)
+
+        not_reached, late = NotAnswered("no connection"), NotAnswered("no answer in time")
+        return await _called(fuse_of(self), "webhook POST", call, not_reached, late)
+
+    return post
 
 
 async def _called(

@@ -32,6 +32,7 @@ async def tell(told: dict[str, Any]) -> None:
         Settings(**told["settings"]),
         None,  # type: ignore[arg-type]  the vendor is the parent's
         None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
         MovedClock(),
         AsyncExitStack(),
     )

@@ -1,11 +1,35 @@
-"""Stories of events: numbered once, for whoever follows the feed and for every endpoint."""
+"""Stories of events: numbered once for the feed and every endpoint, and sent until they arrive."""
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from rewards.core.actor import SYSTEM
+from rewards.infra.outbound import Poster
+from rewards.infra.targets import Targets
+from rewards.webhooks import endpoints
+from rewards.webhooks import service as events
+from rewards.webhooks.model import Event, EventType
+from rewards.webhooks.model_endpoints import NewEndpoint
 from rewards.webhooks.sealing import Sealer
+from rewards.webhooks.sender import Sender
 from tests.failpoints.stories_orders import OrderStory
-from tests.failpoints.story import Step
+from tests.failpoints.story import Step, Story
+from tests.failpoints.town import Process
+from tests.infra.edge import Names
 
+EVENTS = 3
+LOCAL = Targets(local=True)
+# What other stories left is not sent here.
+ALONE = """
+UPDATE webhook_deliveries
+SET next_at = CASE WHEN endpoint_id = $1 THEN now() ELSE now() + interval '900 days' END
+WHERE status = 'PENDING'
+"""
+SENT = """
+SELECT d.*, (SELECT count(*) FROM webhook_attempts AS a WHERE a.delivery_id = d.id) AS kept
+FROM webhook_deliveries AS d WHERE d.endpoint_id = $1 ORDER BY d.id
+"""
 ENDPOINT = """
 INSERT INTO webhook_endpoints (client_id, name, url, secret, status, created_at, updated_at)
 VALUES ($1, '', 'https://example.com', '', 'ENABLED', now(), now())
@@ -46,4 +70,53 @@ class Fed(OrderStory):
         assert {row["deliveries"] for row in told} == {1}
 
 
-EVENT_STORIES = (Fed,)
+class Sent(Story):
+    """Events go to an endpoint, at least once each, under one id; each attempt is written down."""
+
+    async def begin(self) -> None:
+        self.client_id = await self.shop.client()
+        self.path = f"client-{self.client_id}"
+        self.receiver = self.town.receiver
+        parts = self.town.other.parts
+        new = NewEndpoint(self.client_id, self.receiver.url(self.path))
+        async with parts.db.transaction() as tx:
+            made = await endpoints.create(
+                *(tx, parts.vault, LOCAL, new, SYSTEM, self.town.clock.now())
+            )
+            credited = Event(self.client_id, EventType.WALLET_CREDITED, None, {"amount": 1})
+            await events.emit(tx, [credited] * EVENTS, self.town.clock.now())
+        self.endpoint_id = made.endpoint.id
+        await Sealer(parts.db, self.town.clock).drain()
+        await self.town.value(ALONE, self.endpoint_id)
+
+    def steps(self) -> Sequence[Step]:
+        return [self.send]
+
+    async def send(self) -> None:
+        await self.drain(self.town.mine)
+
+    async def drain(self, process: Process) -> None:
+        async with Poster(LOCAL, resolver=Names({}), total_s=2.0) as poster:
+            parts = process.parts
+            await Sender(parts.db, parts.vault, self.town.clock, poster).drain()
+
+    async def settled(self) -> bool:
+        await self.drain(self.town.other)
+        return {each["status"] for each in await self.deliveries()} == {"DELIVERED"}
+
+    async def deliveries(self) -> list[dict[str, Any]]:
+        return await self.town.rows(SENT, self.endpoint_id)
+
+    async def check(self) -> None:
+        """Each came once, and once more where nobody could write down that it had."""
+        heard = self.receiver.ids(self.path)
+        told = await self.deliveries()
+        assert set(heard) == {f"evt_{each['event_id']}" for each in told}
+        assert len(told) == EVENTS
+        assert max(Counter(heard).values()) <= (1 if self.strike is None else 2)
+        assert all(each["kept"] == each["attempts"] <= 2 for each in told)
+        if self.strike is None:
+            assert {each["attempts"] for each in told} == {1}
+
+
+EVENT_STORIES = (Fed, Sent)

@@ -35,6 +35,7 @@ from tests.failpoints.points import STALL_S, Died, Fuse, Slot, inside
 from tests.market import MovedClock
 from tests.pricing.publisher import Publisher, publishing
 from tests.shop import Shop
+from tests.webhooks.receiver import Receiver, receiving
 
 ACT_S = 20.0
 REFRESHES_MAX = 10
@@ -61,6 +62,11 @@ WITH jobs AS (
     UPDATE pgqueuer SET heartbeat = heartbeat - interval '5 minutes' WHERE status = 'picked'
 ), retried AS (
     UPDATE pgqueuer SET execute_after = now() WHERE status = 'queued' AND execute_after > now()
+), sent AS (
+    UPDATE webhook_deliveries SET
+        next_at = CASE WHEN attempts > 0 THEN least(next_at, now()) ELSE next_at END,
+        leased_until = CASE WHEN lease IS NOT NULL THEN now() - interval '1 s' END
+    WHERE status = 'PENDING'
 ), runs AS (
     UPDATE reconciliation_runs SET leased_until = now() - interval '1 s' WHERE lease IS NOT NULL
 )
@@ -99,6 +105,7 @@ class Town:
     settings: Settings
     simulator: SandboxSimulator
     publisher: Publisher
+    receiver: Receiver
     clock: MovedClock
     stack: AsyncExitStack
     mine: Process = field(init=False)
@@ -292,6 +299,7 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(simulator.serve())
         publisher, rates_url = await stack.enter_async_context(publishing())
+        receiver = await stack.enter_async_context(receiving())
         settings = Settings(
             home=home,
             environment="test",
@@ -303,7 +311,7 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
             fx_provider_url=rates_url,  # type: ignore[arg-type]
             pool_size=4,
         )
-        town = Town(dsn, settings, simulator, publisher, MovedClock(), stack)
+        town = Town(dsn, settings, simulator, publisher, receiver, MovedClock(), stack)
         town.other = await stack.enter_async_context(town._process())
         async with town.other.parts.db.transaction() as tx:
             await catalog.seed_reference(tx)

@@ -11,6 +11,7 @@ from rewards.catalog.catalog import Catalog
 from rewards.claims.service import ClaimLinks
 from rewards.core.clock import SystemClock
 from rewards.entry import database, equipment
+from rewards.entry.delivering import delivering
 from rewards.entry.equipment import Beside, Context, Equip
 from rewards.entry.purchasing import purchasing
 from rewards.infra import log, settings
@@ -92,7 +93,9 @@ async def run(chosen: Settings) -> None:
             equipment.caches,
         )
         context = Context(chosen, dsn, db, SystemClock())
-        await work(context, stop, equipped, [Sealer(db, context.clock).run])
+        async with delivering(dsn, chosen, vault, feed, context.clock) as sender:
+            beside = (Sealer(db, context.clock).run, sender.run)
+            await work(context, stop, equipped, beside)
     finally:
         await feed.stop()
         await session.close()

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from time import monotonic
 from types import TracebackType
 
 import aiohttp
@@ -22,9 +21,9 @@ TOTAL_S = 15.0
 CONNECT_S = 10.0
 BODY_BYTES_MAX = 64 * 1024
 KEPT_BYTES = 4 * 1024
-READ_CHUNK = 16 * 1024
 CONNECTIONS_MAX = 1_024
-KEEP_ALIVE_S = 30.0
+# Many servers close a connection after five idle seconds. Who sends just then gets no answer.
+KEEP_ALIVE_S = 4.0
 # Names are looked up anew this often; every address is checked again when it is connected to.
 NAMES_KEPT_S = 10
 # A dead name server holds a thread for up to half a minute; one endpoint holds at most one.
@@ -117,10 +116,11 @@ class Poster:
         total_s: float = TOTAL_S,
         names_kept_s: int = NAMES_KEPT_S,
     ) -> None:
+        self.total_s = total_s
         self._targets = targets
         self._known: dict[str, URL] = {}
         self._resolver = CheckedResolver(targets, resolver or Lookup())
-        self._timeout = aiohttp.ClientTimeout(total=total_s, connect=min(CONNECT_S, total_s))
+        timeout = aiohttp.ClientTimeout(total=total_s, connect=min(CONNECT_S, total_s))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=self._resolver,
@@ -130,7 +130,7 @@ class Poster:
                 keepalive_timeout=KEEP_ALIVE_S,
                 socket_factory=self._open,
             ),
-            timeout=self._timeout,
+            timeout=timeout,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             # What is kept is what was sent; nobody can send us a bomb.
@@ -159,7 +159,6 @@ class Poster:
         An answer counts from its headers on: a body that is too long, too slow or cut off is kept
         as far as it came, within the fifteen seconds and 64 kB.
         """
-        deadline_s = monotonic() + (self._timeout.total or TOTAL_S)
         address = self._checked(url)
         try:
             async with self._session.request(
@@ -168,7 +167,7 @@ class Poster:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                kept = await _read(response, deadline_s)
+                kept = await _read(response)
                 return Answer(response.status, response.headers.get("Retry-After"), kept)
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as problem:
             raise NotAnswered(_why(problem)) from None
@@ -197,18 +196,17 @@ class Poster:
         return socket.socket(family, kind, proto)
 
 
-async def _read(response: aiohttp.ClientResponse, deadline_s: float) -> bytes:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The first KEPT_BYTES. What is longer than BODY_BYTES_MAX, or late, loses its connection."""
     kept, read = bytearray(), 0
     with suppress(aiohttp.ClientError, TimeoutError):
-        async with asyncio.timeout(max(0.0, deadline_s - monotonic())):
-            async for chunk in response.content.iter_chunked(READ_CHUNK):
-                kept += chunk[: KEPT_BYTES - len(kept)]
-                read += len(chunk)
-                if read > BODY_BYTES_MAX:
-                    break
-            else:
-                return bytes(kept)
+        async for chunk in response.content.iter_any():
+            kept += chunk[: KEPT_BYTES - len(kept)]
+            read += len(chunk)
+            if read > BODY_BYTES_MAX:
+                break
+        else:
+            return bytes(kept)
     response.close()
     return bytes(kept)
 

@@ -20,6 +20,8 @@ class EventType(StrEnum):
     ORDER_CANCELLED = "order.cancelled"
     WALLET_CREDITED = "wallet.credited"
     WALLET_LOW_BALANCE = "wallet.low_balance"
+    WEBHOOK_FAILING = "webhook.failing"
+    WEBHOOK_DISABLED = "webhook.disabled"
     # Sent to one endpoint because its owner asked; nobody subscribes to it.
     WEBHOOK_TEST = "webhook.test"
 

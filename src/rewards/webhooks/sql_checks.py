@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rewards.webhooks.model_sending import ATTEMPTS_MAX, GONE
+
 EVENT_NAMES_ITS_ORDER = """
 SELECT id AS subject, type, order_id FROM events
 WHERE (type LIKE 'order.%') <> (order_id IS NOT NULL)
@@ -55,6 +57,29 @@ SELECT id AS subject, endpoint_id, leased_until FROM webhook_deliveries
 WHERE leased_until < now() - interval '1 hour' AND status = 'PENDING'
 """
 
+# What ended sooner was refused for good, or its endpoint is gone; without any attempt, the latter.
+GIVEN_UP_AFTER_ALL_ATTEMPTS = f"""
+SELECT d.id AS subject, d.attempts, a.status_code
+FROM webhook_deliveries AS d
+JOIN webhook_endpoints AS w ON w.id = d.endpoint_id AND w.deleted_at IS NULL
+JOIN webhook_attempts AS a ON a.delivery_id = d.id AND a.number = d.attempts
+WHERE d.status = 'FAILED' AND d.attempts < {ATTEMPTS_MAX} AND a.status_code IS DISTINCT FROM {GONE}
+"""
+
+# Nobody sends: of endpoints that answer something is long due, and nothing at all went out since.
+DUE_DELIVERY_IS_SENT = """
+SELECT d.id AS subject, d.endpoint_id, d.next_at
+FROM webhook_deliveries AS d
+JOIN webhook_endpoints AS w ON w.id = d.endpoint_id
+WHERE d.status = 'PENDING' AND d.next_at < now() - interval '1 hour'
+    AND coalesce(d.leased_until < now(), true)
+    AND w.status = 'ENABLED' AND w.deleted_at IS NULL AND w.failing_since IS NULL
+    AND NOT EXISTS (
+        SELECT FROM webhook_deliveries AS o JOIN webhook_attempts AS a ON a.delivery_id = o.id
+        WHERE o.endpoint_id = w.id AND a.started_at > now() - interval '1 hour'
+    )
+"""
+
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "event_of_an_order_names_it": EVENT_NAMES_ITS_ORDER,
@@ -63,6 +88,8 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "i17_delivery_is_of_its_event": DELIVERY_IS_OF_ITS_EVENT,
         "i17_attempts_are_recorded": ATTEMPTS_ARE_RECORDED,
         "i17_delivered_was_acknowledged": DELIVERED_WAS_ACKNOWLEDGED,
+        "i17_given_up_after_all_attempts": GIVEN_UP_AFTER_ALL_ATTEMPTS,
         "i18_delivery_lease_ends": DELIVERY_LEASE_ENDS,
+        "i18_due_delivery_is_sent": DUE_DELIVERY_IS_SENT,
     }
 )
