@@ -32,6 +32,7 @@ NETWORK = {
     "infra/postgres_process.py": "looks whether the embedded server's socket answers",
     "infra/outbound.py": "Poster.post",
     "pricing/provider.py": "JsonProvider._get",
+    "sandbox/webhook_sink.py": "serves; it asks nobody",
     "vendors/accounts.py": "hands the session on",
     "vendors/building.py": "hands the session on",
     "vendors/wire.py": "Wire._exchange",
