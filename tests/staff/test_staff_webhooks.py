@@ -70,6 +70,33 @@ async def test_staff_do_what_the_client_could(house: House) -> None:
         assert hidden not in str(trail)
 
 
+async def test_what_went_wrong_is_found_among_all_clients(house: House) -> None:
+    admin, headers = await house.as_role(Role.ADMIN), await house.as_role(Role.VIEWER)
+    for _ in range(4):
+        await ask(house, admin, "POST", "", {"url": URL})
+    await ask(house, admin, "PATCH", "/2", {"status": "DISABLED"})
+    await ask(house, admin, "DELETE", "/4")
+    async with house.db.transaction() as tx:
+        await tx.execute("UPDATE webhook_endpoints SET failing_since = $1 WHERE id > 2", NOON)
+    for query, ids in (
+        ("", [1, 2, 3]),
+        ("?status=disabled", [2]),
+        ("?failing=true", [3]),
+        ("?failing=false&status=ENABLED", [1]),
+        ("?limit=1&page=2", [2]),
+    ):
+        found = await house.http.get(f"/admin/api/v1/webhooks{query}", headers=headers)
+        assert [each["id"] for each in found.json()] == ids, query
+        assert all(each["client_id"] == house.client for each in found.json())
+        assert "secret" not in found.json()[0]
+    for query, message in (
+        ("?status=GONE", "Invalid Status: oneof"),
+        ("?failing=perhaps", "Invalid Failing: oneof"),
+    ):
+        refused = await house.http.get(f"/admin/api/v1/webhooks{query}", headers=headers)
+        assert (refused.status_code, refused.json()["message"]) == (400, message)
+
+
 ROUTES = (
     ("GET", "", None),
     ("POST", "", {"url": URL}),

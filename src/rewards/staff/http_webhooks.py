@@ -10,18 +10,21 @@ from rewards.infra.http import (
     cursor_answer,
     decode,
     encode,
+    one_of,
     page_answer,
     page_ask,
     path_id,
     whole,
 )
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.openapi import PAGE, answers, asks, choice, takes, whole_number
+from rewards.infra.query import yes_or_no
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenWebhooks
+from rewards.staff.given import GivenDatabase, GivenWebhooks
 from rewards.staff.model import Permission
+from rewards.webhooks import endpoints
 from rewards.webhooks.acts import Whose
 from rewards.webhooks.envelope import message_id
-from rewards.webhooks.model import DeliveryNotFound, EventType
+from rewards.webhooks.model import DeliveryNotFound, Endpoint, EndpointStatus, EventType
 from rewards.webhooks.model_endpoints import WebhookNotFound
 from rewards.webhooks.shapes import (
     DELIVERY_QUERY,
@@ -42,6 +45,7 @@ from rewards.webhooks.shapes import (
     TestedOut,
     WebhookChangeIn,
     WebhookOut,
+    columns,
     delivery_filter,
 )
 
@@ -55,6 +59,47 @@ ISSUE = [requires(Permission.CREDENTIALS_ISSUE)]
 
 def _whose(request: Request[Any, Any, Any], client_id: str) -> Whose:
     return Whose(path_id(client_id, ClientNotFound), caller(request).actor)
+
+
+class ClientsWebhookOut(WebhookOut):
+    """A webhook, and whose it is."""
+
+    client_id: int
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "ClientsWebhookOut":
+        return cls(*(*columns(endpoint), endpoint.client_id))
+
+
+@get(
+    "/admin/api/v1/webhooks",
+    operation_id="findWebhooks",
+    guards=READ,
+    operation_class=asks(
+        {
+            "page": PAGE,
+            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "status": choice(EndpointStatus, "In this state, in any case"),
+            "failing": {
+                "type": "boolean",
+                "description": "true: those to which nothing gets through",
+            },
+        }
+    ),
+    responses=answers(list[ClientsWebhookOut], 400, 401, 403),
+)
+async def find_webhooks(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
+    """Webhooks of all clients by id, such as those that were disabled, or fail.
+
+    `status`, `failing`; `page`, `limit` (50, max 500).
+    """
+    query = request.query_params
+    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    status = one_of("Status", EndpointStatus, query.get("status"))
+    failing = yes_or_no("Failing", query.get("failing"))
+    async with db.connection() as connection:
+        page = await endpoints.list_all(connection, ask, status=status, failing=failing)
+    return page_answer(request, page, [ClientsWebhookOut.of(each) for each in page.items])
 
 
 @get(
@@ -277,9 +322,8 @@ async def redeliver(
     return encode(DeliveryOut.of(await webhooks.redeliver(whose, number)), 202)
 
 
-ROUTER = Router(
+OF_A_CLIENT = Router(
     path="/admin/api/v1/clients/{client_id:str}/webhooks",
-    tags=["Webhooks (staff)"],
     route_handlers=[
         list_webhooks,
         create_webhook,
@@ -294,3 +338,4 @@ ROUTER = Router(
         delete_webhook,
     ],
 )
+ROUTER = Router(path="/", tags=["Webhooks (staff)"], route_handlers=[find_webhooks, OF_A_CLIENT])

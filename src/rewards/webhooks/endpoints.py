@@ -200,6 +200,17 @@ async def list_of_client(tx: Tx, client_id: int, ask: PageAsk) -> Page[Endpoint]
     return Page(endpoints, ask, total)
 
 
+async def list_all(
+    tx: Tx, ask: PageAsk, *, status: EndpointStatus | None = None, failing: bool | None = None
+) -> Page[Endpoint]:
+    """Endpoints of all clients by id: of this status, and those to which nothing gets through.
+
+    None leaves a filter open.
+    """
+    endpoints, total = await sql_endpoints.list_all(tx, status, failing, ask)
+    return Page(endpoints, ask, total)
+
+
 async def _lock(tx: Tx, client_id: int, endpoint_id: int) -> SealedEndpoint:
     held = await sql_endpoints.lock(tx, client_id, endpoint_id)
     if held is None:

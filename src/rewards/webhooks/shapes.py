@@ -156,7 +156,7 @@ class WebhookOut(msgspec.Struct):
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "WebhookOut":
-        return cls(*_columns(endpoint))
+        return cls(*columns(endpoint))
 
 
 class NewWebhookOut(WebhookOut):
@@ -166,13 +166,14 @@ class NewWebhookOut(WebhookOut):
 
     @classmethod
     def of_shown(cls, shown: Shown) -> "NewWebhookOut":
-        return cls(*(*_columns(shown.endpoint), shown.secret))
+        return cls(*(*columns(shown.endpoint), shown.secret))
 
     def __repr__(self) -> str:
         return f"NewWebhookOut({self.id})"
 
 
-def _columns(endpoint: Endpoint) -> tuple[Any, ...]:
+def columns(endpoint: Endpoint) -> tuple[Any, ...]:
+    """The fields of WebhookOut, in order."""
     types = endpoint.event_types
     return (
         endpoint.id,

@@ -58,6 +58,15 @@ LIST = f"""
 SELECT {COLUMNS} FROM webhook_endpoints AS w
 WHERE w.client_id = $1 AND w.deleted_at IS NULL ORDER BY w.id LIMIT $2 OFFSET $3
 """
+# Of all clients; a small table, of which staff look at what went wrong.
+_TROUBLED = """
+    w.deleted_at IS NULL AND ($1::text IS NULL OR w.status = $1)
+    AND ($2::boolean IS NULL OR (w.failing_since IS NOT NULL) = $2)
+"""
+LIST_ALL = f"""
+SELECT {COLUMNS} FROM webhook_endpoints AS w WHERE {_TROUBLED} ORDER BY w.id LIMIT $3 OFFSET $4
+"""
+COUNT_ALL = f"SELECT count(*) FROM webhook_endpoints AS w WHERE {_TROUBLED}"
 READ_SEALED = f"""
 SELECT {COLUMNS}, w.secret, w.previous_secret FROM webhook_endpoints AS w
 WHERE w.id = ANY($1::bigint[]) AND w.deleted_at IS NULL
@@ -159,6 +168,13 @@ async def read(tx: Tx, client_id: int, endpoint_ids: Sequence[int]) -> dict[int,
 async def list_of_client(tx: Tx, client_id: int, ask: PageAsk) -> tuple[list[Endpoint], int]:
     rows = await tx.fetch(LIST, client_id, ask.size, ask.offset)
     return [endpoint_of(row) for row in rows], int(await tx.fetchval(COUNT, client_id))
+
+
+async def list_all(
+    tx: Tx, status: EndpointStatus | None, failing: bool | None, ask: PageAsk
+) -> tuple[list[Endpoint], int]:
+    rows = await tx.fetch(LIST_ALL, status, failing, ask.size, ask.offset)
+    return [endpoint_of(row) for row in rows], int(await tx.fetchval(COUNT_ALL, status, failing))
 
 
 async def read_sealed(tx: Tx, endpoint_ids: Sequence[int]) -> dict[int, SealedEndpoint]:
