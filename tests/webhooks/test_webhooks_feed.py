@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,6 +17,7 @@ from rewards.webhooks import feed as feed_module
 from rewards.webhooks.model import EventType
 from rewards.webhooks.tasks import EVENTS_KEPT, EventTasks
 from rewards.webhooks.waiting import WAITING_OF_CLIENT_MAX
+from tests import processes
 from tests.webhooks.feeding import AT, Clock, emitted
 from tests.webhooks.following import Follower, following
 
@@ -172,3 +175,27 @@ async def test_only_so_many_may_wait_and_they_are_answered_when_the_process_ends
     assert {json.dumps(answer) for answer in answers} == {json.dumps((200, [], (0, False)))}
     # Nobody waits any more where the process is about to end.
     assert (await asyncio.wait_for(follower.get(wait=30), WAKES_WITHIN_S))[0] == 200
+
+
+async def test_a_process_that_is_told_to_stop_answers_those_who_wait(
+    follower: Follower, dsn: str, tmp_path: Path
+) -> None:
+    await follower.happens(LOW)
+    port = processes.free_port()
+    process = await processes.start(
+        [sys.executable, "-m", "rewards.entry", "api", "--port", str(port)],
+        {
+            "REWARDS_HOME": str(tmp_path),
+            "REWARDS_DATABASE_URL": dsn,
+            "REWARDS_ENVIRONMENT": "test",
+        },
+        port=port,
+    )
+    follower.url = f"http://127.0.0.1:{port}"
+    waiting = [asyncio.create_task(follower.numbers(after=1, wait=30)) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert not any(task.done() for task in waiting)
+    process.signal(signal.SIGTERM)
+    answers = await asyncio.wait_for(asyncio.gather(*waiting), WAKES_WITHIN_S)
+    assert answers == [([], 1, False)] * 3
+    assert await process.wait() == 0

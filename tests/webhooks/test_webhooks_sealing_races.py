@@ -14,9 +14,13 @@ import pytest
 from asyncpg.transaction import Transaction
 
 from rewards.infra.db import Database
+from rewards.webhooks.envelope import ID_PREFIX
+from rewards.webhooks.feed import Feed
+from rewards.webhooks.model_feed import FeedAsk
 from rewards.webhooks.sealing import Sealer
 from tests import processes
 from tests.webhooks.feeding import Clock, breaches, emit, feed
+from tests.webhooks.sealing_process import CLIENTS
 
 WRITERS, ACTS = 6, 150
 CI_SEEDS = 6
@@ -52,6 +56,28 @@ class Reader:
             client_id: sorted(ids) for client_id, ids in self.seen.items()
         }
         assert await breaches(self.db) == {}
+
+
+@dataclass
+class Follower:
+    """Goes from cursor to cursor, as a client does, and remembers what it was told."""
+
+    feed: Feed
+    client_id: int
+    told: list[int] = field(default_factory=list)
+    after: int | None = None
+
+    async def look(self) -> None:
+        page = await self.feed.read(FeedAsk(self.client_id, self.after, limit=7))
+        self.told += [int(event.id.removeprefix(ID_PREFIX)) for event in page.events]
+        self.after = page.after
+
+    async def to_the_end(self) -> list[int]:
+        before = -1
+        while len(self.told) > before:
+            before = len(self.told)
+            await self.look()
+        return self.told
 
 
 @dataclass
@@ -115,12 +141,13 @@ async def test_whatever_commits_when_the_feed_only_grows_at_its_end(
 async def test_processes_that_write_seal_and_are_killed_leave_one_feed(
     db: Database, dsn: str, kills: int
 ) -> None:
-    """Two emit, two seal; a sealer is killed and replaced, again and again, while one reads."""
+    """Two emit, two seal; a sealer is killed and replaced, again and again, while others read."""
 
     async def begin(what: str) -> processes.Process:
         return await processes.start([sys.executable, PROCESS, dsn, what])
 
     reader = Reader(db)
+    followers = [Follower(Feed(db), client_id) for client_id in CLIENTS]
     emitting = [await begin(f"seed-{number}") for number in range(2)]
     sealing = [await begin("seal") for _ in range(2)]
     for _ in range(kills):
@@ -128,6 +155,8 @@ async def test_processes_that_write_seal_and_are_killed_leave_one_feed(
         while sum(map(len, reader.seen.values())) < before + 30:
             assert time.monotonic() < until_s, sealing[0].output() + emitting[0].output()
             await reader.look()
+            for follower in followers:
+                await follower.look()
             await asyncio.sleep(0.02)
         await sealing.pop(0).kill()
         sealing.append(await begin("seal"))
@@ -135,4 +164,6 @@ async def test_processes_that_write_seal_and_are_killed_leave_one_feed(
         await process.kill()
     await Sealer(db, Clock()).drain()
     await reader.check()
+    for follower in followers:
+        assert await follower.to_the_end() == reader.seen[follower.client_id]
     print(f"{sum(map(len, reader.seen.values()))} events, {reader.looks} looks")
