@@ -51,15 +51,25 @@ async def order(card: dict[str, Any], **body: Any) -> tuple[int, dict[str, Any]]
 
 
 async def hears_of(card: dict[str, Any], order_id: int) -> None:
-    """By the feed."""
+    """By the feed, and by the webhook that the sandbox registered, which brings the same."""
     key = {"X-API-Key": card["client"]["api_key"], "X-API-Secret": card["client"]["api_secret"]}
     asked = f"{card['base_url']}/api/v1/events?limit=1000&type=order.delivered"
+    received = f"{card['webhook_sink']['received']}?order_id={order_id}&type=order.delivered"
     async with aiohttp.ClientSession() as session, asyncio.timeout(READY_TIMEOUT_S):
-        told: list[int] = []
-        while order_id not in told:
+        told: list[dict[str, Any]] = []
+        while not told:
             async with session.get(asked, headers=key) as answer:
-                told = [each["data"]["order_id"] for each in await answer.json()]
+                told = [
+                    each for each in await answer.json() if each["data"]["order_id"] == order_id
+                ]
             await asyncio.sleep(0.1)
+        came: list[dict[str, Any]] = []
+        while not came:
+            async with session.get(received) as answer:
+                came = await answer.json()
+            await asyncio.sleep(0.1)
+    assert came[0]["verified"]
+    assert came[0]["body"] == told[0]
 
 
 async def buys_from_its_vendors(card: dict[str, Any], process: Process) -> None:
