@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Day:
         await self.subscribe()
         await self.bring_stock()
         await self.sell()
+        await self.sell_by_link()
         await self.sell_later()
         await self.take_back()
         await self.read_all()
@@ -192,6 +194,52 @@ class Day:
         await self.order(15, "25.00", 2, on_partial="ALL_OR_NOTHING", metadata={"a": "b"})
         for product_id, quantity in ((7, 3), (8, 12)):
             self.keep_to_ourselves(await self.order(product_id, "10.00", quantity))
+
+    async def sell_by_link(self) -> None:
+        """Links, and what their holders do: guess passwords, claim, come again, lose them."""
+        assert (await self.load(CODE, list(self.rows(10, "10.00", CODE, 15))))["loaded"] == 15
+        assert (await self.load(CARD, list(self.rows(11, "10.00", CARD, 1))))["loaded"] == 1
+        await self.pump()
+        word = self.secrets["claim password"] = f"{MARK}-claim-password"
+        orders = [
+            await self.order(10, "10.00", 3),
+            await self.order(11, "10.00", 1, claim_password=word),
+            await self.until((await self.order(10, "10.00", 12))["id"], "DELIVERED"),
+        ]
+        links = [link for order in orders for link in self.links_of(order)]
+        assert len(links) == 16
+        for link in links[1:4]:
+            assert MARK not in (await self.open(link)).text
+            await self.open(link, password=f"{MARK}-wrong")
+            shown = await self.open(link, password=word)
+            assert shown.status_code == 200, shown.text
+            assert MARK in shown.text
+        order_id = orders[0]["id"]
+        for act in ("resend", "reissue"):
+            path = f"{ADMIN}/orders/{order_id}/links/{act}"
+            answer = await self.call("POST", path, json={"reason": "it was lost"})
+            assert answer.status_code == 200, answer.text
+        again = (await self.call("GET", f"{ORDERS}/{order_id}", own=True)).json()
+        self.links_of(again)
+        assert (await self.open(links[0])).status_code == 404
+
+    def links_of(self, order: dict[str, Any]) -> list[str]:
+        """The order's links, whose tokens nobody else may know."""
+        links: list[str] = [voucher["claim_url"] for voucher in order["vouchers"]]
+        tokens = [link.rpartition("/")[2] for link in links]
+        self.secrets |= {f"link {token[:6]}": token for token in tokens}
+        return links
+
+    async def open(self, link: str, password: str | None = None) -> httpx.Response:
+        """What a visitor sees; with a password the form is sent, and shows what is theirs."""
+        path = httpx.URL(link).path
+        page = await self.call("GET", path)
+        if password is None or page.status_code != 200:
+            return page
+        found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+        assert found is not None
+        sent = {"csrf": found[1], "password": password}
+        return await self.call("POST", path, own=True, data=sent)
 
     def keep_to_ourselves(self, order: dict[str, Any]) -> None:
         """Codes that we did not bring in, as far as they are long enough to be looked for."""
