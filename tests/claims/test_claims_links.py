@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from rewards.catalog.model import LinkType
+from rewards.claims.mailing import OrderLinks
 from rewards.claims.model import claim_before, digest_of, new_token
 from rewards.claims.service import PATH, PLACE
 from rewards.core.actor import Actor, ActorKind
@@ -232,3 +233,26 @@ async def test_a_recall_that_replaces_leaves_the_link_to_the_new_voucher(site: S
     assert shop.codes[1] in shown.text
     assert shop.codes[0] not in shown.text
     assert await shop.broken() == {}
+
+
+async def test_a_mail_has_the_links_that_wait_to_be_claimed(site: Site) -> None:
+    shop = site.shop
+    mail = OrderLinks(shop.parts.db, shop.parts.links, site.clock)
+    order = await site.order(3)
+    urls = [voucher.claim_url for voucher in order.vouchers]
+    assert await mail.of_order(await shop.order(order.id)) == urls
+    await shop.claim(order.id, 2)
+    await shop.cancel(order.id, f"{order.id}-1")
+    assert await mail.of_order(await shop.order(order.id)) == urls[2:]
+    await shop.claim(order.id, 3)
+    assert await mail.of_order(await shop.order(order.id)) == []
+    plain = await shop.product()
+    await shop.stock(plain, 1)
+    client = await shop.client(minor=1_000_000)
+    placed = await shop.place_one(shop.ask(client, plain))
+    assert await mail.of_order(placed.order) is None
+    async with shop.parts.db.connection() as connection:
+        opened = await connection.fetchval(
+            "SELECT count(*) FROM audit_entries WHERE action = 'order.vouchers_opened'"
+        )
+    assert opened == 2

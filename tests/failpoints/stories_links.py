@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rewards.catalog.model import LinkType
+from rewards.claims.mailing import OrderLinks
 from rewards.orders.decide import PlaceAsk
 from rewards.orders.model import SubStatus
 from tests.claims.site import PASSWORD
@@ -62,6 +63,19 @@ class Claimed(LinkedOrder):
 
     def steps(self) -> Sequence[Step]:
         return [self.place, self.claim]
+
+
+class Mailed(LinkedOrder):
+    """Its link is put into a mail before it is claimed."""
+
+    def steps(self) -> Sequence[Step]:
+        return [self.place, self.mail, self.claim]
+
+    async def mail(self) -> None:
+        parts = self.town.mine.parts
+        links = await OrderLinks(parts.db, parts.links, parts.clock).of_order(await self.order())
+        assert links is not None
+        assert self.resumed or len(links) == 1
 
 
 class ClaimedByPassword(LinkedOrder):
@@ -171,6 +185,7 @@ class ToldAgain(IssuedAgain):
 
 LINK_STORIES = (
     Claimed,
+    Mailed,
     ClaimedByPassword,
     LinkedLater,
     LinkedBySweeper,
