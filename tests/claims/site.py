@@ -21,7 +21,7 @@ from tests.shop import Shop, open_shop
 PASSWORD = "open sesame"
 PUBLIC, PROTECTED = 40, 41
 TEXTS = {
-    "description": "For every book, in the shop and online.",
+    "description": "For everything, in the shop and online.",
     "terms": "Not for cash. It can be used in parts until nothing is left of it.",
     "redemption": "Show the QR code at the till, or type the code when you pay online.",
 }
