@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from rewards.clients.model import new_signing_secret
 from rewards.entry import listen
 from rewards.entry.listen import Access, CannotListen, Tunnel, Wanted, find_access
 from rewards.webhooks.model import EventType
+from rewards.webhooks.tasks import EVENTS_KEPT, EventTasks
 from tests import processes
+from tests.webhooks.feeding import Clock
 from tests.webhooks.following import Follower, following
 
 LOW, CREDITED = EventType.WALLET_LOW_BALANCE, EventType.WALLET_CREDITED
@@ -182,6 +185,27 @@ async def test_one_event_is_brought_again_by_its_id_or_its_number(
             missing = Tunnel(session, access, Wanted(local.url, replay=[unknown]), KEY)
             with pytest.raises(CannotListen, match="there is no event"):
                 await missing.replay()
+
+
+async def test_what_is_forgotten_is_said_and_the_rest_brought(
+    follower: Follower, local: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await follower.happens(CREDITED, CREDITED)
+    clock = Clock()
+    clock.at += EVENTS_KEPT + timedelta(days=1)
+    assert await EventTasks(follower.parts.db, clock).forget() == 2
+    await follower.happens(LOW)
+    async with aiohttp.ClientSession() as session:
+        wanted = Wanted(local.url, after=0)
+        tunnel = Tunnel(session, access_of(follower), wanted, KEY)
+        listening = asyncio.create_task(tunnel.listen())
+        assert [each["sequence"] for each in await local.until(1)] == [3]
+        listening.cancel()
+        await asyncio.wait({listening})
+        found = Tunnel(session, access_of(follower), Wanted(local.url, replay=["1"]), KEY)
+        with pytest.raises(CannotListen, match="there is no event 1"):
+            await found.replay()
+    assert "events up to 2 are kept no longer" in capsys.readouterr().err
 
 
 async def test_without_a_server_events_are_shown(

@@ -168,7 +168,9 @@ class Tunnel:
     async def _find(self, name: str) -> Envelope:
         if re.fullmatch(r"[0-9]{1,15}", name) and int(name):
             async for event in self._all(int(name) - 1, 1):
-                return event
+                if event.sequence == int(name):
+                    return event
+                break
         elif name.startswith(ID_PREFIX):
             async for event in self._all(None, SEARCH_PAGE):
                 if event.id == name:
@@ -215,14 +217,12 @@ class Tunnel:
             if answer.status in TRY_AGAIN:
                 raise Passing(f"answered {answer.status}")
             if answer.status == 410:
-                query["after"] = _gone(raw)
-            elif answer.status != 200 or "X-Next-After" not in answer.headers:
+                return Heard((), *_gone(raw))
+            if answer.status != 200 or "X-Next-After" not in answer.headers:
                 raise CannotListen(_refused(answer.status, raw))
-            else:
-                told = answer.headers
-                last = int(told["X-Last-Sequence"])
-                return Heard(ENVELOPES.decode(raw), int(told["X-Next-After"]), last)
-        return await self._ask(query)
+            told = answer.headers
+            last = int(told["X-Last-Sequence"])
+            return Heard(ENVELOPES.decode(raw), int(told["X-Next-After"]), last)
 
     async def _bring(self, event: Envelope) -> bool:
         """Show it, and hand it to the local server; whether that took it."""
@@ -254,11 +254,11 @@ class Passing(aiohttp.ClientError):
     """The API answered that it cannot now."""
 
 
-def _gone(raw: bytes) -> int:
-    """Where to go on, of the refusal that says what is kept no longer."""
+def _gone(raw: bytes) -> tuple[int, int]:
+    """Where to go on, of the refusal that says what is kept no longer; the end is further on."""
     after = int(json.loads(raw)["details"]["after"])
     typer.echo(f"events up to {after} are kept no longer; going on from there", err=True)
-    return after
+    return after, after + 1
 
 
 def _refused(status: int, raw: bytes) -> str:

@@ -34,19 +34,20 @@ class Feed:
         `more`: then none of those looked at had a type that was wanted. Raises EventsForgotten and
         EventsAhead.
         """
+        most = ask.limit if ask.types is None else LOOK_MAX
         async with self._db.connection() as connection:
-            first, last = await sql_feed.bounds(connection, ask.client_id)
-            after = starting_at(ask.after, first, last)
-            most = ask.limit if ask.types is None else LOOK_MAX
             rows, upto = await sql_feed.page(
-                connection, ask.client_id, after, ask.types, ask.limit, most
+                connection, ask.client_id, ask.after or 0, ask.types, ask.limit, most
             )
+            # Afterwards: what is kept now was there a moment ago, so the page had no hole.
+            first, last = await sql_feed.bounds(connection, ask.client_id)
+        start = starting_at(ask.after, first, last)
         events = [
             envelope(row["id"], row["type"], row["created_at"], row["sequence"], row["data"])
             for row in rows
         ]
         # A full page may have left some of what was looked at.
-        reached = events[-1].sequence if len(events) == ask.limit else upto
+        reached = events[-1].sequence if len(events) == ask.limit else max(upto, start)
         return FeedPage(events, reached, max(last, reached))
 
     async def wait(self, ask: FeedAsk, wait_s: float) -> FeedPage:
