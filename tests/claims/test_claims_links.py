@@ -14,6 +14,7 @@ from rewards.claims.model import claim_before, digest_of, new_token
 from rewards.claims.service import PATH, PLACE
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.errors import InvalidField, Refusal
+from rewards.infra import idempotency
 from rewards.infra.crypto import SealBroken
 from rewards.orders import model
 from rewards.orders.closing import TakeBackAsk
@@ -256,3 +257,12 @@ async def test_a_mail_has_the_links_that_wait_to_be_claimed(site: Site) -> None:
             "SELECT count(*) FROM audit_entries WHERE action = 'order.vouchers_opened'"
         )
     assert opened == 2
+
+
+async def test_no_password_can_be_tried_against_the_table_of_keys(site: Site) -> None:
+    raw = body(claim_password="open sesame")
+    orders = site.shop.parts.orders
+    kept = orders.fingerprint(raw, secret=True)
+    assert kept == orders.fingerprint(raw.replace(b", ", b","), secret=True)
+    assert kept != orders.fingerprint(body(claim_password="Open sesame"), secret=True)
+    assert kept != idempotency.fingerprint(raw) == orders.fingerprint(raw, secret=False)

@@ -17,6 +17,7 @@ MARK = "CNRY" + secrets.token_hex(8).upper()
 HEADER = "product_id,denomination,currency,expires_at"
 CARD = ("card_number", "pin_code", "voucher_reference_number")
 CODE = ("code", "pin")
+KEYED = {"Idempotency-Key": "a link with a password"}
 LINK = ("claim_url", "voucher_reference_number")
 WORK_S = 20.0
 # Sooner than what the sandbox has from the start: sold first.
@@ -203,9 +204,11 @@ class Day:
         word = self.secrets["claim password"] = f"{MARK}-claim-password"
         orders = [
             await self.order(10, "10.00", 3),
-            await self.order(11, "10.00", 1, claim_password=word),
+            await self.order(11, "10.00", 1, claim_password=word, headers=KEYED),
             await self.until((await self.order(10, "10.00", 12))["id"], "DELIVERED"),
         ]
+        said = await self.order(11, "10.00", 1, claim_password=word, headers=KEYED)
+        assert said["vouchers"] == orders[1]["vouchers"]
         links = [link for order in orders for link in self.links_of(order)]
         assert len(links) == 16
         for link in links[1:4]:

@@ -128,7 +128,7 @@ async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def _place(request: Request[Any, Any, Any], principal: Principal, orders: Orders) -> Placed:
     raw = await request.body()
     body = check(decode(DECODER, raw), orders.clock.now())
-    use = _key_use(request, principal, raw)
+    use = _key_use(request, principal, raw, orders, secret=body.claim_password is not None)
     try:
         ask = _ask(request, principal, orders, body, use)
     except Refusal:
@@ -143,13 +143,21 @@ async def _place(request: Request[Any, Any, Any], principal: Principal, orders: 
     return await orders.place(ask)
 
 
-def _key_use(request: Request[Any, Any, Any], principal: Principal, raw: bytes) -> KeyUse | None:
+def _key_use(
+    request: Request[Any, Any, Any],
+    principal: Principal,
+    raw: bytes,
+    orders: Orders,
+    *,
+    secret: bool,
+) -> KeyUse | None:
     keys = request.headers.getall("idempotency-key", [])
     if not keys:
         return None
     if len(keys) > 1:
         raise InvalidField("Idempotency-Key", "one")
-    return KeyUse(principal.client_id, idempotency.validate(keys[0]), idempotency.fingerprint(raw))
+    key = idempotency.validate(keys[0])
+    return KeyUse(principal.client_id, key, orders.fingerprint(raw, secret=secret))
 
 
 def _ask(

@@ -10,6 +10,7 @@ from rewards.catalog.service import Catalog
 from rewards.core.actor import Actor
 from rewards.core.clock import Clock
 from rewards.core.errors import Refusal, Unavailable
+from rewards.infra import idempotency
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.desk import Desk
@@ -42,6 +43,9 @@ __all__ = [
     "pay_owed",
     "retry",
 ]
+
+
+FINGERPRINT = "orders.idempotency"
 
 
 class Orders:
@@ -107,6 +111,15 @@ class Orders:
         if isinstance(answer, Refusal):
             raise answer
         return answer
+
+    def fingerprint(self, raw: bytes, *, secret: bool) -> bytes:
+        """What tells a body from another one under its key.
+
+        Of a body with a secret it needs our key as well: nobody who reads the table of keys may try
+        short passwords against it.
+        """
+        digest = idempotency.fingerprint(raw)
+        return self._vault.mac(FINGERPRINT, digest) if secret else digest
 
     async def close(self, grace_s: float) -> None:
         """Finish what is on the desk; nothing is taken any more."""
