@@ -129,6 +129,24 @@ def bought(state: str = "FULFILLED", *, key: int = 1, **rest: str) -> str:
     return purchase(1, state, purpose="STOCK", key=key, position=key - 1, sent_at="now()", **rest)
 
 
+def notice(*, state: str = "QUEUED", client: int = CLIENT) -> str:
+    """Mail to a client about an order of it, tried once."""
+    ended = "NULL" if state == "QUEUED" else "now()"
+    return f"""
+    INSERT INTO notices (client_id, kind, audience, address, cause, order_id, facts, message_id,
+        state, attempts, next_at, created_at, finished_at)
+    VALUES ({client}, 'ORDER_CANCELLED', 'CLIENT', 'a@client.example', 'order', {CANCELLED_ID},
+        '{{}}', '<1@x>', '{state}', 1, now(), now(), {ended});
+    """
+
+
+def tried(number: int, outcome: str) -> str:
+    return f"""
+    INSERT INTO notice_attempts (notice_id, number, outcome, started_at, took_ms)
+    VALUES (1, {number}, '{outcome}', now(), 1);
+    """
+
+
 PLANTS = {
     "i6_append_only_tables_are_guarded": Plant(
         "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only", "ledger_entries"
@@ -423,6 +441,20 @@ PLANTS = {
         "INSERT INTO audit_entries (at, actor_kind, action, subject_kind, subject_id)"
         " VALUES (now(), 'SYSTEM', 'order.looked_at', 'order', 99)",
         "SELECT max(id) FROM audit_entries",
+    ),
+    "i17_event_for_mail_was_read": Plant(
+        "UPDATE events SET mail = true WHERE id = (SELECT min(id) FROM events);"
+        "INSERT INTO job_schedules (name, next_at, last_at)"
+        " VALUES ('notices.causes', now(), 'infinity')",
+        "SELECT min(id) FROM events",
+    ),
+    "i17_notice_was_sent_when_a_server_took_it": Plant(notice(state="SENT"), 1),
+    "i17_notice_counts_its_attempts": Plant(notice() + tried(2, "DEFERRED"), 1),
+    "i17_notice_is_of_its_order_and_customer": Plant(notice(client=2), 1),
+    "i18_notice_is_leased_by_somebody_alive": Plant(
+        notice() + "UPDATE notices SET lease = gen_random_uuid(),"
+        " leased_until = now() - interval '1 hour'",
+        1,
     ),
     "orphan_unit": Plant(NEW_UNIT.format(77, 99, "ALLOCATED", 77) + MORE, 77),
     **PLANTS_WEBHOOKS,

@@ -10,6 +10,7 @@ from rewards.entry import doctor
 from rewards.infra import checks
 from rewards.infra.db import Database
 from rewards.infra.migrate import APPEND_ONLY
+from rewards.notices import sql_checks as notices
 from rewards.orders import sql_checks as orders
 from rewards.reconciliation import sql_checks as reconciliation
 from rewards.restocks import sql_checks as restocks
@@ -58,7 +59,7 @@ async def test_a_fresh_database_is_clean(dsn: str) -> None:
 
 
 def test_every_check_of_ours_has_a_breach_to_find() -> None:
-    slices = (orders, checks, vendors, reconciliation, restocks, claims, staff, webhooks)
+    slices = (orders, checks, vendors, reconciliation, restocks, claims, notices, staff, webhooks)
     assert PLANTS.keys() == {name for each in slices for name in each.CHECKS}
 
 

@@ -18,6 +18,7 @@ NETWORK = frozenset(
 # Other machines, played by us.
 PLAYED = "vendors/simulators/"
 VERBS = frozenset(("request", "get", "post", "put", "patch", "delete", "head", "ws_connect"))
+MAIL_VERBS = frozenset(("connect", "mail", "rcpt", "data", "sendmail", "send_message"))
 DATABASES = frozenset({"db", "database"})
 
 
@@ -102,5 +103,6 @@ def requests(name: str, tree: ast.Module) -> Iterator[Boundary]:
         if not isinstance(func, ast.Attribute):
             continue
         sends = last(func.value) == "session" and func.attr in VERBS
+        sends = sends or (last(func.value) == "smtp" and func.attr in MAIL_VERBS)
         if sends or func.attr == "ClientSession":
             yield Boundary(name, function, func.attr)

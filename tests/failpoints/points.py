@@ -1,9 +1,9 @@
 """Failpoints: every commit and every call to somebody else may be struck, just before or after.
 
 Production code has no hook for it. All commits pass `Database.transaction` or the queue's driver,
-all calls to others `Wire._exchange`, a rate provider's `_get` or `Poster.post`
-(tests/failpoints/boundaries.py proves it), so it is enough to stand there. A point is named by the
-code that asked for it.
+all calls to others `Wire._exchange`, a rate provider's `_get`, `Poster.post`, or the mail relay's
+`connect` and `dialogue` (tests/failpoints/boundaries.py proves it), so it is enough to stand there.
+A point is named by the code that asked for it.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from rewards.core.errors import Unavailable
 from rewards.infra.db import Database, Tx
 from rewards.infra.outbound import NotAnswered, Poster
 from rewards.infra.queue import PoolDriver
+from rewards.notices.model import Outcome, Reply
+from rewards.notices.relay import Relay
 from rewards.pricing.provider import JsonProvider, ProviderFailed
 from rewards.vendors.wire import NoAnswer, NotSent, Wire
 
@@ -179,7 +181,7 @@ def caller() -> str:
 def installed() -> Iterator[None]:
     """Stand at the choke points; who has no fuse passes as if nobody stood there."""
     with pytest.MonkeyPatch.context() as patch:
-        for opened in (Database, JsonProvider, Poster):
+        for opened in (Database, JsonProvider, Poster, Relay):
             patch.setattr(opened, "__init__", _owned(opened.__init__))
         patch.setattr(Database, "transaction", _transaction(Database.transaction))
         patch.setattr(Database, "connection", _connection(Database.connection))
@@ -188,6 +190,8 @@ def installed() -> Iterator[None]:
         patch.setattr(Wire, "_exchange", _exchange(Wire._exchange))
         patch.setattr(JsonProvider, "_get", _get(JsonProvider._get))
         patch.setattr(Poster, "post", _post(Poster.post))
+        patch.setattr(Relay, "connect", _connect(Relay.connect))
+        patch.setattr(Relay, "dialogue", _dialogue(Relay.dialogue))
         yield
 
 
@@ -358,6 +362,31 @@ def _post(real: Any) -> Any:
         return await _called(fuse_of(self), "webhook POST", call, not_reached, late)
 
     return post
+
+
+def _connect(real: Any) -> Any:
+    async def connect(self: Relay) -> Any:
+        refused, late = ConnectionRefusedError(), TimeoutError()
+        return await _called(fuse_of(self), "mail connection", lambda: real(self), refused, late)
+
+    return connect
+
+
+class MailLost(Exception):
+    """The connection broke in the dialogue."""
+
+
+def _dialogue(real: Any) -> Any:
+    async def dialogue(self: Relay, smtp: Any, envelope: Any) -> Any:
+        def call() -> Any:
+            return real(self, smtp, envelope)
+
+        try:
+            return await _called(fuse_of(self), "mail dialogue", call, MailLost(), MailLost())
+        except MailLost:
+            return Reply(Outcome.LOST, "DATA")
+
+    return dialogue
 
 
 async def _called(

@@ -30,7 +30,7 @@ class Story:
     client_id: int
     product: Product
     # Which points are its own, where it also works off what other stories left; the first turn.
-    own: str | None = None
+    own: str | tuple[str, ...] | None = None
 
     def __init__(self, town: Town) -> None:
         self.town = town

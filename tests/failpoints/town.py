@@ -20,11 +20,13 @@ from rewards.core.errors import Refusal, Unavailable
 from rewards.entry import equipment
 from rewards.entry.api import build_app
 from rewards.entry.equipment import Context
+from rewards.entry.mailing import mailing
 from rewards.entry.purchasing import Purchasing, purchasing
 from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.settings import Settings
 from rewards.infra.tokens import Signer
 from rewards.infra.worker import Worker
+from rewards.notices.tasks import NoticeTasks
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
 from rewards.vendors import service as vendors
@@ -33,6 +35,7 @@ from rewards.vendors.simulators.book import Book, SimClock, SimProduct
 from rewards.vendors.simulators.sandbox import SandboxSimulator
 from tests.failpoints.points import STALL_S, Died, Fuse, Slot, inside
 from tests.market import MovedClock
+from tests.notices.postoffice import PostOffice, post_office
 from tests.pricing.publisher import Publisher, publishing
 from tests.shop import Shop
 from tests.webhooks.receiver import Receiver, receiving
@@ -51,6 +54,7 @@ TROUBLE = (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError)
 # What jobs and caches write for themselves.
 PASSING = [
     *("pgqueuer", "pgqueuer_log", "pgqueuer_statistics", "job_schedules", "changes"),
+    "notice_attempts",
     *("vendor_balances", "vendor_offers", "vendor_reads", "vendor_exchanges"),
 ]
 TABLES = """
@@ -67,6 +71,11 @@ WITH jobs AS (
         next_at = CASE WHEN attempts > 0 THEN least(next_at, now()) ELSE next_at END,
         leased_until = CASE WHEN lease IS NOT NULL THEN now() - interval '1 s' END
     WHERE status = 'PENDING'
+), told AS (
+    UPDATE notices SET next_at = now(), leased_until = now() - interval '1 s'
+    WHERE state = 'QUEUED' AND lease IS NOT NULL
+), later AS (
+    UPDATE notices SET next_at = now() WHERE state = 'QUEUED' AND lease IS NULL
 ), runs AS (
     UPDATE reconciliation_runs SET leased_until = now() - interval '1 s' WHERE lease IS NOT NULL
 )
@@ -84,6 +93,7 @@ class Process:
 
     parts: Parts
     bought: Purchasing
+    notices: NoticeTasks
     worker: Worker
 
     @cached_property
@@ -106,6 +116,7 @@ class Town:
     simulator: SandboxSimulator
     publisher: Publisher
     receiver: Receiver
+    office: PostOffice
     clock: MovedClock
     stack: AsyncExitStack
     mine: Process = field(init=False)
@@ -146,9 +157,10 @@ class Town:
                 *(parts.db, parts.catalog, parts.vault, parts.accounts, parts.prices),
                 *(self.clock, self.settings),
             )
-            yield Process(parts, bought, self._worker(parts, bought))
+            told = mailing(parts.db, parts.vault, self.clock, self.settings, parts.links)
+            yield Process(parts, bought, told, self._worker(parts, bought, told))
 
-    def _worker(self, parts: Parts, bought: Purchasing) -> Worker:
+    def _worker(self, parts: Parts, bought: Purchasing, told: NoticeTasks) -> Worker:
         worker = Worker(self.dsn, self.settings)
         context = Context(self.settings, self.dsn, parts.db, self.clock)
         for equip in (
@@ -162,6 +174,7 @@ class Town:
             equipment.reconciliation(parts.accounts),
             equipment.events,
             equipment.claim_links(parts.links),
+            equipment.notices(told),
             equipment.caches,
         ):
             equip(worker, context)
@@ -210,6 +223,8 @@ class Town:
             self.shop.link_tasks.lapse,
             self.other.bought.buying.sweep,
             self.other.bought.fulfilment.sweep_flagged,
+            self.other.notices.read_causes,
+            self.other.notices.send,
         ):
             # A stalled process may hold what they want; the next look gets it.
             with suppress(*TROUBLE):
@@ -300,6 +315,7 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
         url = await stack.enter_async_context(simulator.serve())
         publisher, rates_url = await stack.enter_async_context(publishing())
         receiver = await stack.enter_async_context(receiving())
+        office = await stack.enter_async_context(post_office())
         settings = Settings(
             home=home,
             environment="test",
@@ -310,8 +326,14 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
             vendor_approval_limit_minor=LIMIT_MINOR,
             fx_provider_url=rates_url,  # type: ignore[arg-type]
             pool_size=4,
+            mail_host="127.0.0.1",
+            mail_port=office.port,
+            mail_tls="NONE",
+            mail_timeout_s=2.0,
+            mail_connections=1,
         )
-        town = Town(dsn, settings, simulator, publisher, receiver, MovedClock(), stack)
+        clock = MovedClock()
+        town = Town(dsn, settings, simulator, publisher, receiver, office, clock, stack)
         town.other = await stack.enter_async_context(town._process())
         async with town.other.parts.db.transaction() as tx:
             await catalog.seed_reference(tx)

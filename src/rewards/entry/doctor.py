@@ -16,6 +16,7 @@ from rewards.claims import sql_checks as claims
 from rewards.infra import checks as infra
 from rewards.infra.checks import STATEMENT_TIMEOUT_S, SUBJECTS_MAX, Finding
 from rewards.inventory import sql_checks as inventory
+from rewards.notices import sql_checks as notices
 from rewards.orders import sql_checks as orders
 from rewards.reconciliation import sql_checks as reconciliation
 from rewards.restocks import sql_checks as restocks
@@ -42,6 +43,7 @@ SLICES: tuple[Mapping[str, str], ...] = (
     reconciliation.CHECKS,
     restocks.CHECKS,
     claims.CHECKS,
+    notices.CHECKS,
     staff.CHECKS,
     webhooks.CHECKS,
     audit.CHECKS,

@@ -20,6 +20,8 @@ from rewards.infra.runner import Handler
 from rewards.infra.settings import Settings
 from rewards.infra.worker import Worker
 from rewards.inventory import service as inventory
+from rewards.notices.service import SEND_JOB
+from rewards.notices.tasks import NoticeTasks
 from rewards.orders.links import MAKE_LINKS_JOB
 from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.orders.tasks import OrderTasks
@@ -57,6 +59,9 @@ RECONCILE_DAILY = jobs.declare("reconciliation.daily")
 RECONCILE_SWEEP = jobs.declare("reconciliation.sweep")
 LINKS_LACKING = jobs.declare("claims.links_lacking")
 LINKS_LAPSED = jobs.declare("claims.links_lapsed")
+NOTICE_CAUSES = jobs.declare("notices.causes")
+NOTICE_ENDPOINTS = jobs.declare("notices.endpoints")
+FORGET_NOTICES = jobs.declare("notices.forget")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 FORGET_EVENTS = jobs.declare("webhooks.forget_events")
@@ -76,6 +81,8 @@ RECONCILE_EVERY_S = 86_400
 # At 03:00 UTC: what was sent before midnight is settled by then, and vendors have closed their day.
 RECONCILE_OFFSET_S = 10_800
 RECONCILE_SWEEP_EVERY_S = 300
+NOTICE_CAUSES_EVERY_S = 2
+NOTICE_SEND_EVERY_S = 20
 SESSIONS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)
 LONG_S = 900.0
@@ -307,6 +314,23 @@ def claim_links(links: ClaimLinks) -> Equip:
         for name, task in ((LINKS_LACKING, tasks.sweep), (LINKS_LAPSED, tasks.lapse)):
             worker.register(name, _alone(task), timeout_s=LONG_S)
             worker.schedule(name, SWEEP_EVERY_S)
+
+    return equip
+
+
+def notices(tasks: NoticeTasks) -> Equip:
+    """Mail: what has happened is looked for, what is due is sent, what is old is forgotten."""
+
+    def equip(worker: Worker, _context: Context) -> None:
+        worker.register(NOTICE_ENDPOINTS, _alone(tasks.read_endpoints))
+        worker.schedule(NOTICE_ENDPOINTS, SWEEP_EVERY_S)
+        worker.register(NOTICE_CAUSES, _alone(tasks.read_causes))
+        worker.schedule(NOTICE_CAUSES, NOTICE_CAUSES_EVERY_S)
+        # Also when something is queued; by itself for what is to be tried again.
+        worker.register(SEND_JOB, _alone(tasks.send), timeout_s=LONG_S)
+        worker.schedule(SEND_JOB, NOTICE_SEND_EVERY_S)
+        worker.register(FORGET_NOTICES, _alone(tasks.forget), timeout_s=LONG_S)
+        worker.schedule(FORGET_NOTICES, FORGET_EVERY_S)
 
     return equip
 

@@ -13,6 +13,7 @@ from rewards.core.clock import SystemClock
 from rewards.entry import database, equipment
 from rewards.entry.delivering import delivering
 from rewards.entry.equipment import Beside, Context, Equip
+from rewards.entry.mailing import mailing
 from rewards.entry.purchasing import purchasing
 from rewards.infra import log, settings
 from rewards.infra.changes import ChangeFeed
@@ -73,6 +74,7 @@ async def run(chosen: Settings) -> None:
     session = open_session()
     try:
         vault = await Vault.open_database(db, chosen)
+        links = ClaimLinks(vault, chosen)
         accounts = Accounts(db, vault, feed, chosen, SystemClock(), session)
         bought = purchasing(db, catalog, vault, accounts, prices, SystemClock(), chosen)
         feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
@@ -89,7 +91,8 @@ async def run(chosen: Settings) -> None:
             equipment.purchases(bought),
             equipment.reconciliation(accounts),
             equipment.events,
-            equipment.claim_links(ClaimLinks(vault, chosen)),
+            equipment.claim_links(links),
+            equipment.notices(mailing(db, vault, SystemClock(), chosen, links)),
             equipment.caches,
         )
         context = Context(chosen, dsn, db, SystemClock())

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -91,6 +92,24 @@ class Settings(BaseSettings):
     desk_batch_max: int = 64
     desk_batches_in_flight: int = 2
     desk_queue_max: int = 2_000
+
+    # The relay that takes our mail; without one nothing is mailed, and notices say so.
+    mail_host: str = ""
+    mail_port: int = 587
+    # STARTTLS (required, never fallen back from), TLS from the first byte, or NONE.
+    mail_tls: Literal["STARTTLS", "TLS", "NONE"] = "STARTTLS"
+    # Of an authority of one's own that signed the relay's certificate; empty: the system's.
+    mail_ca_file: Path | None = None
+    mail_username: str = ""
+    mail_password: SecretStr = SecretStr("")
+    # Envelope sender, where bounces go; also the From of clients that have none of their own.
+    mail_from: str = "notices@localhost"
+    mail_from_name: str = "Starship Rewards"
+    mail_connect_s: float = 10.0
+    # One mail's dialogue, from MAIL to the answer to its last byte.
+    mail_timeout_s: float = 45.0
+    # Mails that one worker sends at once, each over a connection of its own.
+    mail_connections: int = 4
 
     pool_size: int = 8
     statement_timeout_s: float = 10.0

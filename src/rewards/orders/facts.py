@@ -18,8 +18,17 @@ OUTCOME_EVENTS = {
 }
 
 
+# An order that ends without its vouchers is told of to its client, too.
+MAILED_TO_CLIENTS = frozenset({EventType.ORDER_CANCELLED, EventType.ORDER_FAILED})
+MAILED_TO_CUSTOMERS = MAILED_TO_CLIENTS | {
+    EventType.ORDER_DELIVERED,
+    EventType.ORDER_PARTIALLY_DELIVERED,
+}
+
+
 def event(kind: EventType, order: Order) -> Event:
     """The payload of spec.md §7: ids and counts, never a code."""
+    mailed = MAILED_TO_CUSTOMERS if order.email else MAILED_TO_CLIENTS
     return Event(
         client_id=order.client_id,
         type=kind,
@@ -32,6 +41,7 @@ def event(kind: EventType, order: Order) -> Event:
             "vouchers_ready": order.fulfilled - order.revoked,
             "total_vouchers": order.quantity,
         },
+        mail=kind in mailed,
     )
 
 

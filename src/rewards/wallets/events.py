@@ -41,6 +41,7 @@ def low_balance_event(wallet: Wallet, balance_minor: int) -> Event:
             "balance": to_decimal(balance_minor, exponent),
             "threshold": to_decimal(wallet.low_balance_minor, exponent),
         },
+        mail=True,
     )
 
 

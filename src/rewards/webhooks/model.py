@@ -40,6 +40,8 @@ class Event:
     order_id: int | None
     data: Mapping[str, object]
     endpoint_id: int | None = None
+    # Somebody is to be told by mail, too.
+    mail: bool = False
 
 
 class EndpointStatus(StrEnum):

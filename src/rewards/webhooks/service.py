@@ -6,6 +6,10 @@ from datetime import datetime
 from rewards.infra.db import Tx
 from rewards.webhooks import sql
 from rewards.webhooks.model import Event
+from rewards.webhooks.sql_mailed import MailedEvent, Place, mailed_events
+from rewards.webhooks.sql_troubled import Troubled, troubled
+
+__all__ = ["MailedEvent", "Place", "Troubled", "emit", "mailed_events", "troubled"]
 
 
 async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> list[int]:

@@ -12,10 +12,10 @@ from rewards.webhooks.model import Event
 _DATA = msgspec.json.Encoder(decimal_format="number")
 
 EMIT = """
-INSERT INTO events (client_id, type, order_id, endpoint_id, data, created_at)
-SELECT client_id, type, order_id, endpoint_id, data::jsonb, $1
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
-    AS a (client_id, type, order_id, endpoint_id, data)
+INSERT INTO events (client_id, type, order_id, endpoint_id, data, mail, created_at)
+SELECT client_id, type, order_id, endpoint_id, data::jsonb, mail, $1
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::boolean[])
+    AS a (client_id, type, order_id, endpoint_id, data, mail)
 RETURNING id
 """
 
@@ -29,6 +29,7 @@ async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> list[int]:
         [event.order_id for event in events],
         [event.endpoint_id for event in events],
         [_DATA.encode(event.data).decode() for event in events],
+        [event.mail for event in events],
     )
     # RETURNING promises no order; ids were drawn in the order of the events.
     return sorted(row["id"] for row in rows)

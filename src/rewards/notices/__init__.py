@@ -1,0 +1,1 @@
+"""Mail to clients and to their customers."""
