@@ -193,6 +193,19 @@ async def drift(town: Town, facts: Facts) -> Facts:
     return {"drift": number}
 
 
+async def given_up(town: Town, facts: Facts) -> Facts:
+    """A mail that its server refused."""
+    number = await town.value(
+        "INSERT INTO notices (client_id, kind, audience, address, cause, facts, message_id, state,"
+        " next_at, reason, created_at, finished_at)"
+        " VALUES ($1, 'LOW_BALANCE', 'CLIENT', 'ops@client.example', $2,"
+        """ '{"wallet_id": "1", "currency": "USD", "balance": "1.00", "threshold": "2.00"}',"""
+        " $2, 'FAILED', now(), 'REFUSED', now(), now()) RETURNING id",
+        *(facts["client"], f"cause of {facts['client']}"),
+    )
+    return {"notice": number}
+
+
 CLIENT = "/clients/{client}"
 ACTS = (
     Act("POST", "/clients", {"name": "Newcomer"}),
@@ -225,6 +238,8 @@ ACTS = (
     Act("POST", "/staff", {"username": "new-{client}", "role": "VIEWER", "password": PASSWORD}),
     Act("PATCH", "/staff/{colleague}", {"active": False}, stranger),
     Act("POST", "/jobs/{job}/revive", None, dead_job),
+    Act("POST", "/notices/{notice}/resend", {"reason": "asked for"}, given_up),
+    Act("PUT", CLIENT + "/notice-settings", {"language": "ar", "contacts": ["a@b.example"]}),
     Act("GET", "/orders/{order}", None, order),
     Act("POST", "/reconciliation/drifts/{drift}/explain", {"reason": "a slip"}, drift),
     Act(

@@ -25,6 +25,7 @@ from rewards.core.errors import (
 from rewards.infra.idempotency import IdempotencyKeyInProgress, IdempotencyKeyReused
 from rewards.infra.upload import BodyTooLarge
 from rewards.inventory.model import BatchClosed, BatchNotFound
+from rewards.notices.model import NoticeNotFound, NoticeStillQueued
 from rewards.orders.fulfilment import OrderNotApprovable
 from rewards.orders.model import (
     REFUNDED,
@@ -120,6 +121,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{vendor_order_id}": PurchaseNotFound,
     "{stock_order_id}": StockOrderNotFound,
     "{webhook_id}": WebhookNotFound,
+    "{notice_id}": NoticeNotFound,
     "{delivery_id}": DeliveryNotFound,
 }
 
@@ -204,6 +206,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     ),
     "settleUnknownOutcome": (NoCase(),),
     "explainDrift": (DriftExplained(),),
+    "resendNotice": (NoticeStillQueued(),),
     "orderStock": (VendorNotAvailable(), StockOrderOpen(3), StockReferenceReused(3)),
     "recallBatch": (ApprovalPending(), BatchClosed()),
     "unblockBatch": (ApprovalPending(), BatchClosed()),

@@ -54,6 +54,8 @@ class Permission(StrEnum):
     VENDORS_APPROVE = "vendors:approve"
     RECONCILIATION_READ = "reconciliation:read"
     RECONCILIATION_EXPLAIN = "reconciliation:explain"
+    NOTICES_READ = "notices:read"
+    NOTICES_RESEND = "notices:resend"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     AUDIT_READ = "audit:read"
@@ -83,12 +85,14 @@ _VIEWER = frozenset(
         Permission.VENDORS_READ,
         Permission.RECONCILIATION_READ,
         Permission.WEBHOOKS_READ,
+        Permission.NOTICES_READ,
     }
 )
 _SUPPORT = _VIEWER | {
     Permission.ORDERS_RETRY,
     Permission.LINKS_RESEND,
     Permission.WEBHOOKS_SEND,
+    Permission.NOTICES_RESEND,
 }
 _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_CANCEL,
