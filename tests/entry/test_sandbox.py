@@ -19,6 +19,8 @@ from tests import processes
 from tests.processes import Process
 
 READY_TIMEOUT_S = 60
+# Of a fifth of a second each.
+MAIL_LOOKS_MAX = 150
 # It sells more than the sandbox has products for.
 SELLS_MORE = {"reloadly_airtime"}
 
@@ -72,6 +74,26 @@ async def hears_of(card: dict[str, Any], order_id: int) -> None:
     assert came[0]["body"] == told[0]
 
 
+async def mails_vouchers(card: dict[str, Any]) -> None:
+    """To the order's address, into the sandbox's own mailbox, which shows it."""
+    to = "customer@shop.example"
+    status, placed = await order(card, product_id=6, denomination=25.00, quantity=1, email=to)
+    assert (status, placed["status"]) == (200, "DELIVERED")
+    sink = card["mail_sink"]
+    async with aiohttp.ClientSession() as session:
+        for _ in range(MAIL_LOOKS_MAX):
+            async with session.get(sink["received"], params={"to": to}) as answer:
+                mails = await answer.json()
+            if mails:
+                break
+            await asyncio.sleep(0.2)
+        [mail] = mails
+        assert placed["vouchers"][0]["card_number"] in mail["text"]
+        assert (mail["from"], mail["to"]) == ("Sandbox Client <rewards@sandbox.example>", [to])
+        async with session.get(sink["page"]) as answer:
+            assert mail["subject"] in await answer.text()
+
+
 async def buys_from_its_vendors(card: dict[str, Any], process: Process) -> None:
     """Each adapter has an account that reaches its simulator, and sells what we sell."""
     assert set(card["vendors"]) == set(ADAPTERS)
@@ -111,9 +133,10 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) 
     port = processes.free_port()
     process, card = await started(home, port)
     assert (home / "sandbox.json").stat().st_mode & 0o777 == 0o600
-    parts = {"base_url", "client", "staff", "wallets", "vendors", "webhook_sink", "database_url"}
-    assert set(card) == parts
+    parts = {"base_url", "client", "staff", "wallets", "vendors", "webhook_sink", "mail_sink"}
+    assert set(card) == parts | {"database_url"}
     await buys_from_its_vendors(card, process)
+    await mails_vouchers(card)
     assert set(card["staff"]) == {"admin", "operations", "finance", "support"}
     assert set(card["wallets"]) == {"USD", "EUR", "INR"}
     status, placed = await order(card, product_id=6, denomination=25.00, quantity=5, ref="KEPT")
@@ -132,7 +155,7 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) 
     process.signal(signal.SIGINT)
     assert await process.wait(10) == 0
     process, again = await started(home, port)
-    moved = {name: again[name] for name in ("vendors", "webhook_sink")}
+    moved = {name: again[name] for name in ("vendors", "webhook_sink", "mail_sink")}
     assert again == card | moved
     assert again["webhook_sink"]["secret"] == card["webhook_sink"]["secret"]
     assert {name: vendor["id"] for name, vendor in again["vendors"].items()} == {

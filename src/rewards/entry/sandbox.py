@@ -21,6 +21,8 @@ from rewards.infra.migrate import MigrationChanged
 from rewards.infra.postgres import PostgresProblem, ensure_server, stop_server
 from rewards.infra.settings import Settings
 from rewards.sandbox.card import CARD_FILE, known_secrets, put_aside, write_card
+from rewards.sandbox.post import HOST as MAIL_HOST
+from rewards.sandbox.post import open_mailbox
 from rewards.sandbox.seed import seed
 from rewards.sandbox.vendors import DEMOS
 from rewards.sandbox.webhook_sink import HOOK, RECEIVED, open_webhook_sink
@@ -144,18 +146,24 @@ async def _bring_up(
         for demo in DEMOS
     }
     sink = await simulators.enter_async_context(open_webhook_sink(SystemClock()))
+    mailbox = await simulators.enter_async_context(open_mailbox(SystemClock()))
     # Before the API: what it serves first is what lies here, not what it has yet to hear of.
     seeded = await seed(server.app_dsn, settings, simulators=urls, webhook_url=sink.url + HOOK)
     if "secret" in seeded["webhook_sink"]:
         sink.key = key_of(seeded["webhook_sink"]["secret"])
     seeded["webhook_sink"]["received"] = sink.url + RECEIVED
-    for child in _children(home, host, port, server.app_dsn):
+    for child in _children(home, host, port, server.app_dsn, mailbox.smtp_port):
         children.append(child)
         child.start()
     if not await _ready(base_url):
         typer.echo(f"nothing answers on {base_url}", err=True)
         return 1
-    card = {"base_url": base_url, **seeded, "database_url": server.owner_dsn}
+    card = {
+        "base_url": base_url,
+        **seeded,
+        "mail_sink": {"received": f"{mailbox.url}/mails.json", "page": f"{mailbox.url}/"},
+        "database_url": server.owner_dsn,
+    }
     write_card(home, card)
     _announce(home / CARD_FILE, card, show_secrets=first)
     return 0
@@ -171,7 +179,7 @@ def _free(host: str, port: int) -> bool:
     return True
 
 
-def _children(home: Path, host: str, port: int, dsn: str) -> list[Child]:
+def _children(home: Path, host: str, port: int, dsn: str, mail_port: int) -> list[Child]:
     environment = {
         **os.environ,
         "REWARDS_HOME": str(home),
@@ -180,6 +188,10 @@ def _children(home: Path, host: str, port: int, dsn: str) -> list[Child]:
         "REWARDS_PUBLIC_URL": f"http://{host}:{port}",
         "REWARDS_DATABASE_URL": dsn,
         "REWARDS_VENDOR_LOOPBACK": "true",
+        "REWARDS_MAIL_HOST": MAIL_HOST,
+        "REWARDS_MAIL_PORT": str(mail_port),
+        "REWARDS_MAIL_TLS": "NONE",
+        "REWARDS_MAIL_FROM": "rewards@sandbox.example",
         "REWARDS_WEBHOOK_LOCAL": "true",
     }
     me = [sys.executable, "-m", "rewards.entry"]
@@ -215,6 +227,7 @@ def _announce(path: Path, card: Mapping[str, Any], *, show_secrets: bool) -> Non
         for role, person in card["staff"].items():
             typer.echo(f"{role:<10} {person['username']} / {person['password']}")
     typer.echo(f"Webhooks   {card['webhook_sink']['received']}")
+    typer.echo(f"Mail       {card['mail_sink']['page']}")
     for name, vendor in card["vendors"].items():
         typer.echo(f"Vendor     {name} simulator: {vendor['simulator_url']}/_simulator/book")
     typer.echo(f"Secrets    {path} (readable by you alone)")

@@ -25,6 +25,8 @@ from rewards.infra.settings import Settings
 from rewards.infra.targets import Targets
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, UnitState
+from rewards.notices import service as notices
+from rewards.notices.model import NoticeSettings
 from rewards.orders.mint import minted_fields
 from rewards.pricing import service as pricing
 from rewards.pricing.model_rates import NewRate
@@ -39,6 +41,7 @@ from rewards.wallets.model import NewWallet, TopUp
 # Simulators call back without TLS, which only this machine may be asked.
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CLIENT_NAME = "Sandbox Client"
+CLIENT_CONTACT = "operations@client.example"
 ROLES = (Role.ADMIN, Role.OPERATIONS, Role.FINANCE, Role.SUPPORT)
 BALANCES = {"USD": Decimal(250_000), "EUR": Decimal(100_000), "INR": Decimal(5_000_000)}
 # US dollars for one unit.
@@ -120,6 +123,9 @@ class _Maker:
         )
         new = NewClient(name=CLIENT_NAME, conversion_fee_percent=CONVERSION_FEE_PERCENT)
         [client] = await clients.create(tx, [new], self.now)
+        await notices.set_settings(
+            tx, NoticeSettings(client.id, contacts=(CLIENT_CONTACT,)), self.now
+        )
         await self._fund(tx, client.id)
         await self._stock(tx)
         return await self.let_in(tx, client.id)
