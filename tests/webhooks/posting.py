@@ -51,8 +51,13 @@ WHERE w.status = 'ENABLED' AND w.deleted_at IS NULL
 ORDER BY f.event_id, w.id
 """
 OPEN = "SELECT count(*) FROM webhook_deliveries WHERE status = 'PENDING' AND next_at <= now()"
+# Without waiting for a sender, nor in its way.
 HASTE = """
-UPDATE webhook_deliveries SET next_at = next_at - $1::interval WHERE status = 'PENDING'
+UPDATE webhook_deliveries SET next_at = next_at - $1::interval
+WHERE id = ANY (ARRAY(
+    SELECT id FROM webhook_deliveries WHERE status = 'PENDING' AND lease IS NULL
+    ORDER BY id FOR UPDATE SKIP LOCKED
+))
 """
 
 

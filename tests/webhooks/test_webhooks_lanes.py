@@ -109,7 +109,7 @@ def test_what_waited_too_long_is_let_go_of_with_all_behind_it() -> None:
 def test_more_is_taken_ahead_only_where_it_was_too_little() -> None:
     one = Lane(1, [])
     sizes = []
-    for _ in range(8):
+    for _ in range(10):
         room = one.room(0)
         one.add([job(number) for number in range(room)], room)
         one.waiting.clear()

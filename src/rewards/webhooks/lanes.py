@@ -12,7 +12,7 @@ AT_ONCE_MAX = 16
 # What is taken ahead of them: twice as much each time that it was too little, so that a fast
 # endpoint never waits for the database and a slow one holds little.
 AHEAD_MIN = AT_ONCE_MAX
-AHEAD_MAX = 256
+AHEAD_MAX = 2_048
 # Failures in a row after which an endpoint is only probed: one attempt at a time, one a second.
 FAILURES_MAX = 5
 PROBE_EVERY_S = 1.0

@@ -15,7 +15,7 @@ from rewards.webhooks.sql_sending import Told
 
 log = structlog.get_logger()
 
-RECORD_MAX = 1_024
+RECORD_MAX = 4_096
 AWAY_S = 1.0
 TROUBLE = (Unavailable, asyncpg.PostgresError, *AWAY)
 
@@ -61,7 +61,7 @@ class Recorder:
                 away = False
             except TROUBLE as problem:
                 if not away:
-                    log.warning("webhooks_unrecorded", exc_info=problem)
+                    log.warning("webhooks_unrecorded", problem=type(problem).__name__)
                 away = True
                 self._something.set()
                 await asyncio.sleep(AWAY_S)

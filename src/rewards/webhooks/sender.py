@@ -36,7 +36,7 @@ RECORD_S = 5.0
 # Endpoints in one transaction; the next one goes on after them.
 LANES_MAX = 256
 # Deliveries that one transaction leases.
-LEASE_MAX = 2_048
+LEASE_MAX = 4_096
 # Attempts at the same time, over all endpoints; and ended ones that are not written down.
 RUNNING_MAX = 1_000
 UNRECORDED_MAX = 8_192
@@ -147,7 +147,7 @@ class Sender:
                 away = False
             except TROUBLE as problem:
                 if not away:
-                    log.warning("webhooks_interrupted", exc_info=problem)
+                    log.warning("webhooks_interrupted", problem=type(problem).__name__)
                 away = True
                 await asyncio.sleep(AWAY_S)
                 continue
