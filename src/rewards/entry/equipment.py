@@ -81,7 +81,8 @@ RECONCILE_EVERY_S = 86_400
 # At 03:00 UTC: what was sent before midnight is settled by then, and vendors have closed their day.
 RECONCILE_OFFSET_S = 10_800
 RECONCILE_SWEEP_EVERY_S = 300
-NOTICE_CAUSES_EVERY_S = 2
+# Each turn leaves a line in the log of jobs.
+NOTICE_CAUSES_EVERY_S = 5
 NOTICE_SEND_EVERY_S = 20
 SESSIONS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)

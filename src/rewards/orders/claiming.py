@@ -123,7 +123,9 @@ def _move(order: Order, held: Sequence[Item], ask: ClaimAsk, at: datetime) -> Mo
 
 
 def _events(move: Move) -> list[Event]:
-    return facts.outcome_events(move.after) if len(move.path) > 1 else []
+    told = facts.outcome_events(move.after) if len(move.path) > 1 else []
+    # Whoever claimed it has it: there is nothing to send.
+    return [replace(event, mail=False) for event in told]
 
 
 async def lapse(tx: Tx, asks: Sequence[LapseAsk], at: datetime) -> list[Order | Refusal]:
