@@ -74,7 +74,6 @@ class Mailed(LinkedOrder):
     async def mail(self) -> None:
         parts = self.town.mine.parts
         links = await OrderLinks(parts.db, parts.links, parts.clock).of_order(await self.order())
-        assert links is not None
         assert self.resumed or len(links) == 1
 
 

@@ -11,21 +11,20 @@ from rewards.orders.model_links import LinkStatus
 
 
 class OrderLinks:
-    """What mail knows of claim links; one a worker."""
+    """What mail knows of claim links (`notices.composing.ClaimLinks`); one a worker."""
 
     def __init__(self, db: Database, links: ClaimLinks, clock: Clock) -> None:
         self._db = db
         self._links = links
         self._clock = clock
 
-    async def of_order(self, order: Order) -> list[str] | None:
-        """The links that wait to be claimed, by position; None where codes go out as they are.
+    async def of_order(self, order: Order) -> list[str]:
+        """Where the links lead that wait to be claimed, by position.
 
-        One that was claimed is not sent again: its claim is told as `order.delivered` too. Leaves
-        an audit row as any opening does (spec.md §4).
+        Not that of an item that was taken back, nor one that was claimed: a claim is told as
+        `order.delivered` too, and its holder has it. Leaves an audit row as any opening does
+        (spec.md §4).
         """
-        if order.link_type is None:
-            return None
         async with self._db.transaction() as tx:
             [items] = await overview.read_items(tx, [order])
             waiting = {
