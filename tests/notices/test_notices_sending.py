@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from rewards.infra.crypto import SealBroken
 from rewards.notices import service
-from rewards.notices.model import WAITS_S, Notice, NoticeState, Outcome
+from rewards.notices.model import ATTEMPT_MAX, WAITS_S, Notice, NoticeState, Outcome
 from tests.notices.certificates import server_tls
 from tests.notices.mailroom import CUSTOMER, Mailroom, open_mailroom
 from tests.notices.postoffice import PostOffice, post_office, text_of
@@ -199,6 +200,36 @@ async def test_a_sender_that_died_is_followed_by_another_within_its_lease(
     over = await seen(room, queued)
     assert (over.state, over.attempts) == (SENT, 2)
     assert await room.shop.broken() == {}
+
+
+async def test_a_mail_that_cannot_be_made_keeps_no_other_waiting(
+    room: Mailroom, office: PostOffice
+) -> None:
+    """Its voucher's seal is broken: a bug or worse, told as one, and given up in the end."""
+    broken = await one_order(room, "broken@customer.example")
+    async with room.shop.parts.db.transaction() as tx:
+        await tx.execute(
+            "UPDATE units SET sealed = set_byte(sealed, 30, get_byte(sealed, 30) # 1)"
+            " WHERE id = (SELECT unit_id FROM order_items WHERE order_id = $1)",
+            broken.order_id,
+        )
+    await one_order(room, "a@customer.example")
+    await one_order(room, "b@customer.example")
+    alone = room.other(mail_connections=1)
+    with pytest.raises(SealBroken):
+        await alone.send()
+    async with room.shop.parts.db.transaction() as tx:
+        await tx.execute("UPDATE notices SET next_at = now() WHERE lease IS NULL")
+    await alone.send()
+    assert sorted(office.recipients) == ["a@customer.example", "b@customer.example"]
+    for _ in range(ATTEMPT_MAX - 1):
+        await room.pass_waits()
+        with pytest.raises(SealBroken):
+            await alone.send()
+    await room.pass_waits()
+    await alone.send()
+    over = await seen(room, broken)
+    assert (over.state, over.reason) == (FAILED, "NEVER_SETTLED")
 
 
 @pytest.mark.parametrize("implicit", [False, True])

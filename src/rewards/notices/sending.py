@@ -55,8 +55,8 @@ class Sending:
     async def send_due(self) -> int:
         """Send until nothing is due, or the relay is in trouble; how many were tried.
 
-        A batch that broke keeps no other waiting: its rest is sent when its lease has ended. The
-        last such problem is raised at the end.
+        A mail that cannot be made keeps no other waiting: it is tried again when its lease has
+        ended. The last such problem is raised at the end.
         """
         tried, problem = 0, None
         ends_s = monotonic() + RUN_S
@@ -88,7 +88,12 @@ class Sending:
             return len(notices)
         async with relay.line() as line:
             for number, notice in enumerate(notices, 1):
-                outcome = await self._send_one(line, lease, notice)
+                try:
+                    outcome = await self._send_one(line, lease, notice)
+                except Exception:
+                    # It waits for the end of its lease; what comes after it does not.
+                    await self._release(lease, notices[number:])
+                    raise
                 if outcome in TROUBLE:
                     await self._release(lease, notices[number:])
                     return -number
