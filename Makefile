@@ -4,6 +4,9 @@ PORT ?= 8000
 REWARDS_HOME ?= var
 PG15 ?= /usr/lib/postgresql/15/bin
 PYTHON ?= python3
+# Most tests wait for something most of the time. Those of a file stay together, in order.
+TESTS_AT_ONCE ?= 2
+SIDE_BY_SIDE = -n $(TESTS_AT_ONCE) --dist loadfile
 UV = uv>=0.13,<0.14
 BIN = .venv/bin
 .DEFAULT_GOAL := help
@@ -26,7 +29,7 @@ run: install ## Start the whole sandbox on port 8000 and print how to reach it
 	@exec $(BIN)/rewards sandbox --port $(PORT) --home "$(REWARDS_HOME)"
 
 test: gates ## All gates and tests; leaves out what is marked long
-	$(BIN)/pytest -m "not long" $(ARGS)
+	$(BIN)/pytest -m "not long" $(SIDE_BY_SIDE) $(ARGS)
 
 gates: install
 	$(BIN)/ruff check
@@ -35,10 +38,10 @@ gates: install
 	$(BIN)/lint-imports
 
 test-long: install ## The tests with the full figures (about an hour)
-	$(BIN)/pytest -m long --timeout 3600 $(ARGS)
+	$(BIN)/pytest -m long --timeout 3600 $(SIDE_BY_SIDE) $(ARGS)
 
 test-pg15: install ## The tests on a throw-away cluster of Debian's PostgreSQL 15
-	$(BIN)/python -m tests.other_postgres "$(PG15)" -m "not long" $(ARGS)
+	$(BIN)/python -m tests.other_postgres "$(PG15)" -m "not long" $(SIDE_BY_SIDE) $(ARGS)
 
 bench: install ## Measure, and print ratios
 	$(BIN)/python -m benchmarks $(ARGS)

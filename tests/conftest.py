@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -23,6 +24,19 @@ MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 8 * 1024**3
 # For tests that do not pull the plug: no disk is waited for.
 HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test an id of its own: schemathesis has one for all operations of a test.
+
+    Of those, whoever deals tests out to processes by their ids would have the first alone run.
+    """
+    seen: Counter[str] = Counter()
+    for item in items:
+        nodeid = item.nodeid
+        seen[nodeid] += 1
+        if seen[nodeid] > 1:
+            item._id = item._id.with_params(str(seen[nodeid]))
 
 
 @pytest.fixture(scope="session")

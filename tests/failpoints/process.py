@@ -30,7 +30,8 @@ async def tell(told: dict[str, Any]) -> None:
     town = Town(
         told["dsn"],
         Settings(**told["settings"]),
-        None,  # type: ignore[arg-type]  the vendor is the parent's
+        None,  # type: ignore[arg-type]  those outside are the parent's
+        None,  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         MovedClock(),

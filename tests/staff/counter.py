@@ -21,6 +21,7 @@ from tests.staff.office import Office, open_office
 
 ASK = {"reason": "asked by the client"}
 SKU = "AMZ"
+LEASE_S = 20.0
 # 100.00 USD.
 LIMIT_MINOR = 10_000
 SOLD = SimProduct(SKU, "Amazon", "USD", 2_500, 5_000, (2_500, 5_000))
@@ -56,7 +57,7 @@ class Counter:
         self.clock.ahead += ahead
         self.book.clock.advance(ahead.total_seconds())
         parts = self.office.shop.parts
-        await Buying(parts.db, parts.accounts, self.clock, parts.buyers).sweep()
+        await Buying(parts.db, parts.accounts, self.clock, parts.buyers, LEASE_S).sweep()
 
     def script(self, *faults: Fault, call: str = "place") -> None:
         self.simulator.script.add([Scripted(fault, call) for fault in faults])
