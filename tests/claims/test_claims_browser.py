@@ -4,34 +4,25 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
+from tests.browsing import IMAGES, PICTURES, WIDER, launched
 from tests.claims.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 PHONE = {"width": 390, "height": 844}
 FIELDS = {"code": "AURB-7Q2M-K9XD-4T6W", "pin": "4821"}
 EXPIRES_AT = datetime(2028, 6, 30, 23, 59, 59, tzinfo=UTC)
 DESK = {"width": 1280, "height": 900}
-IMAGES = Path(__file__).parents[2] / "docs/images"
-# The pictures of the documents are taken again when somebody says so.
-PICTURES = "REWARDS_TAKE_PICTURES"
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 WAIT_MS = 15_000
 SMALL_TARGETS = """() => [...document.querySelectorAll('button, a, summary, input')]
     .filter(node => node.offsetParent && node.getBoundingClientRect().height < 44)
     .map(node => node.outerHTML)"""
-WIDER = "() => document.documentElement.scrollWidth > window.innerWidth"
 # WCAG 1.4.3: every text against the first opaque ground behind it; cards have a gradient.
 CONTRASTS = """() => {
     const light = ([r, g, b]) => {
@@ -58,12 +49,8 @@ CONTRASTS = """() => {
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no chromium here")
-    async with async_playwright() as driver:
-        opened = await driver.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+    async with launched() as opened:
         yield opened
-        await opened.close()
 
 
 @asynccontextmanager

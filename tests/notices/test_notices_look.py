@@ -5,32 +5,23 @@ import os
 import re
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from rewards.catalog.model import LinkType
 from rewards.notices.model import Audience, NewNotice, NoticeKind
 from rewards.notices.service import queue
+from tests.browsing import IMAGES, PICTURES, WIDER, launched
 from tests.notices.mailroom import CONTACT, Mailroom
 from tests.notices.picture import logo
 from tests.notices.postoffice import PostOffice, html_of, text_of
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 PHONE = {"width": 390, "height": 500}
 DESK = {"width": 760, "height": 400}
-IMAGES = Path(__file__).parents[2] / "docs/images"
-# The pictures of the documents are taken again when somebody says so.
-PICTURES = "REWARDS_TAKE_PICTURES"
-WIDER = "() => document.documentElement.scrollWidth > window.innerWidth"
 # WCAG 1.4.3: every text against the first opaque ground behind it.
 POOR = """() => {
     const light = text => {
@@ -56,12 +47,8 @@ DIRECTION = "() => getComputedStyle(document.querySelector('h1')).direction"
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no chromium here")
-    async with async_playwright() as driver:
-        opened = await driver.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+    async with launched() as opened:
         yield opened
-        await opened.close()
 
 
 def as_shown(mail: EmailMessage) -> str:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from rewards.infra.loopback import serving
 from rewards.vendors.model import Callback
 from rewards.vendors.port import Vendor
 
@@ -33,11 +34,6 @@ class Inbox:
 async def receiving() -> AsyncIterator[Inbox]:
     inbox, app = Inbox(), web.Application()
     app.router.add_post("/told", inbox.take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        inbox.url = f"http://127.0.0.1:{runner.addresses[0][1]}/told"
+    async with serving(app) as url:
+        inbox.url = f"{url}/told"
         yield inbox
-    finally:
-        await runner.cleanup()

@@ -7,12 +7,13 @@ from importlib import resources
 from urllib.parse import urlsplit
 
 import segno
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from rewards.claims.visiting import Revealed, Visit
 from rewards.core.currency import CURRENCIES
 from rewards.core.money import to_decimal
+from rewards.infra.templates import templates
 from rewards.orders.model import Order
 
 # Nothing but our own sheet and script, and no form of ours may be sent elsewhere.
@@ -154,12 +155,6 @@ def _day(at: datetime) -> Markup:
 
 @cache
 def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("rewards.claims"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates("rewards.claims")
     made.filters["day"] = _day
     return made

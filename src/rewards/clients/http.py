@@ -14,10 +14,9 @@ from rewards.clients.sessions import Session, Sessions
 from rewards.clients.tokens import REFRESH_CHARS_MAX
 from rewards.core.errors import InvalidField, Unauthorized
 from rewards.infra.address import Proxies
-from rewards.infra.http import answer_with, decode, encode
+from rewards.infra.http import NO_STORE, answer_with, decode, encode
 from rewards.infra.openapi import answers, takes
 
-NO_STORE = {"Cache-Control": "no-store"}
 LOGGED_OUT = "Successfully logged out"
 
 

@@ -85,6 +85,12 @@ async def read(tx: Tx, client_ids: Sequence[int]) -> list[Client | None]:
     return [found.get(client_id) for client_id in client_ids]
 
 
+async def check_there(tx: Tx, client_id: int) -> None:
+    """Raises ClientNotFound for an id that no client has."""
+    if not await sql.read_clients(tx, [client_id]):
+        raise ClientNotFound
+
+
 async def list_clients(tx: Tx, ask: PageAsk, *, name: str | None = None) -> Page[Client]:
     """Clients by id; with `name`, those whose name contains it in any case."""
     clients, total = await sql.list_clients(tx, ask, name)
@@ -101,8 +107,7 @@ async def add_login(
     username = normal_username(username)
     check_username(username)
     check_password(password, username)
-    if not await sql.read_clients(tx, [client_id]):
-        raise ClientNotFound
+    await check_there(tx, client_id)
     digest = await passwords.digest(password)
     login = await sql.insert_login(
         tx, client_id=client_id, username=username, password_hash=digest, at=at

@@ -6,10 +6,11 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from rewards.infra.http import ENCODER, ID_MAX, JSON
+from rewards.infra.templates import templates
 
 Json = dict[str, Any]
 REF_PREFIX = "#/components/schemas/"
@@ -83,13 +84,7 @@ def style() -> bytes:
 
 @cache
 def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("rewards.entry"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates("rewards.entry")
     made.filters["prose"] = prose
     made.filters["code"] = code
     return made

@@ -17,11 +17,11 @@ import typer
 
 from rewards.core.clock import SystemClock
 from rewards.entry import database
+from rewards.infra.loopback import LOOPBACK
 from rewards.infra.migrate import MigrationChanged
 from rewards.infra.postgres import PostgresProblem, ensure_server, stop_server
 from rewards.infra.settings import Settings
 from rewards.sandbox.card import CARD_FILE, known_secrets, put_aside, write_card
-from rewards.sandbox.post import HOST as MAIL_HOST
 from rewards.sandbox.post import open_mailbox
 from rewards.sandbox.seed import seed
 from rewards.sandbox.vendors import DEMOS
@@ -188,7 +188,7 @@ def _children(home: Path, host: str, port: int, dsn: str, mail_port: int) -> lis
         "REWARDS_PUBLIC_URL": f"http://{host}:{port}",
         "REWARDS_DATABASE_URL": dsn,
         "REWARDS_VENDOR_LOOPBACK": "true",
-        "REWARDS_MAIL_HOST": MAIL_HOST,
+        "REWARDS_MAIL_HOST": LOOPBACK,
         "REWARDS_MAIL_PORT": str(mail_port),
         "REWARDS_MAIL_TLS": "NONE",
         "REWARDS_MAIL_FROM": "rewards@sandbox.example",

@@ -39,6 +39,8 @@ AWAY = (
     FileNotFoundError,
     TimeoutError,
 )
+# What whoever works on and on waits out, and then goes on.
+TROUBLE = (Unavailable, asyncpg.PostgresError, *AWAY)
 
 
 class Tx(asyncpg.Connection):

@@ -29,6 +29,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 JSON = "application/json"
+# Of answers that show a secret.
+NO_STORE = {"Cache-Control": "no-store"}
 # What a decoder puts in quotes is of our own schema after these words; else it is what was sent.
 NAMES_OURS = ("Expected ", "Object missing required field ")
 QUOTED = re.compile(r"[`'\"]")

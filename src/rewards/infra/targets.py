@@ -1,24 +1,14 @@
 """Which addresses of others we send to: the URLs a client may name, the networks we never enter."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
-from typing import NamedTuple, TypeAlias
+from ipaddress import IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from rewards.core.errors import InvalidField
+from rewards.infra.address import Network, within
 from rewards.infra.settings import Settings
-
-Address: TypeAlias = IPv4Address | IPv6Address
-Network: TypeAlias = IPv4Network | IPv6Network
 
 URL_CHARS_MAX = 2_048
 # Printable ASCII and no spelling that two parsers read differently: no user, fragment, backslash,
@@ -130,11 +120,11 @@ class Targets:
             number = ip_address(address)
         except ValueError:
             return False
-        if getattr(number, "scope_id", None) is not None or _within(number, METADATA):
+        if getattr(number, "scope_id", None) is not None or within(number, METADATA):
             return False
-        if self.local and _within(number, self.opened):
+        if self.local and within(number, self.opened):
             return True
-        return not _within(number, FORBIDDEN)
+        return not within(number, FORBIDDEN)
 
     def _port_admitted(self, port: int) -> bool:
         if port in (HTTPS_PORT, HTTP_PORT):
@@ -161,7 +151,3 @@ class Targets:
 
 def _is_inside(host: str) -> bool:
     return any(host == name or host.endswith("." + name) for name in INSIDE)
-
-
-def _within(number: Address, networks: Iterable[Network]) -> bool:
-    return any(number in network for network in networks)

@@ -14,7 +14,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from rewards.core.errors import Unavailable
 from rewards.infra import jobs, schedules
-from rewards.infra.db import AWAY, Database
+from rewards.infra.db import TROUBLE, Database
 from rewards.infra.queue import LeasedQueries, PoolDriver
 from rewards.infra.runner import HELD_MAX, Handler, JobDead, Observe, Role, Runner
 from rewards.infra.schedules import Schedule
@@ -32,7 +32,6 @@ RECONNECT_S = 1.0
 # Of the ten seconds for stopping, what is left when the jobs have had theirs.
 STOP_BOOKS_S = 1.0
 DRAIN_ROUND_MAX = 1_000
-TROUBLE = (Unavailable, asyncpg.PostgresError, *AWAY)
 
 
 class JobsUnhandled(Exception):

@@ -15,8 +15,8 @@ from typing import Any
 from aiohttp import web
 
 from rewards.core.clock import Clock
+from rewards.infra.loopback import LOOPBACK, serving
 
-HOST = "127.0.0.1"
 # The newest are kept, in memory: they hold codes.
 MAILS_MAX = 500
 MAIL_BYTES_MAX = 10 * 1024 * 1024
@@ -229,14 +229,9 @@ class SinkAddress:
 async def open_mailbox(clock: Clock) -> AsyncIterator[SinkAddress]:
     """Serve both on ports of its own until left."""
     sink = MailSink(clock)
-    server = await asyncio.start_server(sink.talk, HOST, 0, limit=LINE_BYTES_MAX)
-    runner = web.AppRunner(sink.app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
+    server = await asyncio.start_server(sink.talk, LOOPBACK, 0, limit=LINE_BYTES_MAX)
     try:
-        await web.TCPSite(runner, HOST, 0).start()
-        sockets: Any = runner.addresses
-        port = server.sockets[0].getsockname()[1]
-        yield SinkAddress(port, f"http://{HOST}:{sockets[0][1]}")
+        async with serving(sink.app()) as url:
+            yield SinkAddress(server.sockets[0].getsockname()[1], url)
     finally:
         server.close()
-        await runner.cleanup()

@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp import web
 
 from rewards.core.clock import Clock
+from rewards.infra.loopback import serving
 from rewards.webhooks.signing import verified
 
-HOST = "127.0.0.1"
 HOOK, RECEIVED = "/hook", "/received.json"
 # The newest are kept, in memory.
 DELIVERIES_MAX = 1_000
@@ -96,12 +96,5 @@ def _part(body: Any, name: str) -> Any:
 async def open_webhook_sink(clock: Clock) -> AsyncIterator[WebhookSink]:
     """Serve on a port of its own until left; `url` says where."""
     sink = WebhookSink(clock)
-    runner = web.AppRunner(sink.app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, 0).start()
-        sockets: Any = runner.addresses
-        sink.url = f"http://{HOST}:{sockets[0][1]}"
+    async with serving(sink.app()) as sink.url:
         yield sink
-    finally:
-        await runner.cleanup()

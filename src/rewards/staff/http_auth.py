@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, post
 
 from rewards.core.errors import InvalidField
 from rewards.core.text import printable
-from rewards.infra.http import answer_with, decode, encode
+from rewards.infra.http import NO_STORE, answer_with, decode, encode
 from rewards.infra.openapi import answers, takes
 from rewards.staff import service
 from rewards.staff.auth import ANY_STAFF, caller
@@ -16,7 +16,6 @@ from rewards.staff.given import GivenClock, GivenDatabase, GivenGate
 from rewards.staff.model import Role
 
 CHARS_MAX = 128
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class LoginIn(msgspec.Struct, forbid_unknown_fields=True):

@@ -19,13 +19,11 @@ from rewards.clients.model import (
     NewCredential,
 )
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, path_id
+from rewards.infra.http import NO_STORE, decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings, GivenVault
 from rewards.staff.model import Permission
-
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class NewCredentialIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -96,8 +94,7 @@ async def list_credentials(client_id: FromPath[str], db: GivenDatabase) -> Respo
     """A client's credentials, revoked ones too, without anything secret."""
     number = path_id(client_id, ClientNotFound)
     async with db.connection() as connection:
-        if (await clients.read(connection, [number])) == [None]:
-            raise ClientNotFound
+        await clients.check_there(connection, number)
         [found] = await clients.credentials_of(connection, [number])
     return encode([CredentialOut.of(credential) for credential in found])
 

@@ -9,19 +9,16 @@ from litestar.params import FromPath, SkipValidation
 
 from rewards.claims import service as claims
 from rewards.claims.service import ClaimLinks
-from rewards.core.errors import InvalidField, Refusal
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
-from rewards.orders import overview
-from rewards.orders.model import Order, OrderNotFound
+from rewards.orders.model import OrderNotFound
 from rewards.orders.relinking import RelinkAsk
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase, reason_of
-from rewards.staff.http_orders import StaffOrderOut, shown
+from rewards.staff.http_orders import StaffOrderOut, answered, item_ids_of
 from rewards.staff.model import Permission
 
-ITEMS_MAX = 10_000
 GivenLinks: TypeAlias = NamedDependency[SkipValidation[ClaimLinks]]
 
 
@@ -58,7 +55,7 @@ async def resend_links(
 
     async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await claims.resend(tx, [ask], clock.now())
-        return await _answered(tx, answer)
+        return await answered(tx, answer)
 
     return encode(await db.run(work))
 
@@ -87,25 +84,15 @@ async def reissue_links(
 
     async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await links.reissue(tx, [ask], clock.now())
-        return await _answered(tx, answer)
+        return await answered(tx, answer)
 
     return encode(await db.run(work))
 
 
 async def _ask(request: Request[Any, Any, Any], order_id: str) -> RelinkAsk:
     body = decode(LINKS, await request.body())
-    if body.item_ids is not None and not 1 <= len(body.item_ids) <= ITEMS_MAX:
-        raise InvalidField("ItemIds", "max" if body.item_ids else "min")
-    items = None if body.item_ids is None else tuple(body.item_ids)
-    number = path_id(order_id, OrderNotFound)
+    items, number = item_ids_of(body.item_ids), path_id(order_id, OrderNotFound)
     return RelinkAsk(number, caller(request).actor, reason_of(body.reason), items)
-
-
-async def _answered(tx: Tx, answer: Order | Refusal) -> StaffOrderOut:
-    if isinstance(answer, Refusal):
-        raise answer
-    [items] = await overview.read_items(tx, [answer])
-    return shown(answer, items)
 
 
 ROUTER = Router(

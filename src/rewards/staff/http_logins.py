@@ -59,8 +59,7 @@ async def list_logins(client_id: FromPath[str], db: GivenDatabase) -> Response[b
     """A client's usernames by id."""
     number = path_id(client_id, ClientNotFound)
     async with db.connection() as connection:
-        if (await clients.read(connection, [number])) == [None]:
-            raise ClientNotFound
+        await clients.check_there(connection, number)
         [found] = await clients.logins_of(connection, [number])
     return encode([LoginOut.of(login) for login in found])
 

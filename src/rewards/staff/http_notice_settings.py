@@ -174,7 +174,7 @@ async def get_notice_settings(client_id: FromPath[str], db: GivenDatabase) -> Re
     """How a client's mail looks, in which language, and who of it gets some."""
     number = path_id(client_id, ClientNotFound)
     async with db.connection() as connection:
-        await _there(connection, number)
+        await clients.check_there(connection, number)
         chosen = await notices.read_settings(connection, number)
     return encode(NoticeSettingsOut.of(chosen))
 
@@ -198,7 +198,7 @@ async def put_notice_settings(
     chosen = _chosen(number, body)
 
     async def work(tx: Tx) -> NoticeSettings:
-        await _there(tx, number)
+        await clients.check_there(tx, number)
         at = clock.now()
         before = await notices.set_settings(tx, chosen, at)
         after = await notices.read_settings(tx, number)
@@ -210,11 +210,6 @@ async def put_notice_settings(
         return after
 
     return encode(NoticeSettingsOut.of(await db.run(work)))
-
-
-async def _there(tx: Tx, client_id: int) -> None:
-    if (await clients.read(tx, [client_id])) == [None]:
-        raise ClientNotFound
 
 
 def _told(chosen: NoticeSettings) -> dict[str, object]:

@@ -175,7 +175,7 @@ async def retry_order(
 
     async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await orders.retry(tx, [ask], settings.bulk_units_max, clock.now())
-        return await _answered(tx, answer)
+        return await answered(tx, answer)
 
     return encode(await db.run(work))
 
@@ -203,12 +203,12 @@ async def cancel_order(
     """
     body = decode(CANCEL, await request.body())
     reason = reason_of(body.reason)
-    item_ids = _item_ids(body.item_ids)
+    item_ids = item_ids_of(body.item_ids)
     ask = CancelAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason, item_ids)
 
     async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await orders.cancel(tx, [ask], clock.now())
-        return await _answered(tx, answer)
+        return await answered(tx, answer)
 
     return encode(await db.run(work))
 
@@ -235,12 +235,13 @@ async def retry_refund(
 
     async def work(tx: Tx) -> StaffOrderOut:
         [answer] = await orders.pay_owed(tx, [number], caller(request).actor, clock.now())
-        return await _answered(tx, answer)
+        return await answered(tx, answer)
 
     return encode(await db.run(work))
 
 
-def _item_ids(given: list[str] | None) -> tuple[str, ...] | None:
+def item_ids_of(given: list[str] | None) -> tuple[str, ...] | None:
+    """What `item_ids` of a body names; None for all. Refuses an empty list and one too long."""
     if given is None:
         return None
     if not given:
@@ -250,7 +251,8 @@ def _item_ids(given: list[str] | None) -> tuple[str, ...] | None:
     return tuple(given)
 
 
-async def _answered(tx: Tx, answer: Order | Refusal) -> StaffOrderOut:
+async def answered(tx: Tx, answer: Order | Refusal) -> StaffOrderOut:
+    """The order that an act answered, with its items; a refusal is raised, and undoes the act."""
     if isinstance(answer, Refusal):
         raise answer
     [items] = await overview.read_items(tx, [answer])

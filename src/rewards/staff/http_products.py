@@ -336,8 +336,7 @@ async def set_visibility(
 
     async def work(tx: Tx) -> bool:
         at = clock.now()
-        if (await clients.read(tx, [owner])) == [None]:
-            raise ClientNotFound
+        await clients.check_there(tx, owner)
         [before] = await catalog_service.change_products(tx, [ProductChange(number, {})], at)
         wanted = Visibility(owner, number, body.visible)
         await catalog_service.set_visibility(tx, [wanted])

@@ -106,8 +106,7 @@ async def list_wallets(client_id: FromPath[str], db: GivenDatabase) -> Response[
     """A client's wallets, closed ones too."""
     number = path_id(client_id, ClientNotFound)
     async with db.connection() as connection:
-        if (await clients.read(connection, [number])) == [None]:
-            raise ClientNotFound
+        await clients.check_there(connection, number)
         found = await wallets.list_for_client(connection, number)
     return encode([WalletOut.of(wallet) for wallet in found])
 
@@ -134,8 +133,7 @@ async def open_wallet(
 
     async def work(tx: Tx) -> Wallet:
         at = clock.now()
-        if (await clients.read(tx, [new.client_id])) == [None]:
-            raise ClientNotFound
+        await clients.check_there(tx, new.client_id)
         [wallet] = await wallets.open_wallets(tx, [new], at)
         facts = {
             "currency": wallet.currency,

@@ -7,22 +7,22 @@ from litestar.params import FromPath
 
 from rewards.clients.model import ClientNotFound
 from rewards.infra.http import (
-    cursor_answer,
+    NO_STORE,
     decode,
     encode,
     one_of,
     page_answer,
     page_ask,
     path_id,
-    whole,
 )
-from rewards.infra.openapi import PAGE, answers, asks, choice, takes, whole_number
+from rewards.infra.openapi import answers, asks, choice, takes
 from rewards.infra.query import yes_or_no
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenDatabase, GivenWebhooks
 from rewards.staff.model import Permission
 from rewards.webhooks import endpoints
 from rewards.webhooks.acts import Whose
+from rewards.webhooks.answering import deliveries_answer, webhooks_answer
 from rewards.webhooks.envelope import message_id
 from rewards.webhooks.model import DeliveryNotFound, Endpoint, EndpointStatus, EventType
 from rewards.webhooks.model_endpoints import WebhookNotFound
@@ -31,6 +31,7 @@ from rewards.webhooks.shapes import (
     LIST_DEFAULT,
     LIST_MAX,
     NEW_WEBHOOK,
+    PAGE_QUERY,
     RECOVER,
     ROTATE,
     WEBHOOK_CHANGE,
@@ -46,10 +47,8 @@ from rewards.webhooks.shapes import (
     WebhookChangeIn,
     WebhookOut,
     columns,
-    delivery_filter,
 )
 
-NO_STORE = {"Cache-Control": "no-store"}
 READ = [requires(Permission.WEBHOOKS_READ)]
 SEND = [requires(Permission.WEBHOOKS_SEND)]
 WRITE = [requires(Permission.WEBHOOKS_WRITE)]
@@ -76,9 +75,8 @@ class ClientsWebhookOut(WebhookOut):
     operation_id="findWebhooks",
     guards=READ,
     operation_class=asks(
-        {
-            "page": PAGE,
-            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+        PAGE_QUERY
+        | {
             "status": choice(EndpointStatus, "In this state, in any case"),
             "failing": {
                 "type": "boolean",
@@ -106,22 +104,14 @@ async def find_webhooks(request: Request[Any, Any, Any], db: GivenDatabase) -> R
     "/",
     operation_id="listClientWebhooks",
     guards=READ,
-    operation_class=asks(
-        {
-            "page": PAGE,
-            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
-        }
-    ),
+    operation_class=asks(PAGE_QUERY),
     responses=answers(list[WebhookOut], 400, 401, 403, 404),
 )
 async def list_webhooks(
     request: Request[Any, Any, Any], webhooks: GivenWebhooks, client_id: FromPath[str]
 ) -> Response[bytes]:
     """A client's webhooks by id, disabled ones too; `page`, `limit` (50, max 500)."""
-    query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    page = await webhooks.list_of_client(_whose(request, client_id), ask)
-    return page_answer(request, page, [WebhookOut.of(each) for each in page.items])
+    return await webhooks_answer(request, webhooks, _whose(request, client_id))
 
 
 @post(
@@ -255,15 +245,8 @@ async def list_deliveries(
 
     `status`, `event`, `from`, `to`; `limit` (50, at most 500); `cursor` from `X-Next-Cursor`.
     """
-    query = request.query_params
-    whose, number = _whose(request, client_id), path_id(webhook_id, WebhookNotFound)
-    narrow = delivery_filter(query)
-    limit = whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    page = await webhooks.list_deliveries(
-        whose, number, narrow, after=query.get("cursor"), limit=limit
-    )
-    shown = [DeliveryOut.of(each) for each in page.deliveries]
-    return cursor_answer(request, shown, limit, page.following)
+    whose = _whose(request, client_id)
+    return await deliveries_answer(request, webhooks, whose, webhook_id)
 
 
 @post(

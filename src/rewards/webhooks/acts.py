@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from rewards.clients import service as clients
-from rewards.clients.model import ClientNotFound
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Refusal
@@ -151,6 +150,4 @@ class Webhooks:
 async def _check_client(tx: Tx, whose: Whose) -> None:
     """A client that was let in is there; staff may have named any."""
     if whose.who.kind is ActorKind.STAFF:
-        [client] = await clients.read(tx, [whose.client_id])
-        if client is None:
-            raise ClientNotFound
+        await clients.check_there(tx, whose.client_id)

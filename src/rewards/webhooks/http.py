@@ -7,25 +7,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
 from rewards.clients.auth import SECURITY, actor_of, principal_of, requires
-from rewards.infra.http import (
-    cursor_answer,
-    decode,
-    encode,
-    page_answer,
-    page_ask,
-    path_id,
-    whole,
-)
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.http import NO_STORE, decode, encode, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.webhooks.acts import Webhooks, Whose
+from rewards.webhooks.answering import deliveries_answer, webhooks_answer
 from rewards.webhooks.envelope import message_id
 from rewards.webhooks.model import DeliveryNotFound, EventType
 from rewards.webhooks.model_endpoints import WebhookNotFound
 from rewards.webhooks.shapes import (
     DELIVERY_QUERY,
-    LIST_DEFAULT,
-    LIST_MAX,
     NEW_WEBHOOK,
+    PAGE_QUERY,
     RECOVER,
     ROTATE,
     WEBHOOK_CHANGE,
@@ -40,10 +32,8 @@ from rewards.webhooks.shapes import (
     TestedOut,
     WebhookChangeIn,
     WebhookOut,
-    delivery_filter,
 )
 
-NO_STORE = {"Cache-Control": "no-store"}
 READ, WRITE = [requires("webhooks:read")], [requires("webhooks:write")]
 # Provided by `entry/api.py` under this name.
 GivenWebhooks: TypeAlias = NamedDependency[SkipValidation[Webhooks]]
@@ -58,22 +48,14 @@ def _whose(request: Request[Any, Any, Any]) -> Whose:
     operation_id="listWebhooks",
     summary="List webhooks",
     guards=READ,
-    operation_class=asks(
-        {
-            "page": PAGE,
-            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
-        }
-    ),
+    operation_class=asks(PAGE_QUERY),
     responses=answers(list[WebhookOut], 400, 401, 403, 503, told="A page of webhooks"),
 )
 async def list_webhooks(
     request: Request[Any, Any, Any], webhooks: GivenWebhooks
 ) -> Response[bytes]:
     """Your webhooks by id, disabled ones too; `page`, `limit` (50, at most 500)."""
-    query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    page = await webhooks.list_of_client(_whose(request), ask)
-    return page_answer(request, page, [WebhookOut.of(each) for each in page.items])
+    return await webhooks_answer(request, webhooks, _whose(request))
 
 
 @post(
@@ -213,14 +195,7 @@ async def list_deliveries(
 
     `status`, `event`, `from`, `to`; `limit` (50, at most 500); `cursor` from `X-Next-Cursor`.
     """
-    query = request.query_params
-    narrow, number = delivery_filter(query), path_id(webhook_id, WebhookNotFound)
-    limit = whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    page = await webhooks.list_deliveries(
-        _whose(request), number, narrow, after=query.get("cursor"), limit=limit
-    )
-    shown = [DeliveryOut.of(each) for each in page.deliveries]
-    return cursor_answer(request, shown, limit, page.following)
+    return await deliveries_answer(request, webhooks, _whose(request), webhook_id)
 
 
 @post(

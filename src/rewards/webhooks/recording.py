@@ -7,8 +7,7 @@ import asyncpg
 import structlog
 
 from rewards.core.clock import Clock
-from rewards.core.errors import Unavailable
-from rewards.infra.db import AWAY, Database, Tx
+from rewards.infra.db import TROUBLE, Database, Tx
 from rewards.webhooks import health, sql_sending
 from rewards.webhooks.lanes import Job, Lane
 from rewards.webhooks.sql_sending import Told
@@ -17,7 +16,6 @@ log = structlog.get_logger()
 
 RECORD_MAX = 4_096
 AWAY_S = 1.0
-TROUBLE = (Unavailable, asyncpg.PostgresError, *AWAY)
 
 
 class Recorder:

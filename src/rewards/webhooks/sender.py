@@ -7,13 +7,11 @@ from contextlib import suppress
 from time import monotonic
 from uuid import UUID, uuid4
 
-import asyncpg
 import structlog
 
 from rewards.core.clock import Clock
-from rewards.core.errors import Unavailable
 from rewards.infra.crypto import SealBroken, Vault
-from rewards.infra.db import AWAY, Database, Tx
+from rewards.infra.db import TROUBLE, Database, Tx
 from rewards.infra.outbound import NotAnswered, Poster
 from rewards.webhooks import envelope, health, signing, sql_sending
 from rewards.webhooks.lanes import Job, Lane
@@ -45,7 +43,6 @@ UNRECORDED_MAX = 8_192
 STOP_GRACE_S = 6.0
 STOP_BOOKS_S = 1.0
 DRAIN_ROUND_MAX = 10_000
-TROUBLE = (Unavailable, asyncpg.PostgresError, *AWAY)
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Starship-Rewards-Webhooks/1"}
 STOPPED = "the attempt was cut off when the sender stopped"

@@ -9,7 +9,7 @@ import msgspec
 from rewards.core.errors import InvalidField
 from rewards.core.text import timestamp
 from rewards.infra.http import ID_MAX, member_of, one_of
-from rewards.infra.openapi import choice, whole_number
+from rewards.infra.openapi import PAGE, choice, whole_number
 from rewards.infra.query import moment
 from rewards.infra.targets import URL_CHARS_MAX
 from rewards.webhooks.deliveries import Told
@@ -309,6 +309,10 @@ class DeliveryInFullOut(DeliveryOut):
         return cls(*(*_delivery_columns(told.delivery), history, told.sent))
 
 
+PAGE_QUERY: dict[str, dict[str, Any]] = {
+    "page": PAGE,
+    "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+}
 DELIVERY_QUERY: dict[str, dict[str, Any]] = {
     "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
     "cursor": {

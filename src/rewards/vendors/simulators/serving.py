@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from rewards.infra.loopback import LOOPBACK, serving
 from rewards.vendors.simulators.book import Book, Sale, SaleState
 from rewards.vendors.simulators.faults import AFTER, BEFORE, HEADER, Fault, Script, Scripted
 
@@ -178,19 +179,14 @@ class Simulator:
             return _not_so(problem)
 
     @asynccontextmanager
-    async def serve(self, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    async def serve(self, port: int = 0, host: str = LOOPBACK) -> AsyncIterator[str]:
         """Serve until left; gives the base URL."""
-        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, host, port)
-            await site.start()
-            sockets: Any = runner.addresses
-            yield f"http://{host}:{sockets[0][1]}"
-        finally:
-            for task in list(self._working):
-                task.cancel()
-            await runner.cleanup()
+        async with serving(self.app(), host, port) as url:
+            try:
+                yield url
+            finally:
+                for task in list(self._working):
+                    task.cancel()
 
 
 def _scripted(asked: Mapping[str, Any]) -> Scripted:
