@@ -106,6 +106,25 @@ async def test_history_never_runs_backwards_whatever_a_clock_says(shop: Shop) ->
     assert not [name for name in found if name.startswith(("i15", "i10"))], found
 
 
+async def test_a_look_that_found_nothing_is_not_taken_for_the_step_after_it(shop: Shop) -> None:
+    """Both happen a tick after the order's last change while a machine's clock runs behind."""
+    product = await shop.product()
+    await shop.stock(product, 1)
+    client = await shop.client(minor=1_000_000)
+    order_id = (await shop.place_one(shop.ask(client, product, 3))).order.id
+    slow = shop.now - timedelta(minutes=5)
+
+    async def look(tx: Tx) -> list[Order | Refusal]:
+        return await retry(tx, [RetryAsk(order_id, STAFF)], BULK_UNITS_MAX, slow)
+
+    await shop.parts.db.run(look)
+    await shop.stock(product, 1)
+    [found] = await shop.parts.db.run(look)
+    assert isinstance(found, Order)
+    assert found.fulfilled == 2
+    assert await shop.broken() == {}
+
+
 async def test_one_order_that_fails_keeps_no_other_from_its_deadline(shop: Shop) -> None:
     client = await shop.client(minor=1_000_000)
     product = await shop.product()

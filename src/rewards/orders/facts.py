@@ -25,6 +25,9 @@ MAILED_TO_CUSTOMERS = MAILED_TO_CLIENTS | {
     EventType.ORDER_PARTIALLY_DELIVERED,
 }
 
+# Staff or the worker looked and nothing was there: the trail knows, the order's history does not.
+LOOKED = "order.retry_found_nothing"
+
 
 def event(kind: EventType, order: Order) -> Event:
     """The payload of spec.md §7: ids and counts, never a code."""

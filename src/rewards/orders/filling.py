@@ -79,7 +79,7 @@ async def retry(
     moved = [look for look in looks if len(look.path) > 1] + closing
     await sql.move_orders(tx, moved)
     await webhooks.emit(tx, [event for move in moved for event in _events(move)], at)
-    told = [("order.retried", look) for look in looks]
+    told = [("order.retried" if len(look.path) > 1 else facts.LOOKED, look) for look in looks]
     told += [("order.bulk_limit_exceeded", move) for move in closing]
     await audit.record(
         tx,

@@ -12,6 +12,7 @@ its first column names the row.
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from rewards.orders.facts import LOOKED
 from rewards.orders.model import NEXT, PLACED
 from rewards.orders.sql_vendor_checks import CHECKS as VENDOR_CHECKS
 
@@ -262,8 +263,9 @@ LEFT JOIN LATERAL (
 WHERE last.path[cardinality(last.path)] IS DISTINCT FROM o.status || '·' || o.sub_status
 """
 
-# The audit row of an act carries its time and where it led from and to.
-TRANSITION_IS_AUDITED_ONCE = """
+# The audit row of an act carries its time and where it led from and to. A look that found nothing
+# is no act, though it may be of the same moment as the one after it.
+TRANSITION_IS_AUDITED_ONCE = f"""
 SELECT t.order_id AS subject, t.seq, count(a.id) AS audit_rows
 FROM order_transitions AS t
 JOIN orders AS o ON o.id = t.order_id
@@ -271,6 +273,7 @@ LEFT JOIN audit_entries AS a ON a.subject_kind = 'order' AND a.subject_id = t.or
     AND a.at = t.at AND a.facts ->> 'from' = t.path[1]
     AND a.facts ->> 'to' = t.path[cardinality(t.path)]
     AND a.actor_kind = t.actor_kind AND a.actor_id IS NOT DISTINCT FROM t.actor_id
+    AND a.action <> '{LOOKED}'
 GROUP BY t.order_id, t.seq
 HAVING count(a.id) <> 1
 """
