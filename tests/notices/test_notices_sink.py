@@ -9,7 +9,7 @@ import pytest
 from aiosmtplib import SMTP
 
 from rewards.core.clock import SystemClock
-from rewards.sandbox import post
+from rewards.infra.loopback import LOOPBACK
 from rewards.sandbox.post import SinkAddress, open_mailbox
 from tests.notices.mailroom import CUSTOMER, Mailroom, open_mailroom
 
@@ -55,7 +55,7 @@ async def test_what_is_mailed_is_told_and_shown(sunk: Mailroom, sink: SinkAddres
 
 async def test_lines_that_begin_with_a_dot_come_as_they_were(sink: SinkAddress) -> None:
     text = "Subject: dots\r\n\r\n.\r\n..two\r\nend\r\n"
-    async with SMTP(hostname=post.HOST, port=sink.smtp_port, start_tls=False) as smtp:
+    async with SMTP(hostname=LOOPBACK, port=sink.smtp_port, start_tls=False) as smtp:
         await smtp.sendmail("a@b.example", ["c@d.example"], text)
         await smtp.sendmail("a@b.example", ["c@d.example", "e@d.example"], text)
     async with aiohttp.ClientSession(sink.url) as session, session.get("/mails.json") as answer:
@@ -76,12 +76,12 @@ async def test_lines_that_begin_with_a_dot_come_as_they_were(sink: SinkAddress) 
     ],
 )
 async def test_nonsense_ends_a_connection_and_nothing_else(sink: SinkAddress, said: bytes) -> None:
-    reader, writer = await asyncio.open_connection(post.HOST, sink.smtp_port)
+    reader, writer = await asyncio.open_connection(LOOPBACK, sink.smtp_port)
     writer.write(said)
     writer.write_eof()
     await asyncio.wait_for(reader.read(), 10)
     writer.close()
-    async with SMTP(hostname=post.HOST, port=sink.smtp_port, start_tls=False) as smtp:
+    async with SMTP(hostname=LOOPBACK, port=sink.smtp_port, start_tls=False) as smtp:
         await smtp.noop()
     async with aiohttp.ClientSession(sink.url) as session, session.get("/mails.json") as answer:
         assert await answer.json() == []

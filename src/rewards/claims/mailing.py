@@ -8,6 +8,7 @@ from rewards.infra.db import Database
 from rewards.orders import facts, overview
 from rewards.orders.model import ItemStatus, Order
 from rewards.orders.model_links import LinkStatus
+from rewards.orders.view import VoucherOut, linked
 
 
 class OrderLinks:
@@ -18,8 +19,8 @@ class OrderLinks:
         self._links = links
         self._clock = clock
 
-    async def of_order(self, order: Order) -> list[str]:
-        """Where the links lead that wait to be claimed, by position.
+    async def of_order(self, order: Order) -> list[VoucherOut]:
+        """Where the links lead that wait to be claimed and until when, by position.
 
         Not that of an item that was taken back, nor one that was claimed: a claim is told as
         `order.delivered` too, and its holder has it. Leaves an audit row as any opening does
@@ -37,4 +38,5 @@ class OrderLinks:
             if chosen:
                 fact = facts.opening_fact(SYSTEM, order, len(chosen))
                 await audit.record(tx, [fact], self._clock.now())
-        return await self._links.urls(chosen)
+        urls = await self._links.urls(chosen)
+        return [linked(url, link.claim_before) for url, link in zip(urls, chosen, strict=True)]

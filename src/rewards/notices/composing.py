@@ -27,6 +27,7 @@ from rewards.notices.relay import Envelope
 from rewards.notices.rendering import Heading, Look, render
 from rewards.orders import mailing
 from rewards.orders.model import Order
+from rewards.orders.view import VoucherOut
 
 PLATFORM_ACCENT = NoticeSettings(0).accent
 SUPPRESSED = Settled(NoticeState.SUPPRESSED, "NO_MAILBOX_BEFORE")
@@ -37,8 +38,8 @@ NOTHING_LEFT = Settled(NoticeState.SKIPPED, "NOTHING_LEFT")
 class ClaimLinks(Protocol):
     """Where claim links are known; given by whoever puts the process together."""
 
-    async def of_order(self, order: Order) -> Sequence[str]:
-        """Where each live link of the order leads, by position."""
+    async def of_order(self, order: Order) -> Sequence[VoucherOut]:
+        """Each link of the order that waits to be claimed, and until when, by position."""
         ...
 
 
@@ -112,10 +113,10 @@ class Composer:
         if order.recharge:
             return letters.recharged(words, order) if order.fulfilled > order.revoked else None
         if order.link_type is not None:
-            links = await self.links.of_order(order)
-            return letters.delivered(words, order, (), links, wording) if links else None
-        vouchers = await mailing.open_vouchers(self.db, self.vault, self.clock, order)
-        return letters.delivered(words, order, vouchers, None, wording) if vouchers else None
+            vouchers = await self.links.of_order(order)
+        else:
+            vouchers = await mailing.open_vouchers(self.db, self.vault, self.clock, order)
+        return letters.delivered(words, order, vouchers, wording) if vouchers else None
 
     def _envelope(self, notice: Notice, facts: Facts, words: Words, letter: Letter) -> Envelope:
         """A customer's mail is its client's, in its client's colours; a client's mail is ours."""

@@ -49,11 +49,10 @@ def delivered(
     words: Words,
     order: Order,
     vouchers: Sequence[VoucherOut],
-    links: Sequence[str] | None,
     wording: Wording | None,
 ) -> Letter:
-    """The vouchers that are there: by their links where there are such, else with their codes."""
-    count = len(vouchers) if links is None else len(links)
+    """The vouchers that are there: by their links where the order has such, else their codes."""
+    count = len(vouchers)
     filled = {
         "product": order.product_name,
         "value": money(order.denomination_minor, order.product_currency),
@@ -61,7 +60,7 @@ def delivered(
     whole = order.status is not Status.PARTIALLY_DELIVERED
     kind = "delivered" if whole else "partial"
     counts = {} if whole else {"ready": count, "total": order.quantity}
-    lead = "delivered.lead" if links is None else "delivered.link_lead"
+    lead = "delivered.lead" if order.link_type is None else "delivered.link_lead"
     paragraphs = [words.say(lead, count, **filled)]
     if not whole:
         paragraphs.append(words.say("partial.more"))
@@ -72,39 +71,29 @@ def delivered(
         subject=words.say(f"{kind}.subject", count, **filled, **counts),
         heading=words.say(f"{kind}.heading", count, **filled, **counts),
         paragraphs=tuple(paragraphs),
-        cards=_cards(words, vouchers, links) if shown else (),
+        cards=_cards(words, order, vouchers) if shown else (),
         sections=_sections(words, wording),
-        rows=() if shown else _rows(vouchers, links),
+        rows=() if shown else _rows(vouchers),
     )
 
 
-def _cards(
-    words: Words, vouchers: Sequence[VoucherOut], links: Sequence[str] | None
-) -> tuple[Card, ...]:
-    def title(number: int) -> str:
-        return words.say("voucher.title", number=number)
-
-    if links is not None:
-        return tuple(Card(title(n), link=link) for n, link in enumerate(links, 1))
+def _cards(words: Words, order: Order, vouchers: Sequence[VoucherOut]) -> tuple[Card, ...]:
+    until = "voucher.expires_at" if order.link_type is None else "voucher.claim_before"
     return tuple(
-        Card(title(n), _fields(words, voucher), voucher.claim_url)
-        for n, voucher in enumerate(vouchers, 1)
+        Card(words.say("voucher.title", number=n), _fields(words, each, until), each.claim_url)
+        for n, each in enumerate(vouchers, 1)
     )
 
 
-def _fields(words: Words, voucher: VoucherOut) -> tuple[tuple[str, str], ...]:
+def _fields(words: Words, voucher: VoucherOut, until: str) -> tuple[tuple[str, str], ...]:
     named = [(name, getattr(voucher, name)) for name in FIELDS]
     told = [(words.say(f"voucher.{name}"), value) for name, value in named if value]
     if voucher.expires_at is not None:
-        told.append((words.say("voucher.expires_at"), voucher.expires_at.date().isoformat()))
+        told.append((words.say(until), voucher.expires_at.date().isoformat()))
     return tuple(told)
 
 
-def _rows(
-    vouchers: Sequence[VoucherOut], links: Sequence[str] | None
-) -> tuple[tuple[str, ...], ...]:
-    if links is not None:
-        return (("claim_url",), *((link,) for link in links))
+def _rows(vouchers: Sequence[VoucherOut]) -> tuple[tuple[str, ...], ...]:
     names = [
         name
         for name in (*FIELDS, "claim_url", "expires_at")
