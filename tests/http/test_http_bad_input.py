@@ -95,6 +95,24 @@ async def test_an_unreadable_body_is_told_where_and_what_was_expected(api: Api) 
     assert await api.everything() == before
 
 
+@pytest.mark.parametrize(
+    ("raw", "top"),
+    [
+        (b'{"nobody": 1}', True),
+        (b'{"mobile": {"nobody": 1}}', False),
+        (b'{" - at `$nobody": 1}', False),
+    ],
+)
+async def test_who_names_a_field_that_is_none_is_told_which_there_are(
+    api: Api, raw: bytes, top: bool
+) -> None:
+    answer = await api.call("POST", ORDERS, raw=raw)
+    assert answer.json["details"]["problem"] == "Object contains unknown field"
+    told = answer.json["details"].get("allowed", [])
+    assert ("product_id" in told and "quantity" in told) is top
+    assert "nobody" not in answer.text
+
+
 @pytest.mark.parametrize("asked", ASKED, ids=[f"{a.method} {a.path}" for a in ASKED])
 async def test_a_body_of_10_mb_is_refused_and_the_next_request_is_heard(
     api: Api, asked: Asked

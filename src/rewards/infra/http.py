@@ -33,6 +33,8 @@ JSON = "application/json"
 NO_STORE = {"Cache-Control": "no-store"}
 # What a decoder puts in quotes is of our own schema after these words; else it is what was sent.
 NAMES_OURS = ("Expected ", "Object missing required field ")
+UNKNOWN_FIELD = "Object contains unknown field"
+NESTED = " - at `$"
 QUOTED = re.compile(r"[`'\"]")
 # Decimals leave as JSON numbers with exactly the digits they carry: 127.50 stays 127.50.
 ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -209,13 +211,23 @@ _STRICT = json.JSONDecoder(
 def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:
     """The body as its struct. Refuses bad UTF-8 or JSON, twin keys, wrong types, unknown fields.
 
-    `details` name the place and what was expected there, so that nobody has to guess.
+    `details` name the place and what was expected there, or which fields there are, so that nobody
+    has to guess.
     """
     try:
         _STRICT.decode(raw.decode("utf-8"))
         return decoder.decode(raw)
     except (ValueError, RecursionError, msgspec.MsgspecError) as bad:
-        raise InvalidBody(details={"problem": _problem(bad)}) from bad
+        raise InvalidBody(details=_wrong(decoder, bad)) from bad
+
+
+def _wrong(decoder: msgspec.json.Decoder[Body], bad: Exception) -> dict[str, object]:
+    problem = _problem(bad)
+    # One further down says ` - at` which of our places it is in; here it is the body's own.
+    if problem == UNKNOWN_FIELD and NESTED not in str(bad):
+        known = msgspec.structs.fields(cast("type[msgspec.Struct]", decoder.type))
+        return {"problem": problem, "allowed": [field.encode_name for field in known]}
+    return {"problem": problem}
 
 
 def _problem(bad: Exception) -> str:

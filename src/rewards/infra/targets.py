@@ -72,6 +72,19 @@ class Target(NamedTuple):
     port: int
 
 
+# What to give instead of what was refused.
+WANTED = {
+    "url": "an absolute URL without user, fragment or spaces",
+    "https": "an https:// URL",
+    "port": "443, or one from 1024 on that no other service is known for",
+    "target": "the name or address of a machine on the public internet",
+}
+
+
+def _refused(field: str, rule: str) -> InvalidField:
+    return InvalidField(field, rule, details={"wanted": WANTED[rule]})
+
+
 @dataclass(frozen=True, slots=True)
 class Targets:
     """What we may send to (spec.md §7). `ours`: host and port at which we are reached ourselves.
@@ -95,23 +108,24 @@ class Targets:
     def check(self, field: str, url: str) -> Target:
         """The URL taken apart, as one that may be sent to as far as its text tells.
 
-        Raises InvalidField for `field`: `max`; `url` for what is no plain URL; `https`; `port`;
-        `target` for an address or name of no public machine, and for our own. What a name resolves
-        to is looked at whenever a connection is made (`admits`), because it changes.
+        Raises InvalidField for `field`, with what is wanted instead in `details`: `max`; `url` for
+        what is no plain URL; `https`; `port`; `target` for an address or name of no public machine,
+        and for our own. What a name resolves to is looked at whenever a connection is made
+        (`admits`), because it changes.
         """
         if len(url) > URL_CHARS_MAX:
             raise InvalidField(field, "max")
         found = URL.fullmatch(url)
         if found is None:
-            raise InvalidField(field, "url")
+            raise _refused(field, "url")
         scheme, host = found["scheme"].lower(), found["host"].lower()
         if scheme != "https" and not (self.local and scheme == "http"):
-            raise InvalidField(field, "https")
+            raise _refused(field, "https")
         number = int(found["port"] or (HTTPS_PORT if scheme == "https" else HTTP_PORT))
         if not self._port_admitted(number):
-            raise InvalidField(field, "port")
+            raise _refused(field, "port")
         if not self._host_admitted(host) or self._is_ours(host, number):
-            raise InvalidField(field, "target")
+            raise _refused(field, "target")
         return Target(scheme, host, number)
 
     def admits(self, address: str) -> bool:
