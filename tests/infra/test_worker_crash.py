@@ -104,18 +104,20 @@ async def runs(db: Database, expected: str, limit_s: float) -> float:
 
 async def killed_in_the_middle(db: Database, dsn: str, lease_s: float) -> float:
     """Kill -9 a worker in the middle of a job; seconds until another one has begun it again."""
-    async with worker(dsn, lease_s) as first:
-        await ask(db, SLOW, [{"n": 1, "for_s": 1.0}])
+    async with worker(dsn, lease_s) as first, worker(dsn, lease_s) as second:
+        # Stands by and takes nothing: starting it later could take as long as the job.
+        second.send(signal.SIGSTOP)
+        await ask(db, SLOW, [{"n": 1, "for_s": 3.0}])
         await runs(db, "began", PATIENCE_S)
-        async with worker(dsn, lease_s):
-            await first.end(signal.SIGKILL)
-            took_s = await runs(db, "began began", lease_s + PATIENCE_S)
-            await runs(db, "began began ended", PATIENCE_S)
+        await first.end(signal.SIGKILL)
+        second.send(signal.SIGCONT)
+        took_s = await runs(db, "began began", lease_s + PATIENCE_S)
+        await runs(db, "began began ended", PATIENCE_S)
 
-            async def empty() -> bool:
-                return bool(await value(db, "SELECT count(*) = 0 FROM pgqueuer"))
+        async def empty() -> bool:
+            return bool(await value(db, "SELECT count(*) = 0 FROM pgqueuer"))
 
-            await until(empty, PATIENCE_S)
+        await until(empty, PATIENCE_S)
     assert await value(db, FROM_TWO) == 2
     return took_s
 
