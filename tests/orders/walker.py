@@ -77,6 +77,12 @@ PLACE = """
 SELECT o.status || o.sub_status || w.status FROM orders AS o
 JOIN wallets AS w ON w.id = o.wallet_id WHERE o.id = $1
 """
+BOUGHT = """
+SELECT EXISTS (
+    SELECT FROM vendor_orders
+    WHERE purpose IN ('ORDER', 'RECHARGE') AND subject_id = $1 AND state = 'FULFILLED'
+)
+"""
 _BY_NAME = {str(state): state for state in STATES}
 
 
@@ -96,8 +102,10 @@ def _retry(bulk_units_max: int) -> Act:
 
 
 async def _reconcile(tx: Tx, scene: Scene) -> object:
+    """As the nightly run does; what a vendor sold it would first compare with the vendor's book."""
     held = await books.lock(tx, [scene.order_id])
-    agreed = [pair for pair in held.values() if pair[0].state == model.COMPLETED]
+    bought = await tx.fetchval(BOUGHT, scene.order_id)
+    agreed = [pair for pair in held.values() if pair[0].state == model.COMPLETED and not bought]
     await books.reconcile(tx, agreed, scene.shop.now)
     return "reconciled"
 

@@ -1,6 +1,7 @@
 """What tests of the sender share: endpoints, deliveries that wait, and what came of them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -140,7 +141,8 @@ class Post:
         """Everything that came at this path is signed, recently, by the endpoint's secret."""
         key = signing.key_of(self.secrets[endpoint_id])
         for one in self.receiver.heard[path]:
-            assert signing.verified(key, one.headers, one.body, self.clock.now().timestamp())
+            heard_at = self.clock.now().timestamp() - (time.monotonic() - one.at_s)
+            assert signing.verified(key, one.headers, one.body, heard_at)
 
 
 @asynccontextmanager
