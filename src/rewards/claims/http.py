@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
 import asyncpg
 from litestar import Request, Response, Router, get, post
@@ -24,6 +23,7 @@ from rewards.core.errors import NotFound, Refusal, TooManyRequests, Unavailable
 from rewards.infra.address import Proxies, origin_of
 from rewards.infra.crypto import Vault
 from rewards.infra.http import answer_with, request_id
+from rewards.infra.pages.forms import read_form
 
 # Of an address, over all links and acts: whoever guesses tokens comes nowhere (spec.md §7).
 WINDOWS = (Window(20, 60),)
@@ -88,7 +88,7 @@ async def show_voucher(
     """
     await _count(request, limiter, proxies)
     visit = await claims.look(token)
-    sent = _read_form(await request.body())
+    sent = read_form(await request.body(), fields_max=FORM_FIELDS_MAX)
     if not _ours(request, sent.get("csrf", ""), token, vault, clock):
         return _form(request, visit, token, vault, clock, TOO_OLD)
     address = proxies.address(request.scope)
@@ -155,15 +155,6 @@ def _seal(vault: Vault, nonce: str, token: str, issued: int) -> str:
 def _nonce(request: Request[Any, Any, Any]) -> str | None:
     given = request.cookies.get(COOKIE, "")
     return given if NONCE.fullmatch(given) else None
-
-
-def _read_form(raw: bytes) -> dict[str, str]:
-    """The fields of a form; nothing where it is none."""
-    try:
-        pairs = parse_qsl(raw.decode("ascii"), errors="strict", max_num_fields=FORM_FIELDS_MAX)
-    except ValueError:
-        return {}
-    return dict(pairs)
 
 
 def _html(

@@ -20,6 +20,7 @@ from rewards.catalog import http_reference
 from rewards.claims import http as claims_http
 from rewards.clients import http as clients_http
 from rewards.clients.auth import SECURITY
+from rewards.console.http import console
 from rewards.core.errors import Unavailable
 from rewards.entry import database, reference
 from rewards.entry.wiring import Parts, open_parts
@@ -182,6 +183,12 @@ def build_routes(parts: Parts) -> Litestar:
             staff_http.ROUTER,
             vendors_http.ROUTER,
             claims_http.ROUTER,
+            console(
+                vault=parts.vault,
+                clock=parts.clock,
+                proxies=parts.proxies,
+                settings=parts.settings,
+            ),
             *reference.ROUTES,
         ],
         dependencies={

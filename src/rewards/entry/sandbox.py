@@ -219,6 +219,7 @@ _SHORT = aiohttp.ClientTimeout(total=2)
 def _announce(path: Path, card: Mapping[str, Any], *, show_secrets: bool) -> None:
     """Say where to look; the secrets themselves only the one time they were made (spec.md §10)."""
     typer.echo(f"API        {card['base_url']}/api/v1   reference: {card['base_url']}/docs")
+    typer.echo(f"Console    {card['base_url']}/console")
     if show_secrets:
         client = card["client"]
         typer.echo(f"Client     {client['username']} / {client['password']}")

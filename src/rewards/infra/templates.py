@@ -1,12 +1,15 @@
-"""Templates of pages, from the folder `templates` of a package."""
+"""Templates of pages, from the folders `templates` of packages."""
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def templates(package: str) -> Environment:
-    """Everything escaped; a name that is not given is a bug, not an empty place."""
+def templates(*packages: str) -> Environment:
+    """Everything escaped; a name that is not given is a bug, not an empty place.
+
+    Of two templates with one name that of the earlier package counts.
+    """
     return Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

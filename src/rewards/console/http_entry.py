@@ -1,0 +1,68 @@
+"""Staff sign in to the console, and out of it."""
+
+from datetime import datetime
+
+from litestar import get, post
+
+from rewards.infra.pages.caller import ApiRefused
+from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.routes import GivenRoom, Page, Req
+from rewards.infra.pages.visit import Visit, explain
+
+WRONG = "This name and password do not fit."
+
+
+@get("/sign-in")
+async def show_sign_in(request: Req, room: GivenRoom) -> Page:
+    """The way in; whoever is in already goes on."""
+    visit = await room.knock(request)
+    following = room.own_path(request.query_params.get("next", ""))
+    if visit.session.token:
+        return visit.back(following)
+    return _form(visit, following)
+
+
+@post("/sign-in", status_code=200, request_max_body_size=FORM_BYTES_MAX)
+async def sign_in(request: Req, room: GivenRoom) -> Page:
+    """Ask the API for a token, and begin a session of which the browser had nothing before."""
+    visit, form = await room.receive(request, stranger=True)
+    following = room.own_path(form.get("next"))
+    name = form.get("username")
+    asked = {"username": name, "password": form.get("password")}
+    try:
+        told = (await visit.caller.ask("POST", "/admin/auth/login", body=asked)).body
+    except ApiRefused as refused:
+        said = WRONG if refused.code == "UNAUTHORIZED" else explain(refused)
+        return _form(visit, following, name, said, refused.status)
+    until = datetime.fromisoformat(told["access_expires_at"])
+    facts = {"name": name.strip(), "role": told["role"], "id": str(told["staff_id"])}
+    return room.enter(room.sessions.signed_in(told["access_token"], until, facts), following)
+
+
+def _form(
+    visit: Visit, following: str, name: str = "", problem: str = "", status: int = 200
+) -> Page:
+    values = {"following": following, "username": name, "problem": problem}
+    return visit.page("console/sign-in.html", status=status, **values)
+
+
+@post("/sign-out", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def sign_out(request: Req, room: GivenRoom) -> Page:
+    """End the API's session, and take this one from the browser whatever the API says."""
+    visit, _ = await room.receive(request)
+    try:
+        await visit.send("POST", "/admin/auth/logout")
+    except ApiRefused as refused:
+        if refused.status != 401:
+            raise
+    return room.leave("You are signed out.")
+
+
+@get("/")
+async def show_first(request: Req, room: GivenRoom) -> Page:
+    """The first page of whoever is signed in."""
+    visit = await room.visit(request)
+    return visit.page("console/first.html")
+
+
+PAGES = [show_sign_in, sign_in, sign_out, show_first]

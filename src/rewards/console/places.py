@@ -1,0 +1,37 @@
+"""Where the navigation leads, for whom: what a role may not read is not offered to it."""
+
+import re
+from collections.abc import Sequence
+
+from rewards.core.errors import NotFound
+from rewards.infra.pages.room import Place
+from rewards.infra.pages.sessions import Session
+from rewards.staff.model import PERMISSIONS, Permission, Role
+
+PREFIX = "/console"
+API = "/admin/api/v1"
+_PART = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = ()
+
+
+def api(pattern: str, *parts: str) -> str:
+    """A path of the admin API. Raises NotFound for a part that would be more than one."""
+    if not all(_PART.fullmatch(part) for part in parts):
+        raise NotFound
+    return API + pattern.format(*parts)
+
+
+def may(session: Session, permission: Permission) -> bool:
+    """Whether to offer something. Whether it may be done the API decides, each time it is asked."""
+    role = session.facts.get("role", "")
+    return role in set(Role) and permission in PERMISSIONS[Role(role)]
+
+
+def places(session: Session) -> Sequence[tuple[str, Sequence[Place]]]:
+    """The navigation of whoever is signed in, in groups."""
+    groups = []
+    for heading, entries in _PLACES:
+        open_to = [place for permission, place in entries if may(session, permission)]
+        if open_to:
+            groups.append((heading, open_to))
+    return groups
