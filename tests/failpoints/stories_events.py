@@ -46,7 +46,7 @@ WHERE e.client_id = $1 ORDER BY f.sequence
 class Fed(OrderStory):
     """An order is placed; its events are numbered, and queued for the client's endpoint, once."""
 
-    own = "commit webhooks."
+    own = "commit infra.sealing."
 
     async def begin(self) -> None:
         await super().begin()

@@ -7,10 +7,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from rewards.infra import sealing
 from rewards.infra.db import Database
-from rewards.webhooks import sealing, service
+from rewards.infra.sealing import Sealed
+from rewards.webhooks import service
 from rewards.webhooks.model import EventType
-from rewards.webhooks.sealing import Sealed, Sealer
+from rewards.webhooks.sealing import Sealer
+from rewards.webhooks.sql_sealing import EVENTS
 from tests.counting import statements
 from tests.webhooks.feeding import (
     AT,
@@ -65,7 +68,7 @@ async def test_nothing_new_is_one_read(db: Database, sealer: Sealer) -> None:
         for _ in range(5):
             assert await sealer.seal() == sealing.NOTHING
         with statements(connection) as sent:
-            assert not await sealing.sql.due(connection)
+            assert not await EVENTS.due(connection)
         after = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
     assert len(sent) == 1
     assert int(after) - int(before) <= 1
@@ -170,7 +173,7 @@ async def test_a_backlog_is_numbered_in_bounded_rounds(
     await emitted(db, 1)
     while rounds[-1].behind:
         rounds.append(await small.seal())
-    assert [done.events for done in rounds] == [10, 10, 5]
+    assert [done.rows for done in rounds] == [10, 10, 5]
     assert await small.drain() == 2
     numbered = await feed(db)
     assert len(numbered) == 27
@@ -185,8 +188,8 @@ async def test_a_backlog_is_numbered_in_bounded_rounds(
     await emitted(db, 2)
     while rounds[-1].behind:
         rounds.append(await small.seal())
-    assert sum(done.events for done in rounds) + await small.drain() == 26
-    assert max(done.events for done in rounds) == 10
+    assert sum(done.rows for done in rounds) + await small.drain() == 26
+    assert max(done.rows for done in rounds) == 10
     assert await breaches(db) == {}
     async with db.connection() as connection:
         state = await connection.fetchrow(STATE)
@@ -216,12 +219,12 @@ async def test_one_seals_at_a_time(db: Database, sealer: Sealer, held: asyncpg.C
     await emitted(db, 1)
     other = held.transaction()
     await other.start()
-    await held.execute(sealing.sql.TAKE_TURN)
+    await held.execute(EVENTS.turn_statement)
     assert await sealer.seal() == sealing.NOTHING
     await other.rollback()
     await emitted(*(db, *range(1, 20)))
     rounds = await asyncio.gather(*(Sealer(db, Clock()).seal() for _ in range(5)))
-    assert sum(done.events for done in rounds) == 20
+    assert sum(done.rows for done in rounds) == 20
     assert len(await feed(db)) == 20
 
 
