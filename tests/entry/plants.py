@@ -12,6 +12,7 @@ from tests.entry.books import (
     WAITING_ID,
 )
 from tests.entry.planting import Plant
+from tests.entry.plants_audit import PLANTS_AUDIT
 from tests.entry.plants_claims import PLANTS_CLAIMS
 from tests.entry.plants_webhooks import PLANTS_WEBHOOKS
 
@@ -458,5 +459,6 @@ PLANTS = {
     ),
     "orphan_unit": Plant(NEW_UNIT.format(77, 99, "ALLOCATED", 77) + MORE, 77),
     **PLANTS_WEBHOOKS,
+    **PLANTS_AUDIT,
     **PLANTS_CLAIMS,
 }

@@ -5,6 +5,8 @@ import json
 import asyncpg
 import pytest
 
+from rewards.audit import service as audit
+from rewards.audit import verifying
 from rewards.claims import sql_checks as claims
 from rewards.entry import doctor
 from rewards.infra import checks
@@ -17,6 +19,7 @@ from rewards.restocks import sql_checks as restocks
 from rewards.staff import sql_checks as staff
 from rewards.vendors import sql_checks as vendors
 from rewards.webhooks import sql_checks as webhooks
+from tests.audit.trailing import PUBLIC, sealer
 from tests.entry import books
 from tests.entry.plants import PLANTS
 
@@ -25,6 +28,7 @@ from tests.entry.plants import PLANTS
 async def clean_dsn(dsn: str, db: Database) -> str:
     async with db.transaction() as tx:
         await books.write_books(tx)
+    await sealer(db).drain()
     return dsn
 
 
@@ -50,7 +54,8 @@ async def test_clean_books_are_clean(
     assert await doctor.run_doctor(clean_dsn, True) == doctor.CLEAN
     said = json.loads(capfdbinary.readouterr().out)
     assert said["clean"] is True
-    assert {check["name"] for check in said["checks"]} == doctor.all_checks().keys()
+    names = {check["name"] for check in said["checks"]}
+    assert names == doctor.all_checks().keys() | set(verifying.NAMES)
     assert all(check["breaches"] == 0 and check["problem"] is None for check in said["checks"])
 
 
@@ -59,7 +64,18 @@ async def test_a_fresh_database_is_clean(dsn: str) -> None:
 
 
 def test_every_check_of_ours_has_a_breach_to_find() -> None:
-    slices = (orders, checks, vendors, reconciliation, restocks, claims, notices, staff, webhooks)
+    slices = (
+        orders,
+        checks,
+        vendors,
+        reconciliation,
+        restocks,
+        claims,
+        notices,
+        staff,
+        webhooks,
+        audit,
+    )
     assert PLANTS.keys() == {name for each in slices for name in each.CHECKS}
 
 
@@ -78,6 +94,28 @@ async def test_one_breach_is_found_by_its_check_alone(clean_dsn: str, name: str)
     assert broken[name].breaches == 1
     assert [row["subject"] for row in broken[name].rows] == [subject]
     assert doctor.exit_code(findings) == doctor.BREACHED
+
+
+async def test_the_trail_is_walked_with_the_key_it_is_signed_with(
+    clean_dsn: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    ours, others = doctor.Trusted(PUBLIC), doctor.Trusted("ab" * 32)
+    assert await doctor.run_doctor(clean_dsn, True, trusted=ours) == doctor.CLEAN
+    assert await doctor.run_doctor(clean_dsn, True, trusted=others) == doctor.BREACHED
+    _, said = map(json.loads, capfdbinary.readouterr().out.splitlines())
+    broken = [check["name"] for check in said["checks"] if check["breaches"]]
+    assert broken == [verifying.SIGNATURES]
+
+
+async def test_a_changed_entry_is_named(
+    clean_dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    await plant(clean_dsn, "UPDATE audit_entries SET reason = 'another' WHERE id = 2")
+    assert await doctor.run_doctor(clean_dsn) == doctor.BREACHED
+    said = capsys.readouterr().out
+    assert "  2  problem=changed, position=2, seal=1" in said
+    assert "I20 without signatures" in said
 
 
 async def test_a_breach_is_told_to_people_with_its_rows(

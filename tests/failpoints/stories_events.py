@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from rewards.audit.sealing import AuditSealer, key_of
 from rewards.core.actor import SYSTEM
 from rewards.infra.outbound import Poster
 from rewards.infra.targets import Targets
@@ -33,6 +34,15 @@ FROM webhook_deliveries AS d WHERE d.endpoint_id = $1 ORDER BY d.id
 ENDPOINT = """
 INSERT INTO webhook_endpoints (client_id, name, url, secret, status, created_at, updated_at)
 VALUES ($1, '', 'https://example.com', '', 'ENABLED', now(), now())
+"""
+PLACED = """
+SELECT e.id, a.position FROM audit_entries AS e LEFT JOIN audit_chain AS a ON a.entry_id = e.id
+WHERE e.client_id = $1
+"""
+WHOLE = """
+SELECT count(*) AS places, max(position) AS last,
+    (SELECT max(last_position) FROM audit_seals) AS sealed
+FROM audit_chain
 """
 FED = """
 SELECT f.sequence, e.type, (
@@ -68,6 +78,34 @@ class Fed(OrderStory):
         assert [row["sequence"] for row in told] == list(range(1, len(told) + 1))
         assert told[-1]["type"] == "order.delivered"
         assert {row["deliveries"] for row in told} == {1}
+
+
+class Chained(OrderStory):
+    """An order is placed; what the trail says of it has its place in the chain, once."""
+
+    own = "commit infra.sealing."
+
+    def steps(self) -> Sequence[Step]:
+        return [self.place, self.seal]
+
+    async def seal(self) -> None:
+        await self.trail(self.town.mine).drain()
+
+    def trail(self, process: Process) -> AuditSealer:
+        parts = process.parts
+        return AuditSealer(parts.db, self.town.clock, key_of(parts.vault))
+
+    async def settled(self) -> bool:
+        await self.trail(self.town.other).drain()
+        return True
+
+    async def check(self) -> None:
+        await super().check()
+        told = await self.town.rows(PLACED, self.client_id)
+        assert told
+        assert all(row["position"] for row in told)
+        [chain] = await self.town.rows(WHOLE)
+        assert chain["places"] == chain["last"] == chain["sealed"]
 
 
 class Sent(Story):
@@ -119,4 +157,4 @@ class Sent(Story):
             assert {each["attempts"] for each in told} == {1}
 
 
-EVENT_STORIES = (Fed, Sent)
+EVENT_STORIES = (Fed, Chained, Sent)

@@ -21,7 +21,7 @@ CONNECTS = {
     ("infra/db.py", "Database.connect"): "the pool itself",
     ("infra/queue.py", "PoolDriver._listen"): "listens",
     ("infra/migrate.py", "migrate"): "changes the schema, each file whole or not at all",
-    ("infra/checks.py", "run"): "reads",
+    ("infra/checks.py", "connected"): "reads",
     ("infra/postgres.py", "_connect"): "makes roles and databases that may be there already",
 }
 # Who may import what reaches other machines.

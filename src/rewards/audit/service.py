@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from rewards.audit import sql
+from rewards.audit import sql, sql_chain
 from rewards.audit.model import AuditEntry, AuditFact, AuditFilter
+from rewards.audit.model_chain import Head
 from rewards.infra.db import Tx
 
 # For the doctor: name to the SELECT of the rows that break it.
 CHECKS = sql.CHECKS
 
-__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "read", "record"]
+__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "head", "read", "record"]
 
 
 async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
@@ -24,3 +25,8 @@ async def read(
 ) -> list[AuditEntry]:
     """Entries newest first; the next page begins before the last one's id."""
     return await sql.read(tx, narrow, before_id, limit)
+
+
+async def head(tx: Tx) -> Head:
+    """Where the chain ends: the last seal."""
+    return await sql_chain.head(tx)

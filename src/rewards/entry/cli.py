@@ -27,6 +27,8 @@ vendors = typer.Typer(no_args_is_help=True, help="The vendors that vouchers are 
 app.add_typer(vendors, name="vendors")
 webhooks = typer.Typer(no_args_is_help=True, help="For those who develop against the API.")
 app.add_typer(webhooks, name="webhooks")
+audit = typer.Typer(no_args_is_help=True, help="The audit trail: what proves it unbroken.")
+app.add_typer(audit, name="audit")
 
 Port = Annotated[int, typer.Option(help="Where the API listens.")]
 Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for all.")]
@@ -81,13 +83,23 @@ def migrate() -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    as_json: AsJson = False,
+    audit_key: Annotated[
+        str, typer.Option(help="Of the audit trail; the master key's here if not given.")
+    ] = "",
+    audit_head: Annotated[
+        str, typer.Option(help="What `rewards audit head` printed once; it must still be there.")
+    ] = "",
+) -> None:
     """Check every invariant on live data; exit 1 names the rows that break one."""
-    from rewards.entry import database
-    from rewards.entry.doctor import run_doctor
+    from rewards.entry import database, trail
+    from rewards.entry.doctor import STATEMENT_TIMEOUT_S, run_doctor
 
     async def work(settings: Settings) -> int:
-        return await run_doctor(await database.owner_dsn(settings), as_json)
+        trusted = await trail.trusted(settings, audit_key, audit_head)
+        dsn = await database.owner_dsn(settings)
+        return await run_doctor(dsn, as_json, STATEMENT_TIMEOUT_S, trusted)
 
     sys.exit(asyncio.run(work(from_environment())))
 
@@ -291,6 +303,22 @@ def listen(
     except command.CannotListen as problem:
         typer.echo(str(problem), err=True)
         sys.exit(1)
+
+
+@audit.command("key")
+def audit_key() -> None:
+    """Print the public key that the audit trail of this deployment is verified with."""
+    from rewards.entry import trail
+
+    sys.exit(asyncio.run(trail.show_key(from_environment())))
+
+
+@audit.command("head")
+def audit_head() -> None:
+    """Print where the chain ends now: SEQUENCE:DIGEST. Kept elsewhere, it proves no end was cut."""
+    from rewards.entry import trail
+
+    asyncio.run(trail.show_head(from_environment()))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rewards.audit import service as audit
+from rewards.audit.verifying import ENTRIES, Trail
 from rewards.claims import sql_checks as claims
 from rewards.infra import checks as infra
 from rewards.infra.checks import STATEMENT_TIMEOUT_S, SUBJECTS_MAX, Finding
@@ -31,8 +33,12 @@ AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 # What a SELECT cannot prove, said so that nobody believes it was proved.
 NOT_COVERED = (
     "Not looked at: I14 (every code opens) needs the master key;"
-    " I17 ends where the wire begins, what a receiver has kept only it can tell; the jobs of I18"
-    " and I20 come with the sealed audit chain; of I19, vendors' own books."
+    " I17 ends where the wire begins, what a receiver has kept only it can tell; the jobs of I18;"
+    " of I19, vendors' own books."
+)
+NO_KEY = (
+    "I20 without signatures: there is no master key here. Give --audit-key, as `rewards audit key`"
+    " prints it where there is one."
 )
 SLICES: tuple[Mapping[str, str], ...] = (
     wallets.CHECKS,
@@ -65,8 +71,21 @@ def _number(name: str) -> int:
     return int(label[1:]) if label else sys.maxsize
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What is known of the audit trail from elsewhere than the database."""
+
+    # Of those who seal; without it nobody looks at signatures.
+    public_key: str | None = None
+    # Sequence and digest of a seal that the chain led through once.
+    head: tuple[int, bytes] | None = None
+
+
 async def run_doctor(
-    dsn: str, as_json: bool = False, timeout_s: float = STATEMENT_TIMEOUT_S
+    dsn: str,
+    as_json: bool = False,
+    timeout_s: float = STATEMENT_TIMEOUT_S,
+    trusted: Trusted = Trusted(),
 ) -> int:
     """Run every check on the database, tell the outcome on standard output, answer the exit code.
 
@@ -75,14 +94,31 @@ async def run_doctor(
     """
     try:
         findings = await infra.run(dsn, all_checks(), timeout_s)
+        findings += await _walk_the_trail(dsn, timeout_s, trusted)
     except AWAY as away:
         _say_away(str(away) or type(away).__name__, as_json)
         return COULD_NOT_RUN
+    findings.sort(key=lambda finding: _number(finding.name))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(as_document(findings)) + b"\n")
     else:
         show(findings, Console())
+        if trusted.public_key is None and any(
+            each.name == ENTRIES and each.looked_at for each in findings
+        ):
+            Console().print(NO_KEY, style="yellow", markup=False)
     return exit_code(findings)
+
+
+async def _walk_the_trail(dsn: str, timeout_s: float, trusted: Trusted) -> list[Finding]:
+    """I20, seal by seal; how far it is, is shown where somebody watches."""
+    async with infra.connected(dsn, timeout_s) as connection:
+        with Console(stderr=True).status("audit trail") as status:
+
+            def told(done: int, of: int) -> None:
+                status.update(f"audit trail: {done:,} of {of:,} entries")
+
+            return await Trail(connection, trusted.public_key).verify(trusted.head, told)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
+from rewards.audit.sealing import AuditSealer, key_of
 from rewards.catalog.catalog import Catalog
 from rewards.claims.service import ClaimLinks
 from rewards.core.clock import SystemClock
@@ -97,7 +98,8 @@ async def run(chosen: Settings) -> None:
         )
         context = Context(chosen, dsn, db, SystemClock())
         async with delivering(dsn, chosen, vault, feed, context.clock) as sender:
-            beside = (Sealer(db, context.clock).run, sender.run)
+            trail = AuditSealer(db, context.clock, key_of(vault))
+            beside = (Sealer(db, context.clock).run, trail.run, sender.run)
             await work(context, stop, equipped, beside)
     finally:
         await feed.stop()

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -66,13 +67,13 @@ class Finding:
     problem: str | None = None
 
 
-async def run(
-    dsn: str, checks: Mapping[str, str], timeout_s: float = STATEMENT_TIMEOUT_S
-) -> list[Finding]:
-    """Run each check in a read-only transaction of its own, one finding each, in order.
+@asynccontextmanager
+async def connected(
+    dsn: str, timeout_s: float = STATEMENT_TIMEOUT_S
+) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that reads, for statements that take `timeout_s` at most.
 
-    A check that fails or takes too long is a finding with a problem. Raises what asyncpg raises
-    when nobody answers.
+    Raises what asyncpg raises when nobody answers.
     """
     connection = await asyncpg.connect(
         dsn,
@@ -81,13 +82,26 @@ async def run(
             "application_name": "rewards doctor",
             "timezone": "UTC",
             "statement_timeout": str(int(timeout_s * 1000)),
+            "default_transaction_read_only": "on",
         },
     )
     try:
-        sizes = {row["name"]: row["rows"] for row in await connection.fetch(ROW_ESTIMATES)}
-        return [await _run_one(connection, name, sql, sizes) for name, sql in checks.items()]
+        yield connection
     finally:
         await connection.close()
+
+
+async def run(
+    dsn: str, checks: Mapping[str, str], timeout_s: float = STATEMENT_TIMEOUT_S
+) -> list[Finding]:
+    """Run each check in a read-only transaction of its own, one finding each, in order.
+
+    A check that fails or takes too long is a finding with a problem. Raises what asyncpg raises
+    when nobody answers.
+    """
+    async with connected(dsn, timeout_s) as connection:
+        sizes = {row["name"]: row["rows"] for row in await connection.fetch(ROW_ESTIMATES)}
+        return [await _run_one(connection, name, sql, sizes) for name, sql in checks.items()]
 
 
 async def _run_one(

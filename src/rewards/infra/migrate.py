@@ -16,7 +16,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 APPEND_ONLY = (
+    "audit_chain",
     "audit_entries",
+    "audit_seals",
     "fx_rates",
     "ledger_entries",
     "ledger_transfers",
