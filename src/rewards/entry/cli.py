@@ -94,12 +94,12 @@ def doctor(
 ) -> None:
     """Check every invariant on live data; exit 1 names the rows that break one."""
     from rewards.entry import database, trail
-    from rewards.entry.doctor import STATEMENT_TIMEOUT_S, run_doctor
+    from rewards.entry.doctor import run_doctor
 
     async def work(settings: Settings) -> int:
         trusted = await trail.trusted(settings, audit_key, audit_head)
         dsn = await database.owner_dsn(settings)
-        return await run_doctor(dsn, as_json, STATEMENT_TIMEOUT_S, trusted)
+        return await run_doctor(dsn, as_json, trusted=trusted)
 
     sys.exit(asyncio.run(work(from_environment())))
 
