@@ -71,8 +71,9 @@ NOBODY = {"sandbox": "http://127.0.0.1:9"}
 GUARDED = {"login", "refresh", "staffLogin"}
 # They need something to be in a state that no lone request brings it to: a refund owed, a dead job,
 # a rate held back, a mail, what a second person asked for, a batch that is blocked, an outcome that
-# nobody can tell, books that disagree. Their own tests do.
+# nobody can tell, books that disagree, a search that was kept. Their own tests do.
 STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retryRefund"} | {
+    "deleteSavedSearch",
     "explainDrift",
     "reissueLinks",
     "resendLinks",

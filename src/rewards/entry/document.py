@@ -54,6 +54,13 @@ FOLLOWING = {
     "Link": {"description": "next (RFC 8288)", "schema": {"type": "string"}},
 }
 CURSOR = {"X-Next-Cursor": {"description": "The next `cursor`", "schema": {"type": "string"}}}
+SEARCHED = {
+    "X-Searched-To": {
+        "description": "Where a search for something rare was broken off: what was placed then; the"
+        " next page goes on from there",
+        "schema": {"type": "string", "format": "date-time"},
+    }
+}
 LIMITED = ("createOrder", "login", "staffLogin")
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -225,6 +232,8 @@ def _response(
         headers |= NUMBERED if "page" in queries else {}
         headers |= CURSOR if "cursor" in queries else {}
         headers |= FOLLOWING if {"after", "wait"} <= queries else {}
+    if name == "findOrders" and status == "200":
+        headers |= SEARCHED
     if name == "createOrder" and status == "200":
         headers |= REPLAYED
     made: Json = {"description": given["description"], "headers": headers}

@@ -22,6 +22,7 @@ APPEND_ONLY = (
     "fx_rates",
     "ledger_entries",
     "ledger_transfers",
+    "order_notes",
     "order_replacements",
     "order_transitions",
 )

@@ -14,13 +14,14 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, one_of, path_id, whole
-from rewards.infra.openapi import answers, asks, choice, takes, whole_number
-from rewards.orders import overview
+from rewards.infra.http import answer_with, cursor_answer, decode, encode, path_id, whole
+from rewards.infra.openapi import answers, asks, takes, whole_number
+from rewards.orders import overview, search
 from rewards.orders import service as orders
-from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
+from rewards.orders.model import Item, Order, OrderNotFound
 from rewards.orders.service import CancelAsk, RetryAsk
 from rewards.orders.view import OrderOut, show
+from rewards.staff import searching
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
     REASON_CHARS_MAX,
@@ -102,32 +103,28 @@ CANCEL = msgspec.json.Decoder(CancelIn)
                 "maxLength": 64,
                 "description": "`X-Next-Cursor` of the page before",
             },
-            "status": choice(Status, "In any case"),
-            "sub_status": choice(SubStatus, "In any case"),
-            "client_id": whole_number("Of this client", maximum=ID_MAX),
+            **searching.PARAMETERS,
         }
     ),
     guards=[requires(Permission.ORDERS_READ)],
     responses=answers(list[StaffOrderOut], 400, 401, 403),
 )
-async def find_orders(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
-    """Orders of all clients, newest first, without items.
+async def find_orders(
+    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock
+) -> Response[bytes]:
+    """Orders of all clients, newest (or oldest) first, without items; all that is asked holds.
 
-    `status`, `sub_status` (any case), `client_id`; `limit` (50, at most 500); `cursor` from
-    `X-Next-Cursor`.
+    A search for something rare looks at so many orders and no more. Then a page is short, or empty,
+    though `X-Has-More` is true: `X-Searched-To` says how far in time it came, and the next cursor
+    goes on from there.
     """
     query = request.query_params
-    client = query.get("client_id")
     limit = whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    wanted = searching.read(query, clock.now())
     async with db.connection() as connection:
-        page = await overview.find(
-            connection,
-            client_id=whole("ClientId", client, default=1, maximum=ID_MAX) if client else None,
-            status=one_of("Status", Status, query.get("status")),
-            sub_status=one_of("SubStatus", SubStatus, query.get("sub_status")),
-            after=query.get("cursor"),
-            limit=limit,
-        )
+        page = await search.find(connection, wanted, after=query.get("cursor"), limit=limit)
+    if page.searched_to is not None:
+        answer_with(request, {"X-Searched-To": page.searched_to.isoformat()})
     return cursor_answer(request, [shown(order) for order in page.orders], limit, page.following)
 
 

@@ -20,6 +20,7 @@ class Permission(StrEnum):
     ORDERS_RETRY = "orders:retry"
     ORDERS_CANCEL = "orders:cancel"
     ORDERS_REFUND = "orders:refund_retry"
+    ORDERS_NOTE = "orders:note"
     LINKS_RESEND = "links:resend"
     LINKS_REISSUE = "links:reissue"
     INVENTORY_READ = "inventory:read"
@@ -90,6 +91,7 @@ _VIEWER = frozenset(
 )
 _SUPPORT = _VIEWER | {
     Permission.ORDERS_RETRY,
+    Permission.ORDERS_NOTE,
     Permission.LINKS_RESEND,
     Permission.WEBHOOKS_SEND,
     Permission.NOTICES_RESEND,
@@ -111,6 +113,7 @@ _OPERATIONS = _SUPPORT | {
 # Money comes in through one role and stock through another: no single one but admin has both. What
 # operations ask for costs money, so finance decides; nobody decides what they asked for themselves.
 _FINANCE = _VIEWER | {
+    Permission.ORDERS_NOTE,
     Permission.WALLETS_OPEN,
     Permission.WALLETS_TOP_UP,
     Permission.ORDERS_REFUND,
