@@ -51,10 +51,13 @@ class Office:
         return (await self._send(who, method, path, body)).status_code
 
     async def _send(self, who: str, method: str, path: str, body: Any) -> httpx.Response:
+        return await self.http.request(method, API + path, json=body, headers=self.token(who))
+
+    def token(self, who: str) -> dict[str, str]:
+        """Headers that let this person in."""
         signer = Signer(self.shop.parts.vault.mac_key(TOKEN_KEY), AUDIENCE)
         token = signer.issue(self.people[who], 0, self.shop.now, timedelta(hours=1))
-        headers = {"Authorization": f"Bearer {token}"}
-        return await self.http.request(method, API + path, json=body, headers=headers)
+        return {"Authorization": f"Bearer {token}"}
 
     async def refused(
         self, who: str, method: str, path: str, body: Any = None, status: int = 409

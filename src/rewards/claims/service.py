@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rewards.claims import sql
-from rewards.claims.model import claim_before, digest_of, new_token
+from rewards.claims.model import Link, claim_before, digest_of, new_token
 from rewards.core.errors import Refusal
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
@@ -97,6 +97,14 @@ class ClaimLinks:
         ]
         await self._insert(tx, fresh, at)
         return [answer if isinstance(answer, Refusal) else answer.order for answer in touched]
+
+
+async def of_orders(tx: Tx, order_ids: Sequence[int]) -> dict[int, list[Link]]:
+    """What became of every link of these orders, by position; nothing that opens one."""
+    found: dict[int, list[Link]] = {order_id: [] for order_id in order_ids}
+    for link in await sql.of_orders(tx, order_ids) if order_ids else ():
+        found[link.order_id].append(link)
+    return found
 
 
 async def resend(tx: Tx, asks: Sequence[RelinkAsk], at: datetime) -> list[Order | Refusal]:

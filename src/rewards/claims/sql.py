@@ -49,6 +49,22 @@ async def find_live(tx: Tx, order_ids: Sequence[int]) -> list[Record]:
     return list(await tx.fetch(FIND_LIVE, list(order_ids)))
 
 
+_OF_ORDERS = """
+SELECT id, order_id, position, claim_before, created_at, claimed_at, ended_at FROM claim_links
+WHERE order_id = ANY($1::bigint[]) AND ended_at IS {}
+"""
+# Live links and dead ones have an index each.
+OF_ORDERS = f"""
+{_OF_ORDERS.format("NULL")} UNION ALL {_OF_ORDERS.format("NOT NULL")}
+ORDER BY order_id, position, id
+"""
+
+
+async def of_orders(tx: Tx, order_ids: Sequence[int]) -> list[Link]:
+    """Every link that these orders ever had, without its key."""
+    return [Link(**dict(row)) for row in await tx.fetch(OF_ORDERS, list(order_ids))]
+
+
 FIND = """
 SELECT id, order_id, position, claim_before, created_at, claimed_at, ended_at FROM claim_links
 WHERE digest = $1

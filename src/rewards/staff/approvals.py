@@ -122,6 +122,26 @@ async def last_of(
     return await sql_approvals.last_of(tx, kind, subject_kind, subject_id)
 
 
+async def open_of(
+    tx: Tx, subject_kind: str, subject_ids: Sequence[int]
+) -> dict[int, list[Approval]]:
+    """What is asked about each of these subjects and not carried out, oldest first."""
+    found: dict[int, list[Approval]] = {subject_id: [] for subject_id in subject_ids}
+    for one in await sql_approvals.open_of(tx, subject_kind, subject_ids):
+        found[one.subject_id].append(one)
+    return found
+
+
+async def count_requested(tx: Tx, at: datetime) -> list[tuple[ApprovalKind, int, datetime]]:
+    """How many requests of each kind wait for a second person, and when the first expires."""
+    return await sql_approvals.count_requested(tx, at)
+
+
+async def of_subject(tx: Tx, subject_kind: str, subject_id: int, limit: int) -> list[Approval]:
+    """Whatever was asked about one subject, newest first."""
+    return await sql_approvals.of_subject(tx, subject_kind, subject_id, limit)
+
+
 def job(approval: Approval) -> jobs.JobAsk:
     """What is told of this request; asked for twice it runs once."""
     return jobs.JobAsk(

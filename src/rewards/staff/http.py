@@ -31,6 +31,7 @@ from rewards.staff import (
     http_vendor_orders,
     http_vendor_products,
     http_vendors,
+    http_waiting,
     http_wallets,
     http_webhooks,
 )
@@ -68,6 +69,7 @@ ROUTER = Router(
         http_vendor_orders.ROUTER,
         http_vendor_products.ROUTER,
         http_vendors.ROUTER,
+        http_waiting.ROUTER,
         http_wallets.ROUTER,
         http_webhooks.ROUTER,
     ],

@@ -1,6 +1,7 @@
 """What a search for orders may ask, as a query says it: one reading for searches made and kept."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,8 @@ from rewards.orders.model_search import OrderSearch, Sort
 WORD_CHARS_MAX = 254
 REF_CHARS_MAX = 128
 AMOUNT_CHARS_MAX = 24
+# Clocks differ, and what was placed a moment ago waits too.
+AHEAD = timedelta(days=1)
 # Ten years.
 HOURS_MAX = 87_600
 
@@ -76,6 +79,12 @@ def read(query: Mapping[str, str], now: datetime) -> OrderSearch:
         waits_since=None if since is None else now - timedelta(hours=since),
         sort=one_of("Sort", Sort, query.get("sort")) or Sort.NEWEST,
     )
+
+
+def waiting(query: Mapping[str, str], now: datetime) -> OrderSearch:
+    """The same for what still waits, of whatever age, the oldest first."""
+    found = read(query, now)
+    return replace(found, sort=Sort.OLDEST, waits_since=found.waits_since or now + AHEAD)
 
 
 def kept(given: Mapping[str, str], now: datetime) -> dict[str, str]:

@@ -48,6 +48,23 @@ SELECT {COLUMNS} FROM approvals AS a
 WHERE a.kind = $1 AND a.subject_kind = $2 AND a.subject_id = $3 ORDER BY a.id DESC LIMIT 1
 """
 
+OPEN_OF = f"""
+SELECT {COLUMNS} FROM approvals AS a
+WHERE a.state IN ('REQUESTED', 'APPROVED') AND a.subject_kind = $1
+    AND a.subject_id = ANY($2::bigint[])
+ORDER BY a.id
+"""
+
+COUNT_REQUESTED = """
+SELECT kind, count(*) AS requests, min(expires_at) AS expires_at FROM approvals
+WHERE state = 'REQUESTED' AND expires_at > $1 GROUP BY kind ORDER BY kind
+"""
+
+OF_SUBJECT = f"""
+SELECT {COLUMNS} FROM approvals AS a
+WHERE a.subject_kind = $1 AND a.subject_id = $2 ORDER BY a.id DESC LIMIT $3
+"""
+
 # Compare-and-set: a request that is not in `source` any more stays as it is.
 MOVE = """
 UPDATE approvals AS a
@@ -118,6 +135,22 @@ async def last_of(
 ) -> Approval | None:
     row = await tx.fetchrow(LAST_OF, kind, subject_kind, subject_id)
     return _as_approval(row) if row else None
+
+
+async def open_of(tx: Tx, subject_kind: str, subject_ids: Sequence[int]) -> list[Approval]:
+    rows = await tx.fetch(OPEN_OF, subject_kind, list(subject_ids))
+    return [_as_approval(row) for row in rows]
+
+
+async def count_requested(tx: Tx, at: datetime) -> list[tuple[ApprovalKind, int, datetime]]:
+    rows = await tx.fetch(COUNT_REQUESTED, at)
+    return [(ApprovalKind(row["kind"]), row["requests"], row["expires_at"]) for row in rows]
+
+
+async def of_subject(tx: Tx, subject_kind: str, subject_id: int, limit: int) -> list[Approval]:
+    """Newest first."""
+    rows = await tx.fetch(OF_SUBJECT, subject_kind, subject_id, limit)
+    return [_as_approval(row) for row in rows]
 
 
 async def move(tx: Tx, moves: Sequence[tuple[Approval, Approval]]) -> None:

@@ -218,6 +218,16 @@ async def lock_open(
     return found
 
 
+async def open_of(
+    tx: Tx, purposes: Sequence[Purpose], subject_ids: Sequence[int]
+) -> dict[int, list[Purchase]]:
+    """What is open for each of these subjects, oldest first; nothing is locked."""
+    found: dict[int, list[Purchase]] = {subject_id: [] for subject_id in subject_ids}
+    for purchase in await sql_purchases.open_of(tx, purposes, list(found)):
+        found[purchase.subject_id].append(purchase)
+    return found
+
+
 async def of_subject(tx: Tx, purposes: Sequence[Purpose], subject_id: int) -> list[Purchase]:
     """Every purchase for one subject, oldest first."""
     return await sql_purchases.of_subject(tx, purposes, subject_id, OF_SUBJECT_MAX)

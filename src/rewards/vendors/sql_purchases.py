@@ -226,6 +226,21 @@ async def lock_open(tx: Tx, purpose: Purpose, subject_ids: Sequence[int]) -> lis
     return [as_purchase(row) for row in await tx.fetch(LOCK_OPEN, purpose, subject_ids)]
 
 
+OPEN_OF = f"""
+SELECT {COLUMNS} FROM vendor_orders AS v
+WHERE v.purpose = ANY($1::text[]) AND v.subject_id = ANY($2::bigint[])
+    AND v.state IN ('READY', 'SENDING', 'UNKNOWN', 'ACCEPTED')
+ORDER BY v.id
+"""
+
+
+async def open_of(
+    tx: Tx, purposes: Sequence[Purpose], subject_ids: Sequence[int]
+) -> list[Purchase]:
+    rows = await tx.fetch(OPEN_OF, purposes, subject_ids)
+    return [as_purchase(row) for row in rows]
+
+
 OPEN_SUBJECTS = """
 SELECT DISTINCT subject_id FROM vendor_orders
 WHERE purpose = ANY($1::text[]) AND subject_id = ANY($2::bigint[])
