@@ -66,7 +66,7 @@ async def retry(
     refused = {
         ask.order_id: refusal
         for ask in asks
-        if (refusal := _refuse(locked.get(ask.order_id), asked, at))
+        if (refusal := refusal_to_retry(locked.get(ask.order_id), asked, at))
     }
     going = [ask for ask in asks if ask.order_id not in refused]
     orders = {ask.order_id: locked[ask.order_id] for ask in going}
@@ -92,7 +92,8 @@ async def retry(
     return [refused.get(ask.order_id) or done[ask.order_id] for ask in asks]
 
 
-def _refuse(order: Order | None, asked: Container[int], at: datetime) -> Refusal | None:
+def refusal_to_retry(order: Order | None, asked: Container[int], at: datetime) -> Refusal | None:
+    """Why nobody may look into the pool for it now; `asked`: orders that a vendor is asked for."""
     if order is None:
         return OrderNotFound()
     if order.state not in model.FILLABLE:
@@ -120,14 +121,14 @@ async def _close_over_limit(
         return []
     # One client's bulk orders stand in line, and wallets are locked before the pool as in placing.
     purses = await wallets.lock(tx, sorted({order.client_id for order in bulk}))
-    over = await _over_bulk_limit(tx, bulk, bulk_units_max)
+    over = await over_bulk_limit(tx, bulk, bulk_units_max)
     closing = [
         CloseAsk(order, _ask(asks, order.id).actor, _ask(asks, order.id).reason) for order in over
     ]
     return await refunds.refund_over_limit(tx, closing, purses, at)
 
 
-async def _over_bulk_limit(tx: Tx, bulk: Sequence[Order], bulk_units_max: int) -> list[Order]:
+async def over_bulk_limit(tx: Tx, bulk: Sequence[Order], bulk_units_max: int) -> list[Order]:
     """Those that, asked one by one, no longer fit under their client's cap of open bulk units."""
     open_units = await sql_read.open_bulk_units(tx, sorted({order.client_id for order in bulk}))
     over = []
@@ -145,17 +146,19 @@ async def _fill(
 ) -> dict[int, tuple[Order, tuple[State, ...]]]:
     """Take units, bind them to items; each order's new row and the path it walked."""
     await sql.create_items(tx, [order for order in orders if not order.items_created])
-    taken = await inventory.allocate(tx, [_need(order) for order in orders], at, hints)
+    taken = await inventory.allocate(tx, [need_of(order) for order in orders], at, hints)
     served = [order for order, units in zip(orders, taken, strict=True) if units]
     waiting = await sql_read.read_items(tx, [order.id for order in served], ItemStatus.PENDING)
     by_order = dict(zip((order.id for order in orders), taken, strict=True))
     await sql.move_items(tx, _deliveries(served, waiting, by_order, at))
     return {
-        order.id: _after(order, len(units), at) for order, units in zip(orders, taken, strict=True)
+        order.id: after_look(order, len(units), at)
+        for order, units in zip(orders, taken, strict=True)
     }
 
 
-def _need(order: Order) -> Need:
+def need_of(order: Order) -> Need:
+    """What an order still lacks, as the pool is asked for it."""
     shelf = ShelfKey(order.product_id, order.denomination_minor, order.product_currency)
     return Need(shelf, order.missing, order.on_partial is OnPartial.ALL_OR_NOTHING)
 
@@ -182,7 +185,8 @@ def _deliveries(
     ]
 
 
-def _after(order: Order, got: int, at: datetime) -> tuple[Order, tuple[State, ...]]:
+def after_look(order: Order, got: int, at: datetime) -> tuple[Order, tuple[State, ...]]:
+    """The order after a look into the pool that found so many units, and the path it walked."""
     path = _path(order, got)
     state = path[-1]
     if len(path) == 1:

@@ -79,6 +79,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What approving would commit to: so many units from this source, for the order as it is.
+
+    `second_person`: nothing yet, another must agree first.
+    """
+
+    order: Order
+    source: Source
+    quantity: int
+    second_person: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Fulfilment:
     """Approves vendor orders. Nothing here calls a vendor: it commits to what a worker will ask."""
 
@@ -130,6 +143,25 @@ class Fulfilment:
         await _note(tx, going, at)
         after = await sql_read.read_orders(tx, [order.id for _, order, _ in going])
         return [answers.get(ask.order_id) or after[ask.order_id] for ask in asks]
+
+    async def foresee(self, asks: Sequence[ApproveAsk]) -> list[Foreseen | Refusal]:
+        """What `approve` would do now, without locks and without a trace; refused as it refuses,
+        but for what takes a second person."""
+        choices = await self.choices([ask.order_id for ask in asks])
+        async with self.db.connection() as connection:
+            found = await sql_read.read_orders(connection, [ask.order_id for ask in asks])
+            under_way = await purchases.under_way(connection, FOR_ORDERS, found)
+        at = self.clock.now()
+        answers: list[Foreseen | Refusal] = []
+        for ask in asks:
+            order = found.get(ask.order_id)
+            chosen = _choose(ask, order, under_way, choices)
+            if order is None or isinstance(chosen, Refusal):
+                answers.append(chosen if isinstance(chosen, Refusal) else OrderNotFound())
+            else:
+                above = not ask.agreed and self.limit.check(order, at) is not None
+                answers.append(Foreseen(order, chosen.source, order.missing, above))
+        return answers
 
     async def approve_flagged(self, order_ids: Sequence[int]) -> None:
         """Ask a vendor for those whose product is flagged ALLOW_AUTO_VENDOR_FULFILL, once.

@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 
 from rewards.infra.db import Tx
-from rewards.orders import sql_read
+from rewards.orders import sql, sql_read
 from rewards.orders.model import Item, Order, OrderNotFound
+from rewards.orders.sql_read import Step
+
+__all__ = ["Step", "find", "lock", "read", "read_items"]
 
 
 async def find(tx: Tx, order_ids: Sequence[int]) -> list[Order | None]:
     """Each order by its id, in order, whosever it is; None for one that does not exist."""
     found = await sql_read.read_orders(tx, order_ids)
+    return [found.get(order_id) for order_id in order_ids]
+
+
+async def lock(tx: Tx, order_ids: Sequence[int]) -> list[Order | None]:
+    """As `find`, and nobody else moves them until the transaction ends."""
+    found = await sql.lock_orders(tx, order_ids)
     return [found.get(order_id) for order_id in order_ids]
 
 
@@ -19,7 +28,7 @@ async def read_items(tx: Tx, orders: Sequence[Order]) -> list[list[Item]]:
     return [found[order.id] for order in orders]
 
 
-async def read(tx: Tx, order_id: int) -> tuple[Order, list[Item], list[sql_read.Step]]:
+async def read(tx: Tx, order_id: int) -> tuple[Order, list[Item], list[Step]]:
     """An order whosever it is, its items, and every act upon it. Raises OrderNotFound."""
     [order] = await find(tx, [order_id])
     if order is None:

@@ -9,11 +9,17 @@ from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Refusal
 from rewards.infra.db import Database, Tx
-from rewards.orders.fulfilment import ApproveAsk, Fulfilment
+from rewards.orders.fulfilment import ApproveAsk, Foreseen, Fulfilment
 from rewards.orders.model import Order
 from rewards.orders.vendor_limit import AboveLimit
 from rewards.staff import approvals
-from rewards.staff.model_approvals import Approval, ApprovalAsk, ApprovalKind, ApprovalState
+from rewards.staff.model_approvals import (
+    Approval,
+    ApprovalAsk,
+    ApprovalKind,
+    ApprovalPending,
+    ApprovalState,
+)
 
 SUBJECT = "order"
 
@@ -40,6 +46,21 @@ async def ask(
     requested = dict(zip(above, await db.run(work), strict=True))
     return [
         requested.get(ask.order_id) or answer for ask, answer in zip(asks, answers, strict=True)
+    ]
+
+
+async def foresee(
+    db: Database, fulfilment: Fulfilment, asks: Sequence[ApproveAsk]
+) -> list[Foreseen | Refusal]:
+    """What `ask` would do for each now, in order; nothing is done. Refused as it refuses."""
+    answers = await fulfilment.foresee(asks)
+    async with db.connection() as connection:
+        asked = await approvals.open_of(connection, SUBJECT, [ask.order_id for ask in asks])
+    return [
+        ApprovalPending()
+        if isinstance(answer, Foreseen) and answer.second_person and asked[ask.order_id]
+        else answer
+        for ask, answer in zip(asks, answers, strict=True)
     ]
 
 
