@@ -21,6 +21,8 @@ class Permission(StrEnum):
     ORDERS_CANCEL = "orders:cancel"
     ORDERS_REFUND = "orders:refund_retry"
     ORDERS_NOTE = "orders:note"
+    # A code in the clear, for a reason that is kept.
+    CODES_REVEAL = "codes:reveal"
     LINKS_RESEND = "links:resend"
     LINKS_REISSUE = "links:reissue"
     INVENTORY_READ = "inventory:read"

@@ -22,7 +22,7 @@ from rewards.infra.changes import announce
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
 from rewards.infra.jobs import JobAsk
-from rewards.vendors import sql, sql_exchanges, sql_products
+from rewards.vendors import sql, sql_exchanges, sql_health, sql_products
 from rewards.vendors.account import (
     CHANGES_TOPIC,
     Account,
@@ -205,6 +205,16 @@ async def list_offers(
     """A vendor's catalogue as last read, by sku; `search` finds a part of name or sku, any case."""
     offers, total = await sql.list_offers(tx, vendor_id, ask, search)
     return Page(offers, ask, total)
+
+
+async def health(tx: Tx, limit: int) -> list[sql_health.Health]:
+    """How each vendor is doing, by id; one statement."""
+    return await sql_health.health(tx, limit)
+
+
+async def exchanges_of_order(tx: Tx, order_id: int, limit: int) -> list[KeptExchange]:
+    """What was said about the purchases of one order, oldest first, without bodies."""
+    return await sql_exchanges.of_order(tx, order_id, limit)
 
 
 async def read_exchanges(

@@ -24,6 +24,16 @@ WHERE e.vendor_id = $1 AND e.id < $2
     AND (NOT $6 OR e.problem IS NOT NULL)
 ORDER BY e.id DESC LIMIT $7
 """
+# Without bodies: who wants those asks for them.
+OF_PURCHASES = """
+SELECT e.id, e.vendor_order_id, e.call, e.method, e.path, NULL AS request, e.status,
+    NULL AS answer, e.problem, e.took_ms, e.at
+FROM vendor_exchanges AS e
+WHERE e.vendor_order_id IN (
+    SELECT o.id FROM vendor_orders AS o
+    WHERE o.purpose IN ('ORDER', 'RECHARGE') AND o.subject_id = $1)
+ORDER BY e.id LIMIT $2
+"""
 # What was said of a purchase that is not settled is evidence until it is.
 FORGET = """
 DELETE FROM vendor_exchanges WHERE id = ANY(ARRAY(
@@ -70,6 +80,11 @@ async def read(
         limit,
     )
     return [_kept(row) for row in rows]
+
+
+async def of_order(tx: Tx, order_id: int, limit: int) -> list[KeptExchange]:
+    """What was said about the purchases of one order, oldest first, without bodies."""
+    return [_kept(row) for row in await tx.fetch(OF_PURCHASES, order_id, limit)]
 
 
 def _kept(row: Record) -> KeptExchange:

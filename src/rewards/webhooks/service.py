@@ -1,4 +1,4 @@
-"""What others may do with webhooks: write events."""
+"""What others may do with webhooks: write events, and read what became of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,9 +7,19 @@ from rewards.infra.db import Tx
 from rewards.webhooks import sql
 from rewards.webhooks.model import Event
 from rewards.webhooks.sql_mailed import MailedEvent, Place, mailed_events
+from rewards.webhooks.sql_told import ToldOfOrder, told_of_order
 from rewards.webhooks.sql_troubled import Troubled, troubled
 
-__all__ = ["MailedEvent", "Place", "Troubled", "emit", "mailed_events", "troubled"]
+__all__ = [
+    "MailedEvent",
+    "Place",
+    "ToldOfOrder",
+    "Troubled",
+    "emit",
+    "mailed_events",
+    "told_of_order",
+    "troubled",
+]
 
 
 async def emit(tx: Tx, events: Sequence[Event], at: datetime) -> list[int]:
