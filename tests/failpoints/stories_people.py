@@ -89,6 +89,13 @@ Facts = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Stands in a body for what is known only then, as it is."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """One request of a person, whose whole effect is one transaction."""
 
@@ -156,6 +163,14 @@ async def order(town: Town, facts: Facts) -> Facts:
     product = shop.parts.catalog.product(facts["product"])
     assert product is not None
     await shop.stock(product, 1)
+    placed = await shop.place_one(shop.ask(facts["client"], product))
+    return {"order": placed.order.id}
+
+
+async def waiting_order(town: Town, facts: Facts) -> Facts:
+    shop = town.shop
+    product = shop.parts.catalog.product(facts["product"])
+    assert product is not None
     placed = await shop.place_one(shop.ask(facts["client"], product))
     return {"order": placed.order.id}
 
@@ -251,6 +266,9 @@ ACTS = (
     Act("PUT", CLIENT + "/notice-settings", {"language": "ar", "contacts": ["a@b.example"]}),
     Act("GET", "/orders/{order}", None, order),
     Act("POST", "/orders/{order}/notes", {"text": "their desk was called"}, order),
+    Act("POST", "/orders/{order}/reveal", {"position": 1, "reason": "asked for"}, order),
+    Act("POST", "/orders/retry", {"order_ids": [Fact("order")], "reason": "try"}, waiting_order),
+    Act("POST", "/orders/cancel", {"order_ids": [Fact("order")], "reason": "no"}, waiting_order),
     Act("POST", "/saved-searches", {"name": "for {client}", "query": {"client_id": "{client}"}}),
     Act("DELETE", "/saved-searches/{saved}", None, saved_search),
     Act("POST", "/reconciliation/drifts/{drift}/explain", {"reason": "a slip"}, drift),
@@ -315,6 +333,10 @@ class Acted(Story):
 
 
 def filled(body: Any, facts: Facts) -> Any:
+    if isinstance(body, Fact):
+        return facts[body.name]
+    if isinstance(body, list):
+        return [filled(value, facts) for value in body]
     if isinstance(body, dict):
         return {name: filled(value, facts) for name, value in body.items()}
     return body.format_map(facts) if isinstance(body, str) else body

@@ -79,6 +79,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "resendLinks",
     "getNotice",
     "resendNotice",
+    "revealCode",
     "reviveJob",
     "settleUnknownOutcome",
     "unblockBatch",

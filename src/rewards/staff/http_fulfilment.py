@@ -9,12 +9,12 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from rewards.core.currency import exponent_of
-from rewards.core.errors import InvalidField, Refusal
+from rewards.core.errors import Refusal
 from rewards.core.money import to_decimal
 from rewards.core.text import printable
-from rewards.infra.http import ID_MAX, decode, encode, path_id
+from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
-from rewards.orders.fulfilment import ApproveAsk
+from rewards.orders.fulfilment import ApproveAsk, Foreseen
 from rewards.orders.model import Order, OrderNotFound
 from rewards.orders.vendor_options import Option, vendor_options
 from rewards.staff import fulfilments
@@ -28,11 +28,11 @@ from rewards.staff.given import (
     reason_of,
 )
 from rewards.staff.http_approvals import ApprovalOut
+from rewards.staff.http_many import ids_of
 from rewards.staff.http_orders import StaffOrderOut, shown
 from rewards.staff.model import Permission
 from rewards.staff.model_approvals import Approval
 
-ORDERS_MAX = 100
 VENDOR_CHARS_MAX = 100
 
 
@@ -44,11 +44,22 @@ class ApproveIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ApproveManyIn(msgspec.Struct, forbid_unknown_fields=True):
-    """The same for up to 100 orders."""
+    """The same for up to 100 orders; `preview`: only say what would happen."""
 
     order_ids: list[int] = msgspec.field(default_factory=list)
     reason: str = ""
     vendor: str | None = None
+    preview: bool = False
+
+
+class ForeseenOut(msgspec.Struct):
+    """What approving would commit to: an estimate of its cost, as agreed with the vendor."""
+
+    vendor: str
+    quantity: int
+    cost: Decimal
+    currency: str
+    needs_second_person: bool
 
 
 class ApprovedOut(msgspec.Struct):
@@ -59,6 +70,7 @@ class ApprovedOut(msgspec.Struct):
     approval: ApprovalOut | None
     code: str | None
     message: str | None
+    foreseen: ForeseenOut | None = None
 
 
 class OptionOut(msgspec.Struct):
@@ -144,21 +156,17 @@ async def approve_many(
 ) -> Response[bytes]:
     """Approve up to 100 orders in one act; each answers for itself, in the order given.
 
-    Those above the limit wait for a second person, each by itself.
+    Those above the limit wait for a second person, each by itself. With `preview` nothing is
+    committed to or asked for: `foreseen` says which vendor would deliver what, and for how much.
     """
     body = decode(APPROVE_MANY, await request.body())
     reason, vendor = reason_of(body.reason), _vendor(body.vendor)
-    ids = body.order_ids
-    if not ids:
-        raise InvalidField("OrderIds", "required")
-    if len(ids) > ORDERS_MAX:
-        raise InvalidField("OrderIds", "max")
-    if len(set(ids)) < len(ids):
-        raise InvalidField("OrderIds", "unique")
-    if any(not 0 < order_id <= ID_MAX for order_id in ids):
-        raise InvalidField("OrderIds", "format")
+    ids = ids_of(body.order_ids)
     who = caller(request)
     asks = [ApproveAsk(n, who.actor, reason, vendor) for n in ids]
+    if body.preview:
+        foreseen = await fulfilments.foresee(db, fulfilment, asks)
+        return encode([_foreseen(n, answer) for n, answer in zip(ids, foreseen, strict=True)])
     told = await fulfilments.ask(db, clock, fulfilment, asks, who.staff.id)
     return encode([_approved(n, answer) for n, answer in zip(ids, told, strict=True)])
 
@@ -169,6 +177,18 @@ def _approved(order_id: int, answer: Order | Approval | Refusal) -> ApprovedOut:
     if isinstance(answer, Approval):
         return ApprovedOut(order_id, None, ApprovalOut.of(answer), None, None)
     return ApprovedOut(order_id, shown(answer), None, None, None)
+
+
+def _foreseen(order_id: int, answer: Foreseen | Refusal) -> ApprovedOut:
+    if isinstance(answer, Refusal):
+        return ApprovedOut(order_id, None, None, answer.code, answer.message)
+    order, source = answer.order, answer.source
+    cost_minor = source.cost_minor(order.denomination_minor, answer.quantity)
+    cost = to_decimal(cost_minor, exponent_of(order.product_currency))
+    would = ForeseenOut(
+        *(source.vendor, answer.quantity, cost, order.product_currency), answer.second_person
+    )
+    return ApprovedOut(order_id, shown(order), None, None, None, would)
 
 
 @get(
