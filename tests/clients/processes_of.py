@@ -55,8 +55,10 @@ class Process:
     proxies: Proxies
     gate: Gate
 
-    def token(self, client: Client, login_id: int = 1) -> str:
-        """A genuine access token, of a family of its own."""
+    async def token(self, client: Client, login_id: int | None = None) -> str:
+        """A genuine access token, of a family of its own; of somebody new if nobody is named."""
+        if login_id is None:
+            login_id = await somebody(self.db, client.id)
         access = self.tokens.issue(
             login_id=login_id, client_id=client.id, epoch=0, family=uuid4(), at=self.clock.now()
         )
@@ -118,6 +120,17 @@ async def make_process(
     gate = Gate(directory, proxies, clock)
     await feed.start()
     return Process(db, clock, feed, directory, tokens, limiter, sessions, proxies, gate)
+
+
+async def somebody(db: Database, client_id: int) -> int:
+    """An owner of this client who never logs in."""
+    async with db.connection() as connection:
+        login_id: int = await connection.fetchval(
+            "INSERT INTO client_logins (client_id, username, password_hash, created_at)"
+            " VALUES ($1, $2, 'none', $3) RETURNING id",
+            *(client_id, f"owner-{uuid4()}", NOON),
+        )
+    return login_id
 
 
 class Given:

@@ -45,7 +45,7 @@ async def test_either_scheme_lets_in(
     api: Api, given: Given, process: Process, client: Client
 ) -> None:
     issued = await given.credential(client)
-    token = process.token(client)
+    token = await process.token(client)
     for headers in (
         key_headers(issued),
         {"Authorization": f"Bearer {token}"},
@@ -59,7 +59,7 @@ async def test_everything_else_is_the_same_401(
     api: Api, given: Given, process: Process, client: Client
 ) -> None:
     issued = await given.credential(client)
-    token = process.token(client)
+    token = await process.token(client)
     both = {**key_headers(issued), "Authorization": f"Bearer {token}"}
     for headers in (
         {},
@@ -260,7 +260,7 @@ class TestAllowList:
 
     async def test_it_holds_for_tokens_too(self, api: Api, given: Given, process: Process) -> None:
         client = await given.client(allowed_ips=("10.0.0.0/8",))
-        token = process.token(client)
+        token = await process.token(client)
         assert refused(await api.get({"Authorization": f"Bearer {token}"}))
 
     async def test_a_change_is_obeyed_within_a_second(
@@ -279,7 +279,7 @@ async def test_a_suspended_client_is_a_stranger_until_it_is_not(
     api: Api, given: Given, client: Client, db: Database, process: Process
 ) -> None:
     issued = await given.credential(client)
-    token = process.token(client)
+    token = await process.token(client)
     both = ({"Authorization": f"Bearer {token}"}, key_headers(issued))
     for status, expected in ((ClientStatus.SUSPENDED, 401), (ClientStatus.ACTIVE, 200)):
         async with db.transaction() as tx:
@@ -317,7 +317,7 @@ class TestTokenTricks:
     async def test_a_genuine_token_lasts_fifteen_minutes(
         self, api: Api, client: Client, process: Process, clock: MovedClock
     ) -> None:
-        token = process.token(client)
+        token = await process.token(client)
         headers = {"Authorization": f"Bearer {token}"}
         for _ in range(2):
             assert (await api.get(headers))[0] == 200
@@ -330,7 +330,7 @@ class TestTokenTricks:
     async def test_every_trick_is_refused(
         self, api: Api, client: Client, process: Process, key: bytes
     ) -> None:
-        genuine = process.token(client)
+        genuine = await process.token(client)
         header = jwt.get_unverified_header(genuine)
         body, signature = genuine.split(".")[1:]
 

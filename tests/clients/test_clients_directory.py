@@ -14,7 +14,6 @@ import pytest
 
 from rewards.clients import directory as module
 from rewards.clients import service
-from rewards.clients.directory import Found
 from rewards.clients.model import (
     ALL_SCOPES,
     ClientChange,
@@ -23,6 +22,7 @@ from rewards.clients.model import (
     Limits,
     new_api_key,
 )
+from rewards.clients.model_members import MemberRole
 from rewards.clients.sessions import Session
 from rewards.core.errors import Unauthorized, Unavailable
 from rewards.infra.crypto import Vault
@@ -91,7 +91,7 @@ async def test_a_key_and_its_secret_are_a_principal(given: Given, process: Proce
 async def test_a_token_is_a_principal_with_every_scope(given: Given, process: Process) -> None:
     client = await given.client()
     login_id = await given.login(client)
-    found = await process.directory.principal_by_token(process.token(client, login_id))
+    found = await process.directory.principal_by_token(await process.token(client, login_id))
     assert (found.client_id, found.credential_id, found.login_id) == (client.id, None, login_id)
     assert found.scopes == ALL_SCOPES
 
@@ -128,7 +128,7 @@ async def test_a_known_caller_costs_no_statement(
 ) -> None:
     client = await given.client()
     issued = await given.credential(client)
-    token = process.token(client)
+    token = await process.token(client)
     await process.feed.stop()
     process.feed.expire()
     await process.directory.principal_by_key(issued.api_key, issued.api_secret)
@@ -219,7 +219,7 @@ async def test_a_change_reaches_another_process_within_a_second(
     here, there = await start_process(), await start_process()
     client = await given.client()
     issued = await given.credential(client)
-    token = here.token(client)
+    token = await here.token(client)
 
     async def by_key() -> None:
         found = await there.directory.principal_by_key(issued.api_key, issued.api_secret)
@@ -310,12 +310,12 @@ async def test_a_reuse_that_comes_while_a_token_is_first_seen_is_not_missed(
     await given.login(client)
     first = await here.sessions.login(USERNAME, PASSWORD, None)
     await here.sessions.refresh(first.refresh_token, None)
-    load = there.directory._load_families
+    load = there.directory._load_sessions
     overtaken = 0
 
-    async def slow(families: Sequence[UUID]) -> Sequence[Found]:
+    async def slow(sessions: Sequence[tuple[UUID, int]]) -> Sequence[MemberRole | None]:
         nonlocal overtaken
-        found = await load(families)
+        found = await load(sessions)
         overtaken += 1
         if overtaken == 1:
             with pytest.raises(Unauthorized):
@@ -324,7 +324,7 @@ async def test_a_reuse_that_comes_while_a_token_is_first_seen_is_not_missed(
             await there.feed.ensure_fresh()
         return found
 
-    there.directory._families._work = slow
+    there.directory._sessions._work = slow
     with pytest.raises(Unauthorized):
         await there.directory.principal_by_token(first.access_token)
     assert overtaken == 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.clients.model import (
-    ALL_SCOPES,
+    KEY_SCOPES,
     IssuedCredential,
     Limits,
     check_client,
@@ -64,7 +64,7 @@ def test_addresses_and_ranges_of_both_families_are_networks() -> None:
 
 
 def test_scopes_are_from_the_list() -> None:
-    check_scopes(ALL_SCOPES)
+    check_scopes(KEY_SCOPES)
     for scopes in (frozenset[str](), frozenset({"orders:delete"})):
         with pytest.raises(InvalidField):
             check_scopes(scopes)
@@ -90,7 +90,7 @@ def test_a_signing_secret_is_32_bytes_in_base64() -> None:
 
 
 def test_an_issued_credential_shows_no_secret_in_its_repr() -> None:
-    issued = IssuedCredential(1, 2, "sk_x", "CANARY-1", "whsec_CANARY-2", ALL_SCOPES, False)
+    issued = IssuedCredential(1, 2, "sk_x", "CANARY-1", "whsec_CANARY-2", KEY_SCOPES, False)
     assert "CANARY" not in repr(issued)
 
 

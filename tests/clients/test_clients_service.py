@@ -15,11 +15,10 @@ from rewards.clients.model import (
     CredentialChange,
     CredentialNotFound,
     Limits,
-    LoginNotFound,
     NewClient,
     NewCredential,
-    UsernameTaken,
 )
+from rewards.clients.model_members import LoginNotFound, UsernameTaken
 from rewards.core.errors import InvalidField, Unauthorized
 from rewards.core.page import PageAsk
 from rewards.infra.crypto import Vault

@@ -13,6 +13,7 @@ from tests.failpoints.boundaries import commits, trees
 from tests.failpoints.points import Kind, Side, Strike, installed
 from tests.failpoints.stories_events import EVENT_STORIES
 from tests.failpoints.stories_links import LINK_STORIES
+from tests.failpoints.stories_members import MEMBER_STORIES
 from tests.failpoints.stories_notices import NOTICE_STORIES
 from tests.failpoints.stories_orders import ORDER_STORIES, ServedAtOnce
 from tests.failpoints.stories_people import PEOPLE_STORIES
@@ -26,6 +27,7 @@ STORIES = (
     *(*STOCK_STORIES, *ORDER_STORIES, *VENDOR_STORIES),
     *(*PEOPLE_STORIES, *EVENT_STORIES, *WEBHOOK_STORIES, *LINK_STORIES),
     *NOTICE_STORIES,
+    *MEMBER_STORIES,
 )
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.

@@ -41,6 +41,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 CI_EXAMPLES, LONG_EXAMPLES = 40, 100
 REQUEST_TIMEOUT_S = 30
 PASSWORD = "a quiet password"
+STRANGER = ("stranger", PASSWORD)
 # The ids of our admins start here, where no generated id hits them.
 IDS_FROM = 700_000_000_001
 FAILED = """
@@ -68,7 +69,14 @@ STAFF = schemathesis.openapi.from_path(str(DOCS / "admin-openapi.json"), config=
 # The vendor account that is there, and nobody behind it.
 NOBODY = {"sandbox": "http://127.0.0.1:9"}
 # Nobody guesses a password or a token.
-GUARDED = {"login", "refresh", "staffLogin"}
+GUARDED = {"login", "refresh", "staffLogin"} | {
+    *("changeMyPassword", "addMember", "changeMember", "issueOwnCredential"),
+    *("revokeOwnCredential", "rotateOwnSigningSecret"),
+}
+# For somebody who is signed in, and no key.
+PERSONAL = GUARDED - {"login", "refresh", "staffLogin"} | {
+    *("listMembers", "listOwnCredentials", "getOwnNoticeSettings", "putOwnNoticeSettings"),
+}
 # They need something to be in a state that no lone request brings it to: a refund owed, a dead job,
 # a rate held back, a mail, what a second person asked for, a batch that is blocked, an outcome that
 # nobody can tell, books that disagree, a search that was kept. Their own tests do.
@@ -88,8 +96,8 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
 # to delete the webhook that staff are asked about later.
 SHUT = {"retryOrder", "deleteWebhook"}
 # Reached by some seeds only: the currencies, and the credential, must be some that are there; and
-# the webhook one that the clients' own requests left enabled.
-SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret"} | {
+# the webhook one that the clients' own requests left enabled; two days within a year and over.
+SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret", "getStatement"} | {
     "recoverClientWebhook",
     "redeliverClientWebhookDelivery",
     "testClientWebhook",
@@ -171,6 +179,8 @@ async def attacked(
         {
             "": key,
             "logout": _token(session, url + "/auth/login", *login),
+            "endMySession": _token(session, url + "/auth/login", *STRANGER),
+            **dict.fromkeys(PERSONAL, _token(session, url + "/auth/login", *STRANGER)),
             "deleteWebhook": client["stranger"],
         },
         {
@@ -205,6 +215,7 @@ async def _prepare(dsn: str, home: Path) -> dict[str, Any]:
         [issued] = await clients.issue_credentials(
             tx, parts.vault, chosen, [NewCredential(stranger.id)], at
         )
+        await clients.add_login(tx, parts.passwords, stranger.id, *STRANGER, at)
         client["stranger"] = {"X-API-Key": issued.api_key, "X-API-Secret": issued.api_secret}
         people = [NewStaff(name, Role.ADMIN, PASSWORD) for name in ("fuzz", "fuzz-leaver")]
         await staff.create_staff(tx, parts.passwords, people, parts.clock.now())

@@ -54,7 +54,8 @@ VALUES ($1, $2, $3, 12, $4, $5, $6)
 """
 TABLES = """
 SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'
-    AND tablename NOT IN ('schema_migrations', 'data_keys') ORDER BY 1
+    AND tablename NOT IN ('schema_migrations', 'data_keys', 'credential_uses')
+    AND tablename !~ '^client_requests' ORDER BY 1
 """
 
 

@@ -126,9 +126,22 @@ def requires(scope: str | None) -> Guard:
 
     async def guard(connection: Connection, _handler: object = None) -> None:
         principal = await connection.scope["litestar_app"].state.gate.admit(connection)
+        # First: whoever tells of the request afterwards knows of whom, also where it was refused.
+        cast("dict[str, Any]", connection.scope)["rewards_principal"] = principal
         if scope is not None and scope not in principal.scopes:
             raise Forbidden
-        cast("dict[str, Any]", connection.scope)["rewards_principal"] = principal
+
+    return guard
+
+
+def person(scope: str | None) -> Guard:
+    """As `requires`, and only for somebody who is signed in: an API key is refused with 403."""
+    admit = requires(scope)
+
+    async def guard(connection: Connection, _handler: object = None) -> None:
+        await admit(connection)
+        if principal_of(connection).login_id is None:
+            raise Forbidden
 
     return guard
 

@@ -66,6 +66,15 @@ class MemoryCounts:
             subject.under_way += 1
         return Taken(allowed, standing, now_us)
 
+    def standing(
+        self, purpose: str, key: str | int, windows: Sequence[Window], now_us: int
+    ) -> tuple[list[int], int]:
+        """How many count in each window now, and how many slots are held; counts nothing."""
+        subject = self._purposes.get(purpose, {}).get(key)
+        if subject is None:
+            return [0] * len(windows), 0
+        return subject.counts(windows, now_us), subject.under_way
+
     def give_back(self, purpose: str, key: str | int) -> None:
         """Return a slot that `take` held."""
         subject = self._purposes[purpose][key]
@@ -115,8 +124,10 @@ class SharedCounts:
         self._storage = storage
         bridge: Any = storage.bridge
         self._server: Any = bridge.get_connection()
-        script = resources.files("rewards.clients").joinpath("take.lua").read_text()
-        self._script: Any = self._server.register_script(script)
+        scripts = resources.files("rewards.clients")
+        take, look = scripts.joinpath("take.lua"), scripts.joinpath("look.lua")
+        self._script: Any = self._server.register_script(take.read_text())
+        self._look: Any = self._server.register_script(look.read_text())
         base = storage.base_exceptions
         problems = base if isinstance(base, tuple) else (base,)
         self._problems: tuple[type[Exception], ...] = (*problems, OSError, TimeoutError)
@@ -150,11 +161,21 @@ class SharedCounts:
         arguments: list[int | str] = [concurrent or 0, SLOT_LEASE_S * 1_000_000, token]
         for window in windows:
             arguments += [window.amount, window.per_s * 1_000_000, window.grain_us]
-        which, remaining, reset_at_us, now_us = await self._ask(keys, arguments)
+        which, remaining, reset_at_us, now_us = await self._ask(self._script, keys, arguments)
         if which < 0:
             return Taken(False, None, now_us)
         standing = Standing(windows[max(0, which - 1)], remaining, reset_at_us)
         return Taken(which == 0, standing, now_us)
+
+    async def standing(
+        self, purpose: str, key: str | int, windows: Sequence[Window]
+    ) -> tuple[list[int], int]:
+        """As in memory. Raises SharedCountsAway."""
+        name = _name(purpose, key)
+        keys = [f"{name}:slots", *(f"{name}:{window.per_s}" for window in windows)]
+        lengths = [window.per_s * 1_000_000 for window in windows]
+        held, *counted = await self._ask(self._look, keys, lengths)
+        return counted, held
 
     async def give_back(self, purpose: str, key: str | int, token: str) -> None:
         """Return a slot; when nobody answers, its lease returns it."""
@@ -166,7 +187,9 @@ class SharedCounts:
         except self._problems as problem:
             await self._went_away(problem)
 
-    async def _ask(self, keys: list[str], arguments: list[int | str]) -> Sequence[int]:
+    async def _ask(
+        self, script: Any, keys: list[str], arguments: Sequence[int | str]
+    ) -> Sequence[int]:
         async with self._turns:
             if self.resting:
                 raise SharedCountsAway
@@ -175,7 +198,7 @@ class SharedCounts:
                 self._away_until_s = time.monotonic() + AWAY_PAUSE_S
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    answer: Sequence[int] = await self._script(keys=keys, args=arguments)
+                    answer: Sequence[int] = await script(keys=keys, args=arguments)
             except self._problems as problem:
                 await self._went_away(problem)
                 raise SharedCountsAway from problem

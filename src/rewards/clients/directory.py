@@ -13,9 +13,8 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from rewards.clients import sql, sql_sessions
+from rewards.clients import sql, sql_members
 from rewards.clients.model import (
-    ALL_SCOPES,
     API_SECRET_CHARS_MAX,
     CHANGES_TOPIC,
     Client,
@@ -24,6 +23,7 @@ from rewards.clients.model import (
     looks_like_api_key,
     networks_of,
 )
+from rewards.clients.model_members import ROLE_SCOPES, MemberRole
 from rewards.clients.service import SIGNING_SECRET_PLACE
 from rewards.clients.tokens import AccessTokens, TokenClaims
 from rewards.core.clock import Clock
@@ -84,12 +84,13 @@ class Bounded(dict[Key, Value], Generic[Key, Value]):
 class _Token:
     """A genuine access token that was seen, and whom it stood for last time."""
 
-    __slots__ = ("claims", "client", "ended", "principal")
+    __slots__ = ("claims", "client", "ended", "principal", "role")
 
     def __init__(self, claims: TokenClaims) -> None:
         self.claims = claims
         # Its family was revoked, which is for good.
         self.ended = False
+        self.role = MemberRole.VIEWER
         self.client: Client | None = None
         self.principal: Principal | None = None
 
@@ -128,9 +129,9 @@ class Directory:
             in_flight_max=1,
             queue_max=LOOKUP_QUEUE_MAX,
         )
-        self._families: Desk[UUID, Found] = Desk(
-            self._load_families,
-            name="families",
+        self._sessions: Desk[tuple[UUID, int], MemberRole | None] = Desk(
+            self._load_sessions,
+            name="sessions",
             batch_max=LOOKUP_BATCH_MAX,
             in_flight_max=1,
             queue_max=LOOKUP_QUEUE_MAX,
@@ -158,11 +159,12 @@ class Directory:
         return (await self.credential_by_key(api_key, api_secret)).principal
 
     async def principal_by_token(self, token: str) -> Principal:
-        """Whom a valid access token of an ACTIVE client stands for; it has every scope.
+        """Whom a valid access token of an ACTIVE client stands for, with the scopes of their role.
 
-        Raises Unauthorized for anything else, also for one made before the client's last logout or
-        of a family that was revoked; Unavailable as `credential_by_key` does. The signature is
-        checked once a token, its family once after each change of the client.
+        Raises Unauthorized for anything else, also for one made before the client's last logout, of
+        a family that was revoked or of somebody deactivated; Unavailable as `credential_by_key`
+        does. The signature is checked once a token, its family and role once after each change of
+        the client.
         """
         digest = hashlib.sha256(token.encode()).digest()
         now = self._clock.now()
@@ -176,7 +178,12 @@ class Directory:
         client = await self._client(known.claims.client_id)
         if known.client is not client or known.principal is None:
             client = await self._look_again(known)
-            known.principal = _principal_of(client, login_id=known.claims.login_id)
+            known.principal = _principal_of(
+                client,
+                ROLE_SCOPES[known.role],
+                login_id=known.claims.login_id,
+                family=known.claims.family,
+            )
             known.client = client
         if client.status is not ClientStatus.ACTIVE or known.claims.epoch != client.token_epoch:
             raise Unauthorized
@@ -217,14 +224,18 @@ class Directory:
         raise Unavailable
 
     async def _look_again(self, token: _Token) -> Client:
-        """The client of a token whose family was alive after the client last changed."""
+        """The client of a token that was alive, in its role, after the client last changed."""
         for _ in range(LOAD_MAX):
             client = await self._client(token.claims.client_id)
+            claims = token.claims
+            role = None
             if not token.ended:
-                found = await self._families.submit(token.claims.family)
-                token.ended = found is Found.NOTHING
-            if token.ended:
+                role = await self._sessions.submit((claims.family, claims.login_id))
+            if role is None:
+                # Neither a revoked session nor one of somebody deactivated ever comes back.
+                token.ended = True
                 raise Unauthorized
+            token.role = role
             # Still the same: no change came while we looked.
             if self._clients.get(client.id) is client:
                 return client
@@ -259,10 +270,12 @@ class Directory:
             self._keep_client(client)
         return [Found.KEPT if each in clients else Found.NOTHING for each in client_ids]
 
-    async def _load_families(self, families: Sequence[UUID]) -> Sequence[Found]:
+    async def _load_sessions(
+        self, sessions: Sequence[tuple[UUID, int]]
+    ) -> Sequence[MemberRole | None]:
         async with self._db.connection() as connection:
-            revoked = await sql_sessions.revoked_families(connection, families)
-        return [Found.NOTHING if each in revoked else Found.KEPT for each in families]
+            roles = await sql_members.standing(connection, sessions)
+        return [roles.get(each) for each in sessions]
 
     def _keep_client(self, client: Client) -> Client:
         """The object that others already hang on, if there is one; if stale it were gone."""
@@ -278,7 +291,7 @@ class Directory:
             key = self._vault.open(
                 SIGNING_SECRET_PLACE, row.credential_id, row.signing_secret_sealed
             )
-        principal = _principal_of(client, credential_id=row.credential_id, scopes=row.scopes)
+        principal = _principal_of(client, row.scopes, credential_id=row.credential_id)
         return Held(principal, row.secret_digest, key)
 
     async def _drop(self, client_ids: list[int]) -> None:
@@ -291,10 +304,11 @@ class Directory:
 
 def _principal_of(
     client: Client,
+    scopes: frozenset[str],
     *,
     credential_id: int | None = None,
     login_id: int | None = None,
-    scopes: frozenset[str] = ALL_SCOPES,
+    family: UUID | None = None,
 ) -> Principal:
     return Principal(
         client_id=client.id,
@@ -307,4 +321,5 @@ def _principal_of(
         status=client.status,
         networks=networks_of(client.allowed_ips),
         token_epoch=client.token_epoch,
+        family=family,
     )

@@ -9,6 +9,7 @@ nobody gets more than his limit times the number of processes.
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeVar
@@ -84,6 +85,20 @@ class Limiter:
         taken = self._memory.take(purpose, key, windows, self._now())
         return _told(taken, ahead_us=self._ahead_us)
 
+    async def standing(self, principal: Principal) -> "OrderStanding":
+        """How much of each of the client's four limits is used now. Counts nothing.
+
+        Without a shared store it is what this process has let through.
+        """
+        limits, client_id = principal.limits, principal.client_id
+        windows = order_windows(limits)
+        counted, held = self._memory.standing(ORDERS, client_id, windows, self._now())
+        if self._shared is not None and not self._shared.resting:
+            with suppress(SharedCountsAway):
+                asking = self._in_background(self._shared.standing(ORDERS, client_id, windows))
+                counted, held = await asyncio.shield(asking)
+        return OrderStanding(tuple(zip(windows, counted, strict=True)), limits.concurrent, held)
+
     async def take_slot(self, principal: Principal, token: str) -> tuple[bool, dict[str, str]]:
         """What `order_slot` does first: whether the slot is held in the shared store, and headers.
 
@@ -153,6 +168,15 @@ class Limiter:
             now_us = self._now_us
         self._now_us = now_us
         return now_us
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStanding:
+    """The orders that count in each window, the minute first, and those under way."""
+
+    windows: tuple[tuple[Window, int], ...]
+    concurrent: int
+    under_way: int
 
 
 class OrderSlot:

@@ -8,29 +8,28 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from rewards.clients import sql, sql_sessions
+from rewards.clients import sql, sql_members, sql_sessions
 from rewards.clients.model import (
     CHANGES_TOPIC,
     Client,
     ClientChange,
-    ClientLogin,
     ClientNotFound,
     Credential,
     CredentialChange,
     CredentialNotFound,
     IssuedCredential,
-    LoginNotFound,
     NewClient,
     NewCredential,
-    UsernameTaken,
     check_client,
     check_scopes,
     new_api_key,
     new_signing_secret,
 )
+from rewards.clients.model_members import ClientLogin, LoginNotFound, MemberRole, UsernameTaken
 from rewards.clients.passwords import check_password, check_username, normal_username
 from rewards.core import ids
 from rewards.core.page import Page, PageAsk
+from rewards.core.text import printable
 from rewards.infra.changes import announce
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
@@ -39,6 +38,7 @@ from rewards.infra.settings import Settings
 
 # Where a signing secret is sealed: table and field, with the credential's id.
 SIGNING_SECRET_PLACE = "credentials.signing_secret"  # noqa: S105
+CREDENTIAL_NAME_CHARS_MAX = 100
 
 
 async def create(tx: Tx, new: Sequence[NewClient], at: datetime) -> list[Client]:
@@ -98,7 +98,13 @@ async def list_clients(tx: Tx, ask: PageAsk, *, name: str | None = None) -> Page
 
 
 async def add_login(
-    tx: Tx, passwords: Passwords, client_id: int, username: str, password: str, at: datetime
+    tx: Tx,
+    passwords: Passwords,
+    client_id: int,
+    username: str,
+    password: str,
+    at: datetime,
+    role: MemberRole = MemberRole.OWNER,
 ) -> ClientLogin:
     """A username and password for `POST /auth/login`; the username in lower case.
 
@@ -109,8 +115,8 @@ async def add_login(
     check_password(password, username)
     await check_there(tx, client_id)
     digest = await passwords.digest(password)
-    login = await sql.insert_login(
-        tx, client_id=client_id, username=username, password_hash=digest, at=at
+    login = await sql_members.insert_login(
+        tx, sql_members.NewLogin(client_id, username, digest, role), at
     )
     if login is None:
         raise UsernameTaken
@@ -125,11 +131,11 @@ async def change_password(
 
     Raises InvalidField for a weak one, LoginNotFound.
     """
-    login = await sql.read_login(tx, login_id)
+    login = await sql_members.read_login(tx, login_id)
     if login is None:
         raise LoginNotFound
     check_password(password, login.username)
-    await sql.update_password(tx, login_id, await passwords.digest(password))
+    await sql_members.update_password(tx, login_id, await passwords.digest(password))
     await sql_sessions.revoke_all(tx, login.client_id, at)
     await announce(tx, CHANGES_TOPIC, [login.client_id])
     return login
@@ -138,7 +144,7 @@ async def change_password(
 async def logins_of(tx: Tx, client_ids: Sequence[int]) -> list[list[ClientLogin]]:
     """Each client's logins by id."""
     found: dict[int, list[ClientLogin]] = {client_id: [] for client_id in client_ids}
-    for login in await sql.read_logins(tx, client_ids):
+    for login in await sql_members.read_logins(tx, client_ids):
         found[login.client_id].append(login)
     return [found[client_id] for client_id in client_ids]
 
@@ -149,10 +155,12 @@ async def issue_credentials(
     """An API key, its secret and a signing secret for each ask, in order.
 
     This is the only time the secrets can be read: the first is stored as a digest, the second
-    sealed. Raises ClientNotFound, or InvalidField for scopes that do not exist.
+    sealed. Raises ClientNotFound, or InvalidField for a name or scopes that no key may have.
     """
     for ask in asks:
         check_scopes(ask.scopes)
+        if ask.name is not None:
+            printable("Name", ask.name, CREDENTIAL_NAME_CHARS_MAX)
     client_ids = {ask.client_id for ask in asks}
     if len(await sql.read_clients(tx, sorted(client_ids))) != len(client_ids):
         raise ClientNotFound
@@ -171,6 +179,7 @@ async def issue_credentials(
                 shown,
                 ask.scopes,
                 ask.signing_required,
+                ask.name,
             )
         )
         rows.append(
@@ -182,6 +191,7 @@ async def issue_credentials(
                 vault.seal(SIGNING_SECRET_PLACE, credential_id, key),
                 ask.signing_required,
                 ask.scopes,
+                ask.name,
             )
         )
     await sql.insert_credentials(tx, rows, at)
@@ -227,6 +237,15 @@ async def credentials_of(tx: Tx, client_ids: Sequence[int]) -> list[list[Credent
     for credential in await sql.read_credentials(tx, client_ids):
         found[credential.client_id].append(credential)
     return [found[client_id] for client_id in client_ids]
+
+
+async def note_used(tx: Tx, credential_ids: Sequence[int], at: datetime) -> None:
+    """That these keys were used: kept to the hour, so that a busy one is written once in it."""
+    await sql.note_used(tx, credential_ids, hour_of(at))
+
+
+def hour_of(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 async def signing_keys(tx: Tx, vault: Vault, credential_ids: Sequence[int]) -> list[bytes | None]:

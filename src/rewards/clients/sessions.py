@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 
+from rewards.clients import sql_members
 from rewards.clients import sql_sessions as sql
 from rewards.clients.limits import Limiter
 from rewards.clients.model import CHANGES_TOPIC, ClientStatus, networks_of
+from rewards.clients.model_members import WrongPassword
 from rewards.clients.passwords import is_username, normal_username
 from rewards.clients.tokens import (
     REFRESH_CHARS_MAX,
@@ -27,6 +29,7 @@ from rewards.infra.passwords import Passwords
 LOGIN_WINDOWS = (Window(10, 60),)
 LOGIN_ADDRESS = "login-address"
 LOGIN_USER = "login-user"
+CONFIRM = "confirm-password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def judge(row: sql.RefreshRow | None, address: Address | None, at: datetime) -> 
         return Fate.REFUSE
     if row.used_at is not None:
         return Fate.REVOKE_FAMILY
-    if at >= row.expires_at or row.epoch != row.token_epoch:
+    if at >= row.expires_at or row.epoch != row.token_epoch or not row.active:
         return Fate.REFUSE
     if not _welcome(row.status, row.allowed_ips, address):
         return Fate.REFUSE
@@ -91,10 +94,10 @@ class Sessions:
     async def login(self, username: str, password: str, address: Address | None) -> Session:
         """A new session for the right password.
 
-        Raises Unauthorized for an unknown user, a wrong password, a suspended client or a foreign
-        address alike, and as late; TooManyRequests when this user was tried too often; Unavailable
-        when too many logins wait. An address that the user was at before has a count of its own, so
-        that a stranger's guesses do not lock the user out.
+        Raises Unauthorized for an unknown user, a wrong password, somebody deactivated, a suspended
+        client or a foreign address alike, and as late; TooManyRequests when this user was tried too
+        often; Unavailable when too many logins wait. An address that the user was at before has a
+        count of its own, so that a stranger's guesses do not lock the user out.
         """
         username = normal_username(username)
         where = str(address) if address else None
@@ -108,11 +111,14 @@ class Sessions:
             LOGIN_USER, f"{username} {where}" if known else username, LOGIN_WINDOWS
         )
         right = await self._passwords.matches(found.password_hash if found else None, password)
-        if not right or found is None:
+        if not right or found is None or not found.active:
             raise Unauthorized
         if not _welcome(found.status, found.allowed_ips, address):
             raise Unauthorized
         async with self._db.transaction() as tx:
+            # The password may have been changed while its digest was made.
+            if await sql_members.hold_login(tx, found.login_id, found.password_hash) is None:
+                raise Unauthorized
             return await self._open(
                 tx,
                 family=uuid.uuid4(),
@@ -167,6 +173,29 @@ class Sessions:
             await announce(tx, CHANGES_TOPIC, [client_id])
 
         await self._db.run(work)
+
+    async def leave(self, client_id: int, family: uuid.UUID) -> None:
+        """End one session, with all of its tokens; the client's others go on."""
+
+        async def work(tx: Tx) -> None:
+            await sql.revoke_family(tx, family, self._clock.now())
+            await announce(tx, CHANGES_TOPIC, [client_id])
+
+        await self._db.run(work)
+
+    async def confirm(self, login_id: int, password: str) -> str:
+        """Prove again who is signed in, before something that a found screen must not do (T64).
+
+        Returns the digest the password fits, for `members.hold` in the transaction of the act.
+        Raises WrongPassword, also for somebody deactivated; TooManyRequests when it was tried too
+        often; Unavailable when too many digests wait.
+        """
+        await self._limiter.spend(CONFIRM, str(login_id), LOGIN_WINDOWS)
+        async with self._db.connection() as connection:
+            digest = await sql_members.read_hash(connection, login_id)
+        if not await self._passwords.matches(digest, password) or digest is None:
+            raise WrongPassword
+        return digest
 
     async def _open(
         self,

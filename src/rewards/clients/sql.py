@@ -8,7 +8,6 @@ from decimal import Decimal
 from rewards.clients.model import (
     Client,
     ClientChange,
-    ClientLogin,
     ClientStatus,
     Credential,
     CredentialChange,
@@ -62,35 +61,27 @@ ORDER BY c.id LIMIT $2 OFFSET $3
 COUNT_CLIENTS = """
 SELECT count(*) FROM clients AS c WHERE $1::text IS NULL OR c.name ILIKE '%' || $1 || '%'
 """
-INSERT_LOGIN = """
-INSERT INTO client_logins (client_id, username, password_hash, created_at)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT ON CONSTRAINT client_logins_username_key DO NOTHING
-RETURNING id, client_id, username, created_at
-"""
-READ_LOGIN = "SELECT id, client_id, username, created_at FROM client_logins WHERE id = $1"
-SET_HASH = "UPDATE client_logins SET password_hash = $2 WHERE id = $1"
-READ_LOGINS = """
-SELECT id, client_id, username, created_at FROM client_logins
-WHERE client_id = ANY($1::bigint[]) ORDER BY id
-"""
 # Ids come first: what is sealed is bound to them.
 NEXT_CREDENTIAL_IDS = """
 SELECT nextval(pg_get_serial_sequence('credentials', 'id')) FROM generate_series(1, $1::int)
 """
 CREDENTIAL_COLUMNS = """
-    k.id, k.client_id, k.api_key, k.scopes, k.signing_required, k.created_at, k.revoked_at
+    k.id, k.client_id, k.api_key, k.scopes, k.signing_required, k.created_at, k.revoked_at,
+    k.name,
+    (SELECT u.last_used_at FROM credential_uses AS u WHERE u.credential_id = k.id) AS last_used_at
 """
 INSERT_CREDENTIALS = """
 INSERT INTO credentials (
     id, client_id, api_key, secret_digest, signing_secret_sealed, signing_required, scopes,
-    created_at
+    created_at, name
 )
 OVERRIDING SYSTEM VALUE
-SELECT id, client_id, api_key, digest, sealed, signing_required, string_to_array(scopes, ' '), $8
+SELECT id, client_id, api_key, digest, sealed, signing_required, string_to_array(scopes, ' '), $8,
+       name
 FROM unnest(
-    $1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::boolean[], $7::text[]
-) AS a (id, client_id, api_key, digest, sealed, signing_required, scopes)
+    $1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::boolean[], $7::text[],
+    $9::text[]
+) AS a (id, client_id, api_key, digest, sealed, signing_required, scopes, name)
 """
 UPDATE_CREDENTIAL = f"""
 UPDATE credentials AS k SET
@@ -108,6 +99,13 @@ RETURNING {CREDENTIAL_COLUMNS}
 READ_CREDENTIALS = f"""
 SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k WHERE k.client_id = ANY($1::bigint[])
 ORDER BY k.id
+"""
+# At most one write an hour for each key, whatever it does.
+NOTE_USED = """
+INSERT INTO credential_uses AS u (credential_id, last_used_at)
+SELECT id, $2 FROM unnest($1::bigint[]) AS a (id) ORDER BY id
+ON CONFLICT ON CONSTRAINT credential_uses_pk DO UPDATE SET last_used_at = excluded.last_used_at
+WHERE u.last_used_at < excluded.last_used_at
 """
 READ_SIGNING_SECRETS = """
 SELECT id, signing_secret_sealed FROM credentials
@@ -132,6 +130,7 @@ class CredentialRow:
     signing_secret_sealed: bytes = field(repr=False)
     signing_required: bool
     scopes: frozenset[str]
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +174,8 @@ def _credential_of(row: Record) -> Credential:
         signing_required=row["signing_required"],
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        name=row["name"],
+        last_used_at=row["last_used_at"],
     )
 
 
@@ -227,27 +228,6 @@ async def list_clients(tx: Tx, ask: PageAsk, name: str | None) -> tuple[list[Cli
     return [client_of(row) for row in rows], total
 
 
-async def insert_login(
-    tx: Tx, *, client_id: int, username: str, password_hash: str, at: datetime
-) -> ClientLogin | None:
-    """None when the username is taken."""
-    row = await tx.fetchrow(INSERT_LOGIN, client_id, username, password_hash, at)
-    return ClientLogin(**row) if row else None
-
-
-async def read_login(tx: Tx, login_id: int) -> ClientLogin | None:
-    row = await tx.fetchrow(READ_LOGIN, login_id)
-    return ClientLogin(**row) if row else None
-
-
-async def update_password(tx: Tx, login_id: int, password_hash: str) -> None:
-    await tx.execute(SET_HASH, login_id, password_hash)
-
-
-async def read_logins(tx: Tx, client_ids: Sequence[int]) -> list[ClientLogin]:
-    return [ClientLogin(**row) for row in await tx.fetch(READ_LOGINS, list(client_ids))]
-
-
 async def next_credential_ids(tx: Tx, count: int) -> list[int]:
     return [row[0] for row in await tx.fetch(NEXT_CREDENTIAL_IDS, count)]
 
@@ -263,6 +243,7 @@ async def insert_credentials(tx: Tx, rows: Sequence[CredentialRow], at: datetime
         [row.signing_required for row in rows],
         [" ".join(sorted(row.scopes)) for row in rows],
         at,
+        [row.name for row in rows],
     )
 
 
@@ -290,6 +271,10 @@ async def revoke_credential(tx: Tx, credential_id: int, at: datetime) -> Credent
 
 async def read_credentials(tx: Tx, client_ids: Sequence[int]) -> list[Credential]:
     return [_credential_of(row) for row in await tx.fetch(READ_CREDENTIALS, list(client_ids))]
+
+
+async def note_used(tx: Tx, credential_ids: Sequence[int], hour: datetime) -> None:
+    await tx.execute(NOTE_USED, list(credential_ids), hour)
 
 
 async def read_signing_secrets(tx: Tx, credential_ids: Sequence[int]) -> dict[int, bytes]:

@@ -1,6 +1,5 @@
 """Every statement on logins' sessions: refresh tokens and the epoch of a client's tokens."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,8 @@ from rewards.infra.db import Record, Tx, rows_affected
 
 # Somebody was here before when a token of this login was issued to the same address.
 FIND_LOGIN = """
-SELECT l.id AS login_id, l.client_id, l.password_hash, c.status, c.allowed_ips, c.token_epoch,
+SELECT l.id AS login_id, l.client_id, l.password_hash, l.active, c.status, c.allowed_ips,
+       c.token_epoch,
        EXISTS (
            SELECT FROM refresh_tokens AS t WHERE t.login_id = l.id AND t.address = $2::text::inet
        ) AS known_address
@@ -27,12 +27,13 @@ VALUES ($1, $2, $3, $4, $5, $6::text::inet, $7, $8)
 # Whoever locks the row first decides; the second one finds what the first one wrote.
 LOCK_REFRESH = """
 SELECT t.family, t.client_id, t.login_id, t.epoch, t.expires_at, t.used_at, t.revoked_at,
-       c.status, c.allowed_ips, c.token_epoch,
+       c.status, c.allowed_ips, c.token_epoch, l.active,
        EXISTS (
            SELECT FROM refresh_tokens AS f
            WHERE f.family = t.family AND f.revoked_at IS NOT NULL
        ) AS family_revoked
 FROM refresh_tokens AS t JOIN clients AS c ON c.id = t.client_id
+JOIN client_logins AS l ON l.id = t.login_id
 WHERE t.digest = $1
 FOR UPDATE OF t
 """
@@ -42,13 +43,16 @@ MARK_USED = "UPDATE refresh_tokens SET used_at = $2 WHERE digest = $1 AND used_a
 MARK_REVOKED = """
 UPDATE refresh_tokens SET revoked_at = $2 WHERE digest = $1 AND revoked_at IS NULL
 """
-REVOKED_FAMILIES = """
-SELECT DISTINCT family FROM refresh_tokens
-WHERE family = ANY($1::uuid[]) AND revoked_at IS NOT NULL
-"""
 NEXT_EPOCH = "UPDATE clients SET token_epoch = token_epoch + 1 WHERE id = $1"
 REVOKE_ALL = """
 UPDATE refresh_tokens SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL
+"""
+REVOKE_LOGIN = """
+UPDATE refresh_tokens SET revoked_at = $2
+WHERE login_id = $1 AND revoked_at IS NULL AND ($3::uuid IS NULL OR family <> $3)
+"""
+REVOKE_FAMILY = """
+UPDATE refresh_tokens SET revoked_at = $2 WHERE family = $1 AND revoked_at IS NULL
 """
 # A family goes as a whole: its revoked rows are what keeps the others revoked.
 FORGET = """
@@ -64,6 +68,7 @@ class LoginRow:
     login_id: int
     client_id: int
     password_hash: str = field(repr=False)
+    active: bool
     status: ClientStatus
     allowed_ips: tuple[str, ...]
     token_epoch: int
@@ -85,6 +90,7 @@ class RefreshRow:
     status: ClientStatus
     allowed_ips: tuple[str, ...]
     token_epoch: int
+    active: bool
 
 
 def _values(row: Record) -> dict[str, Any]:
@@ -130,9 +136,13 @@ async def mark_revoked(tx: Tx, digest: bytes, at: datetime) -> None:
     await tx.execute(MARK_REVOKED, digest, at)
 
 
-async def revoked_families(tx: Tx, families: Sequence[UUID]) -> set[UUID]:
-    """Those of these that were revoked, by a reuse or a logout."""
-    return {row["family"] for row in await tx.fetch(REVOKED_FAMILIES, families)}
+async def revoke_login(tx: Tx, login_id: int, at: datetime, *, but: UUID | None = None) -> None:
+    """End every session of a login, with all tokens, but the one of the family `but`."""
+    await tx.execute(REVOKE_LOGIN, login_id, at, but)
+
+
+async def revoke_family(tx: Tx, family: UUID, at: datetime) -> None:
+    await tx.execute(REVOKE_FAMILY, family, at)
 
 
 async def revoke_all(tx: Tx, client_id: int, at: datetime) -> None:

@@ -117,6 +117,16 @@ class Subject:
             log.add(now_us, window.grain_us)
         return True, logs[0].standing(windows[0], now_us)
 
+    def counts(self, windows: Sequence[Window], now_us: int) -> list[int]:
+        """How many count in each window now."""
+        found = []
+        for window in windows:
+            log = self._logs.get(window.per_s)
+            if log is not None:
+                log.expire(now_us, window.per_s)
+            found.append(log.count if log is not None else 0)
+        return found
+
     def idle(self, now_us: int) -> bool:
         """Whether forgetting this subject would change no answer."""
         if self.under_way:

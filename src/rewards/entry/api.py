@@ -29,9 +29,11 @@ from rewards.infra.leftover import ReadsRest
 from rewards.infra.openapi import DecimalsAreNumbers, answers
 from rewards.infra.protocol import BoundedProtocol
 from rewards.infra.settings import Settings
+from rewards.members import http as members_http
 from rewards.orders import http as orders_http
 from rewards.pricing import http as pricing_http
 from rewards.staff import http as staff_http
+from rewards.traffic import http as traffic_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
 from rewards.webhooks import http as webhooks_http
@@ -116,7 +118,7 @@ PROVIDED = (
 
 def build_app(parts: Parts) -> ASGIApp:
     """The application over wired parts."""
-    return RequestIds(ReadsRest(TellsMethods(build_routes(parts))))
+    return RequestIds(ReadsRest(TellsMethods(build_routes(parts))), parts.requests.note)
 
 
 class TellsMethods:
@@ -177,6 +179,8 @@ def build_routes(parts: Parts) -> Litestar:
                     orders_http.ROUTER,
                     webhooks_http.ROUTER,
                     http_events.ROUTER,
+                    members_http.ROUTER,
+                    traffic_http.ROUTER,
                 ],
                 security=SECURITY,
             ),

@@ -31,6 +31,7 @@ from rewards.reconciliation.tasks import RUN_JOB, Reconciling
 from rewards.restocks.service import Restocks
 from rewards.staff import approvals, fulfilments, recalls, stock_orders
 from rewards.staff.model_approvals import ApprovalKind
+from rewards.traffic.tasks import forget_requests
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import BUY_JOB
 from rewards.vendors.service import SYNC_JOB
@@ -62,6 +63,7 @@ LINKS_LAPSED = jobs.declare("claims.links_lapsed")
 NOTICE_CAUSES = jobs.declare("notices.causes")
 NOTICE_ENDPOINTS = jobs.declare("notices.endpoints")
 FORGET_NOTICES = jobs.declare("notices.forget")
+FORGET_REQUESTS = jobs.declare("traffic.forget_requests")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
 FORGET_EVENTS = jobs.declare("webhooks.forget_events")
@@ -337,7 +339,8 @@ def notices(tasks: NoticeTasks) -> Equip:
 
 
 def caches(worker: Worker, context: Context) -> None:
-    """Forget announcements that every process has long heard, and sessions long over."""
+    """Forget announcements that every process has long heard, sessions long over, and days of the
+    request log that nobody may read any more."""
 
     async def forget() -> None:
         now = context.clock.now()
@@ -345,5 +348,10 @@ def caches(worker: Worker, context: Context) -> None:
             await changes.forget(tx, now - CHANGES_KEPT)
             await forget_sessions(tx, now - SESSIONS_KEPT)
 
+    async def requests() -> None:
+        await forget_requests(context.db, context.clock, context.settings)
+
     worker.register(FORGET_CHANGES, _alone(forget))
     worker.schedule(FORGET_CHANGES, FORGET_EVERY_S)
+    worker.register(FORGET_REQUESTS, _alone(requests))
+    worker.schedule(FORGET_REQUESTS, FORGET_EVERY_S)

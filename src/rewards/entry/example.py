@@ -10,7 +10,15 @@ from typing import Any
 
 from rewards.catalog.http_reference import CategoryNotFound, SubcategoryNotFound
 from rewards.catalog.model import DenominationNotAvailable, ProductNotFound, QuantityTooLarge
-from rewards.clients.model import ClientNotFound, CredentialNotFound, LoginNotFound, UsernameTaken
+from rewards.clients.model import ClientNotFound, CredentialNotFound
+from rewards.clients.model_members import (
+    LastOwner,
+    LoginNotFound,
+    MemberNotFound,
+    MembersFull,
+    UsernameTaken,
+    WrongPassword,
+)
 from rewards.core.errors import (
     Conflict,
     Forbidden,
@@ -25,6 +33,7 @@ from rewards.core.errors import (
 from rewards.infra.idempotency import IdempotencyKeyInProgress, IdempotencyKeyReused
 from rewards.infra.upload import BodyTooLarge
 from rewards.inventory.model import BatchClosed, BatchNotFound
+from rewards.members.http_credentials import CredentialsFull
 from rewards.notices.model import NoticeNotFound, NoticeStillQueued
 from rewards.orders.fulfilment import OrderNotApprovable
 from rewards.orders.model import (
@@ -48,7 +57,7 @@ from rewards.pricing.model_rates import (
     HeldRateNotFound,
     HeldState,
 )
-from rewards.reconciliation.model import DriftExplained, DriftNotFound
+from rewards.reconciliation.model import DayNotOver, DriftExplained, DriftNotFound
 from rewards.restocks.model import StockOrderNotFound, StockOrderOpen, StockReferenceReused
 from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
@@ -111,6 +120,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{client_id}": ClientNotFound,
     "{credential_id}": CredentialNotFound,
     "{login_id}": LoginNotFound,
+    "{member_id}": MemberNotFound,
     "{job_id}": DeadJobNotFound,
     "{batch_id}": BatchNotFound,
     "{staff_id}": StaffNotFound,
@@ -129,7 +139,15 @@ MISSING: dict[str, type[Refusal]] = {
 NAMED: dict[str, type[Refusal]] = {
     "orderStock": ProductNotFound,
     "createWebhook": CredentialNotFound,
+    "putOwnNoticeSettings": WalletNotFound,
 }
+# What asks for the password again.
+PROVED = frozenset(
+    {
+        *("changeMyPassword", "addMember", "changeMember", "issueOwnCredential"),
+        *("revokeOwnCredential", "rotateOwnSigningSecret"),
+    }
+)
 
 
 def error_examples(path: str, operation_id: str, status: int) -> dict[str, Any]:
@@ -175,6 +193,8 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
         return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
     if status == 403 and operation_id in ("approve", "reject"):
         return (*GENERAL[403], SecondPersonNeeded())
+    if status == 403 and operation_id in PROVED:
+        return (*GENERAL[403], WrongPassword())
     if status == 409:
         return CONFLICTS.get(operation_id, GENERAL[409])
     return GENERAL.get(status, ())
@@ -183,6 +203,10 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
 CONFLICTS: dict[str, Sequence[Refusal]] = {
     "listEvents": (EventsAhead(1_041),),
     "addLogin": (UsernameTaken(),),
+    "addMember": (UsernameTaken(), MembersFull()),
+    "changeMember": (LastOwner(),),
+    "issueOwnCredential": (CredentialsFull(),),
+    "getStatement": (DayNotOver(),),
     "createStaff": (StaffNameTaken(),),
     "changeStaff": (LastAdmin(),),
     "setFxRate": (FxRateJump(Decimal("83.1234"), Decimal(10)),),

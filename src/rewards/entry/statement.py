@@ -21,8 +21,6 @@ from rewards.reconciliation import documents, statement
 from rewards.reconciliation.model_statement import Statement, imbalances
 
 SOUND, WRONG = 0, 1
-# Derived from a key that is never rotated: one public key for the life of a deployment.
-KEY_PURPOSE = "statement-signing"
 
 
 def make(settings: Settings, first: str, last: str, out: Path | None, *, as_csv: bool) -> int:
@@ -47,7 +45,7 @@ async def _count(
     async with AsyncExitStack() as stack:
         db = await Database.connect(await database.app_dsn(settings), settings)
         stack.push_async_callback(db.close)
-        key = _key(await Vault.open_database(db, settings))
+        key = statement.signing_key(await Vault.open_database(db, settings))
         shown = stack.enter_context(Console(file=sys.stderr).status("counting"))
 
         def told(what: str, done: int, of: int) -> None:
@@ -60,7 +58,7 @@ async def show_key(settings: Settings) -> None:
     """Print the public key."""
     db = await Database.connect(await database.app_dsn(settings), settings)
     try:
-        key = _key(await Vault.open_database(db, settings))
+        key = statement.signing_key(await Vault.open_database(db, settings))
     finally:
         await db.close()
     typer.echo(documents.public_key_of(key))
@@ -88,10 +86,6 @@ def verify(path: Path, public_key: str) -> int:
     )
     typer.echo(f"signed and unchanged: {made.first_day} to {made.last_day}, {heading.lines} lines")
     return _told(list(imbalances(made.lines)))
-
-
-def _key(vault: Vault) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(vault.mac_key(KEY_PURPOSE))
 
 
 def _told(wrong: list[str]) -> int:

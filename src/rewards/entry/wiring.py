@@ -1,7 +1,7 @@
 """Wires the machines and slices of one process together."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
 from rewards.catalog.catalog import Catalog
@@ -35,6 +35,7 @@ from rewards.pricing.service import Prices
 from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
+from rewards.traffic.recorder import RequestLog
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
 from rewards.vendors.wire import open_session
@@ -78,6 +79,7 @@ class Parts:
     links: ClaimLinks
     claims: Claims
     events: Feed
+    requests: RequestLog
 
 
 class WalletsOfClient:
@@ -123,8 +125,7 @@ async def open_parts(
         await prices.load()
         limiter = Limiter.from_settings(settings, clock)
         stack.push_async_callback(limiter.close)
-        passwords = Passwords()
-        stack.callback(passwords.close)
+        passwords = stack.enter_context(closing(Passwords()))
         proxies = Proxies(settings.trusted_proxies)
         links = ClaimLinks(vault, settings)
         mint = Mint(vault, await _mint_batch(db, clock) if settings.sandbox else None)
@@ -161,7 +162,15 @@ async def open_parts(
             links=links,
             claims=Claims(db, vault, passwords, clock),
             events=Feed(db, wait_max_s=settings.event_wait_max_s),
+            requests=_request_log(stack, db, clock, proxies),
         )
+
+
+def _request_log(stack: AsyncExitStack, db: Database, clock: Clock, proxies: Proxies) -> RequestLog:
+    made = RequestLog(db, clock, proxies)
+    made.start()
+    stack.push_async_callback(made.close)
+    return made
 
 
 async def _opened(

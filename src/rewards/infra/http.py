@@ -3,9 +3,10 @@
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlencode
 
 import asyncpg
@@ -25,6 +26,7 @@ from rewards.infra.log import REQUEST_ID
 log = structlog.get_logger()
 Body = TypeVar("Body", bound=msgspec.Struct)
 Choice = TypeVar("Choice", bound=StrEnum)
+Noted: TypeAlias = Callable[[Scope, int, float], None]
 
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
@@ -72,6 +74,11 @@ def answer_with(connection: ASGIConnection[Any, Any, Any, Any], headers: Mapping
     cast("dict[str, Any]", connection.scope).setdefault("rewards_headers", {}).update(promised)
 
 
+def _failed_as(connection: ASGIConnection[Any, Any, Any, Any], code: str) -> None:
+    """Leave word of why it was refused for whoever is told of the request."""
+    cast("dict[str, Any]", connection.scope)["rewards_code"] = code
+
+
 class RequestIds:
     """ASGI layer, outermost: puts X-Request-Id, echoed or made, on every answer.
 
@@ -79,13 +86,16 @@ class RequestIds:
     request up because it stops.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, noted: Noted | None = None) -> None:
+        """`noted` is told of each request when it is over: its scope, status and duration."""
         self._app = app
+        self._noted = noted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        started_s = time.perf_counter()
         given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
         text = given.decode("latin-1")
         name = text if REQUEST_ID_PATTERN.fullmatch(text) else ids.request_id()
@@ -93,12 +103,12 @@ class RequestIds:
         REQUEST_ID.set(name)
         header = (b"x-request-id", name.encode())
 
-        begun = False
+        status = 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                begun = True
+                status = message["status"]
                 own = [*message["headers"], header]
                 promised = cast("dict[str, Any]", scope).get("rewards_headers")
                 message["headers"] = _with(promised, own) if promised else own
@@ -107,9 +117,12 @@ class RequestIds:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            if not begun:
+            if not status:
                 await _send_given_up(send_with_id, name)
             raise
+        finally:
+            if self._noted is not None and status:
+                self._noted(scope, status, time.perf_counter() - started_s)
 
 
 def _with(
@@ -130,6 +143,7 @@ async def _send_given_up(send: Send, name: str) -> None:
 
 
 def refuse(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
+    _failed_as(request, refusal.code)
     body = ErrorBody(
         refusal.error,
         refusal.message,
@@ -156,6 +170,7 @@ def refuse_framework(request: Request[Any, Any, Any], problem: HTTPException) ->
     status = problem.status_code if problem.status_code in FRAMEWORK_ERRORS else 400
     if problem.status_code >= 500 and problem.detail != HUNG_UP:
         return fail(request, problem)
+    _failed_as(request, code)
     body = ErrorBody(error, message, code, request_id(request))
     return encode(body, status, {k: str(v) for k, v in (problem.headers or {}).items()})
 
@@ -170,6 +185,7 @@ def fail(request: Request[Any, Any, Any], problem: Exception) -> Response[bytes]
         problem=type(problem).__name__,
         exc_info=problem,
     )
+    _failed_as(request, "INTERNAL")
     creating = request.method == "POST" and request.url.path == "/api/v1/orders"
     message = "Failed to create order" if creating else "Internal server error"
     return encode(ErrorBody("InternalServerError", message, "INTERNAL", request_id(request)), 500)

@@ -28,6 +28,10 @@ APPEND_ONLY = (
 )
 
 
+# What is forgotten a partition at a time.
+EMPTIED = tuple(f"client_requests_{slot:02}" for slot in range(16))
+
+
 class MigrationChanged(Exception):
     """A file that was already applied reads differently now: somebody edited history."""
 
@@ -110,6 +114,7 @@ async def _grant(connection: asyncpg.Connection, role: str) -> None:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};"
         f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {quoted};"
         f"REVOKE UPDATE, DELETE, TRUNCATE ON {tables} FROM {quoted};"
+        f"GRANT TRUNCATE ON {', '.join(EMPTIED)} TO {quoted};"
         f"REVOKE ALL ON schema_migrations FROM {quoted};"
         f"GRANT SELECT ON schema_migrations TO {quoted};"
     )

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -84,6 +84,9 @@ class Settings(BaseSettings):
 
     # A request for events waits no longer than this, whatever it asks: proxies lose patience.
     event_wait_max_s: float = 30.0
+
+    # How long clients can look up what they asked of the API.
+    request_log_days: int = Field(default=7, ge=1, le=14)
 
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024

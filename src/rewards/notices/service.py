@@ -1,5 +1,6 @@
 """What others may do with notices: have causes read, list them, send one again, set their look."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -16,6 +17,7 @@ from rewards.notices.model import (
     Attempt,
     NewNotice,
     Notice,
+    NoticeKind,
     NoticeNotFound,
     NoticeSettings,
     NoticeState,
@@ -37,6 +39,7 @@ __all__ = [
     "read_endpoints",
     "read_settings",
     "resend",
+    "set_recipients",
     "set_settings",
 ]
 
@@ -132,6 +135,18 @@ async def resend(
 async def read_settings(tx: Tx, client_id: int) -> NoticeSettings:
     """The client's; the usual ones where it has none."""
     return or_defaults((await sql_settings.read(tx, [client_id])).get(client_id), client_id)
+
+
+async def set_recipients(
+    tx: Tx, client_id: int, contacts: Sequence[str], muted: Sequence[NoticeKind], at: datetime
+) -> NoticeSettings:
+    """Who of the client is mailed, and of what not; what they were before. The look stays.
+
+    One statement writes, so that staff who set the look meanwhile lose nothing.
+    """
+    before = await read_settings(tx, client_id)
+    await sql_settings.put_recipients(tx, client_id, contacts, muted, at)
+    return before
 
 
 async def set_settings(tx: Tx, chosen: NoticeSettings, at: datetime) -> NoticeSettings:

@@ -51,3 +51,22 @@ async def put(tx: Tx, chosen: NoticeSettings, at: datetime) -> None:
         *(chosen.reply_to, chosen.footer, chosen.language, list(chosen.contacts)),
         *(list(chosen.muted), at),
     )
+
+
+# A row that is not there yet gets the usual look.
+PUT_RECIPIENTS = """
+INSERT INTO notice_settings (client_id, accent, language, contacts, muted, changed_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (client_id) DO UPDATE SET
+    contacts = excluded.contacts, muted = excluded.muted, changed_at = excluded.changed_at
+"""
+
+
+async def put_recipients(
+    tx: Tx, client_id: int, contacts: Sequence[str], muted: Sequence[NoticeKind], at: datetime
+) -> None:
+    usual = NoticeSettings(client_id)
+    await tx.execute(
+        PUT_RECIPIENTS,
+        *(client_id, usual.accent, usual.language, list(contacts), list(muted), at),
+    )

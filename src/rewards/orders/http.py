@@ -35,6 +35,7 @@ from rewards.infra.http import (
     whole,
 )
 from rewards.infra.openapi import PAGE, answers, asks, choice, takes, whole_number
+from rewards.infra.query import yes_or_no
 from rewards.orders import service, sql_read
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.model import (
@@ -312,6 +313,15 @@ def _summary_line(row: Record) -> SummaryLine:
     guards=[requires("orders:read")],
     operation_id="getOrder",
     summary="Get an order",
+    operation_class=asks(
+        {
+            "vouchers": {
+                "type": "boolean",
+                "default": True,
+                "description": "false: without its vouchers, which are then not opened",
+            }
+        }
+    ),
     responses=answers(OrderOut, 401, 403, 404, 503, told="The order with its vouchers"),
 )
 async def get_order(
@@ -319,11 +329,14 @@ async def get_order(
 ) -> Response[bytes]:
     """One order with its items and, for what is delivered, its vouchers.
 
-    404 for an unknown id and for another client's order alike.
+    Vouchers are left out where `vouchers` is false, and for people whose role may not see them. 404
+    for an unknown id and for another client's order alike.
     """
     principal = principal_of(request)
     number = path_id(order_id, OrderNotFound)
-    return encode(await orders.read(actor_of(request), principal.client_id, number))
+    opens = yes_or_no("Vouchers", request.query_params.get("vouchers")) is not False
+    opens = opens and principal.sees_codes
+    return encode(await orders.read(actor_of(request), principal.client_id, number, opens=opens))
 
 
 @get(

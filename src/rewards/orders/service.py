@@ -156,8 +156,12 @@ class Orders:
             for unit, opened in zip(sealed, fields, strict=True)
         }
 
-    async def read(self, actor: Actor, client_id: int, order_id: int) -> OrderOut:
+    async def read(
+        self, actor: Actor, client_id: int, order_id: int, *, opens: bool = True
+    ) -> OrderOut:
         """The client's order with its vouchers. Opening them leaves an audit row (spec.md §4).
+
+        Without `opens` it has none, and nothing is opened.
 
         Raises OrderNotFound, for another client's order as for an unknown one (D13).
         """
@@ -166,7 +170,7 @@ class Orders:
             if order is None:
                 raise OrderNotFound
             items = (await sql_read.read_items(tx, [order_id]))[order_id]
-            had = set(delivered_units(items))
+            had = set(delivered_units(items)) if opens else set()
             units: list[StoredUnit] = []
             links: list[SealedLink] = []
             if order.link_type is None:

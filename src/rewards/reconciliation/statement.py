@@ -1,13 +1,16 @@
 """Adds up what came in, went out and is held: wallets by client, stock by where it came from."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeAlias
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from rewards.core.clock import Clock
 from rewards.core.errors import InvalidField
+from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.inventory import books as stock
 from rewards.inventory.books import CountedUnit
@@ -19,6 +22,8 @@ from rewards.reconciliation.model_statement import Book, Line, Statement
 from rewards.vendors import books as vendors
 from rewards.wallets import books as ledger
 
+# Derived from a key that is never rotated.
+KEY_PURPOSE = "statement-signing"
 WALLETS_A_STEP = 100
 UNITS_A_STEP = 5_000
 ON_HAND = frozenset({UnitState.AVAILABLE, UnitState.ALLOCATED, UnitState.BLOCKED})
@@ -59,15 +64,39 @@ async def state(
 
     A window at a time, in constant memory. Refuses days in the wrong order; raises DayNotOver.
     """
+    sums, made_at = _began(clock, first_day, last_day)
+    await _count_wallets(db, sums, told)
+    await _count_units(db, sums, told)
+    return Statement(first_day, last_day, made_at, tuple(sums.lines()))
+
+
+async def state_of_wallets(
+    db: Database, clock: Clock, wallet_ids: Sequence[int], first_day: date, last_day: date
+) -> Statement:
+    """What went through these wallets on whole days that are over: the lines of MONEY of `state`.
+
+    Refuses and raises as `state` does.
+    """
+    sums, made_at = _began(clock, first_day, last_day)
+    ids = sorted(wallet_ids)
+    for start in range(0, len(ids), WALLETS_A_STEP):
+        async with db.connection() as connection:
+            await _count_wallet_page(connection, sums, ids[start : start + WALLETS_A_STEP])
+    return Statement(first_day, last_day, made_at, tuple(sums.lines()))
+
+
+def signing_key(vault: Vault) -> Ed25519PrivateKey:
+    """Signs every statement of a deployment; one public key for its life."""
+    return Ed25519PrivateKey.from_private_bytes(vault.mac_key(KEY_PURPOSE))
+
+
+def _began(clock: Clock, first_day: date, last_day: date) -> tuple[_Sums, datetime]:
     if last_day < first_day:
         raise InvalidField("To", "min")
     made_at = clock.now()
     if last_day >= day_of(made_at):
         raise DayNotOver
-    sums = _Sums(beginning_of(first_day), beginning_of(last_day + DAY))
-    await _count_wallets(db, sums, told)
-    await _count_units(db, sums, told)
-    return Statement(first_day, last_day, made_at, tuple(sums.lines()))
+    return _Sums(beginning_of(first_day), beginning_of(last_day + DAY)), made_at
 
 
 async def _count_wallets(db: Database, sums: _Sums, told: Told | None) -> None:

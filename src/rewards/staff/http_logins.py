@@ -10,7 +10,8 @@ from litestar.params import FromPath
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
 from rewards.clients import service as clients
-from rewards.clients.model import ClientLogin, ClientNotFound, LoginNotFound
+from rewards.clients.model import ClientNotFound
+from rewards.clients.model_members import ClientLogin, LoginNotFound, MemberRole, role_of
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
@@ -20,8 +21,11 @@ from rewards.staff.model import Permission
 
 
 class NewLoginIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`role`: owner, developer, finance or viewer; an owner may do everything a client may."""
+
     username: str
     password: str
+    role: str = MemberRole.OWNER.value
 
     def __repr__(self) -> str:
         return "NewLoginIn([redacted])"
@@ -38,11 +42,20 @@ class LoginOut(msgspec.Struct):
     id: int
     client_id: int
     username: str
+    role: MemberRole
+    active: bool
     created_at: datetime
 
     @classmethod
     def of(cls, login: ClientLogin) -> "LoginOut":
-        return cls(login.id, login.client_id, login.username, login.created_at)
+        return cls(
+            login.id,
+            login.client_id,
+            login.username,
+            login.role,
+            login.active,
+            login.created_at,
+        )
 
 
 NEW_LOGIN = msgspec.json.Decoder(NewLoginIn)
@@ -81,12 +94,14 @@ async def add_login(
 ) -> Response[bytes]:
     """Add a username and password for the client's `POST /auth/login`. 409 when it is taken."""
     body = decode(NEW_LOGIN, await request.body())
-    number = path_id(client_id, ClientNotFound)
+    number, role = path_id(client_id, ClientNotFound), role_of(body.role)
 
     async def work(tx: Tx) -> ClientLogin:
         at = clock.now()
-        login = await clients.add_login(tx, passwords, number, body.username, body.password, at)
-        await _record(tx, request, "login.created", login, at)
+        login = await clients.add_login(
+            tx, passwords, number, body.username, body.password, at, role
+        )
+        await _record(tx, request, "login.created", login, at, role=login.role)
         return login
 
     return encode(LoginOut.of(await db.run(work)), 201)
@@ -124,9 +139,14 @@ async def change_login(
 
 
 async def _record(
-    tx: Tx, request: Request[Any, Any, Any], action: str, login: ClientLogin, at: datetime
+    tx: Tx,
+    request: Request[Any, Any, Any],
+    action: str,
+    login: ClientLogin,
+    at: datetime,
+    **more: object,
 ) -> None:
-    facts = {"username": login.username}
+    facts = {"username": login.username, **more}
     actor = caller(request).actor
     await audit.record(
         tx, [AuditFact(actor, login.client_id, action, "login", login.id, facts)], at
