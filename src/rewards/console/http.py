@@ -2,7 +2,19 @@
 
 from litestar import Router
 
-from rewards.console import http_entry
+from rewards.console import (
+    http_approvals,
+    http_audit,
+    http_client_keys,
+    http_client_wallets,
+    http_clients,
+    http_entry,
+    http_inventory,
+    http_money,
+    http_orders,
+    http_settings,
+    http_vendors,
+)
 from rewards.console.places import PREFIX, places
 from rewards.core.clock import Clock
 from rewards.infra.address import Proxies
@@ -12,7 +24,19 @@ from rewards.infra.pages.routes import router
 from rewards.infra.settings import Settings
 
 LOOK = Look("console", "Starship Console", "rewards.console", PREFIX, places)
-PAGES = [*http_entry.PAGES]
+PAGES = [
+    *http_entry.PAGES,
+    *http_orders.PAGES,
+    *http_approvals.PAGES,
+    *http_inventory.PAGES,
+    *http_vendors.PAGES,
+    *http_clients.PAGES,
+    *http_client_wallets.PAGES,
+    *http_client_keys.PAGES,
+    *http_money.PAGES,
+    *http_audit.PAGES,
+    *http_settings.PAGES,
+]
 
 
 def console(*, vault: Vault, clock: Clock, proxies: Proxies, settings: Settings | None) -> Router:

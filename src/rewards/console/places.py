@@ -11,7 +11,36 @@ from rewards.staff.model import PERMISSIONS, Permission, Role
 PREFIX = "/console"
 API = "/admin/api/v1"
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = ()
+_PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
+    (
+        "",
+        (
+            (Permission.ORDERS_READ, Place("Orders", "/console/orders", "orders")),
+            (Permission.APPROVALS_READ, Place("Approvals", "/console/approvals", "approvals")),
+        ),
+    ),
+    (
+        "Stock",
+        (
+            (Permission.INVENTORY_READ, Place("Inventory", "/console/inventory", "stock")),
+            (Permission.VENDORS_READ, Place("Vendors", "/console/vendors", "vendors")),
+        ),
+    ),
+    (
+        "Customers",
+        (
+            (Permission.CLIENTS_READ, Place("Clients", "/console/clients", "people")),
+            (Permission.WALLETS_READ, Place("Money", "/console/money", "money")),
+        ),
+    ),
+    (
+        "House",
+        (
+            (Permission.AUDIT_READ, Place("Audit", "/console/audit", "audit")),
+            (Permission.JOBS_READ, Place("Settings", "/console/settings", "settings")),
+        ),
+    ),
+)
 
 
 def api(pattern: str, *parts: str) -> str:

@@ -1,0 +1,53 @@
+"""Approvals: what one person asked for and another must agree to."""
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from rewards.console.acts import Act, perform
+from rewards.console.listing import Sends, listed, older
+from rewards.console.places import API, PREFIX, may
+from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.routes import GivenRoom, Page, Req
+from rewards.staff.model import Permission
+from rewards.staff.model_approvals import ApprovalKind, ApprovalState
+
+APPROVALS = f"{PREFIX}/approvals"
+ACTS = {
+    "approve": Act(
+        "POST", "/approvals/{}/approve", "Approved; it is carried out now.", Sends(texts=("note",))
+    ),
+    "reject": Act("POST", "/approvals/{}/reject", "Rejected.", Sends(texts=("reason",))),
+}
+
+
+@get("/approvals")
+async def list_approvals(request: Req, room: GivenRoom) -> Page:
+    """What waits for a second person, and on demand what was decided."""
+    visit = await room.visit(request)
+    state = request.query_params.get("state", "REQUESTED")
+    names = ("state", "kind") if "state" in request.query_params else ("kind",)
+    fixed: dict[str, str] = {} if "state" in request.query_params else {"state": "REQUESTED"}
+    found = await listed(visit, f"{API}/approvals", names, fixed)
+    return visit.page(
+        "console/approvals.html",
+        found=found,
+        state=state,
+        before=older(found, "approval_id"),
+        states=list(ApprovalState),
+        kinds=list(ApprovalKind),
+        me=visit.session.facts.get("id", ""),
+        can=may(visit.session, Permission.APPROVALS_DECIDE),
+    )
+
+
+@post(
+    "/approvals/{approval_id:str}/{act:str}", status_code=303, request_max_body_size=FORM_BYTES_MAX
+)
+async def decide(
+    request: Req, room: GivenRoom, approval_id: FromPath[str], act: FromPath[str]
+) -> Page:
+    """Agree to one request, or say no."""
+    return await perform(request, room, ACTS, act, APPROVALS, approval_id)
+
+
+PAGES = [list_approvals, decide]

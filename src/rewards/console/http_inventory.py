@@ -1,0 +1,128 @@
+"""Inventory: how deep the pool is and for how long it lasts, importing, pumping, recalling."""
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from rewards.console.acts import Act, perform
+from rewards.console.listing import Sends, listed, older, whole
+from rewards.console.places import API, PREFIX, api, may
+from rewards.infra.pages.caller import ApiRefused
+from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.routes import GivenRoom, Page, Req
+from rewards.infra.pages.visit import explain
+from rewards.staff.model import Permission
+
+BATCHES = f"{PREFIX}/inventory/batches"
+# The API has a limit of its own, from the settings; this one stops what no setting allows.
+FILE_BYTES_MAX = 4 * 1024**3
+ROWS_SHOWN = 500
+REASON = Sends(texts=("reason",))
+ACTS = {
+    "recall": Act(
+        "POST",
+        "/inventory/batches/{}/recall",
+        "Asked for. Nothing is recalled before a second person agrees; the batch is blocked.",
+        Sends(texts=("reason",), ticks=("replace",)),
+    ),
+    "unblock": Act("POST", "/inventory/batches/{}/unblock", "Unblocked.", REASON),
+}
+
+
+@get("/inventory")
+async def show_inventory(request: Req, room: GivenRoom) -> Page:
+    """Every shelf: its depth, what waits, how long it lasts, what to buy."""
+    visit = await room.visit(request)
+    product = request.query_params.get("product_id", "")
+    found = await listed(visit, f"{API}/inventory/depth", ("product_id",))
+    forecast = await whole(visit, f"{API}/inventory/forecast", product_id=product, limit="200")
+    products = await whole(visit, f"{API}/products", limit="100")
+    covers = {(line["product_id"], str(line["denomination"])): line for line in forecast or ()}
+    return visit.page(
+        "console/inventory.html",
+        found=found,
+        covers=covers,
+        names={each["id"]: each["name"] for each in products or ()},
+        can_pump=may(visit.session, Permission.INVENTORY_PUMP),
+        can_import=may(visit.session, Permission.INVENTORY_IMPORT),
+    )
+
+
+@post("/inventory/pump", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def pump(request: Req, room: GivenRoom) -> Page:
+    """Load what waits, of one product or of all, and say what came of it."""
+    visit, form = await room.receive(request)
+    body = Sends(numbers=("product_id",)).body(form)
+    asked = {"product_ids": [body["product_id"]] if body else None}
+    back = room.own_path(form.get("back") or f"{PREFIX}/inventory")
+    try:
+        done = (await visit.send("POST", f"{API}/inventory/pump", asked)).body
+    except ApiRefused as refused:
+        if room.answers(refused):
+            raise
+        return visit.back(back, explain(refused), tone="bad")
+    swept = sum(shelf["expired"] for shelf in done["shelves"])
+    return visit.back(back, f"Loaded {done['loaded']:,} units, swept {swept:,} that expired.")
+
+
+@get("/inventory/batches")
+async def list_batches(request: Req, room: GivenRoom) -> Page:
+    """What came in, newest first, and the form that brings in more."""
+    visit = await room.visit(request)
+    found = await listed(visit, f"{API}/inventory/batches")
+    return visit.page(
+        "console/batches.html",
+        found=found,
+        before=older(found, "batch_id"),
+        can_import=may(visit.session, Permission.INVENTORY_IMPORT),
+    )
+
+
+@post("/inventory/batches", status_code=303, request_max_body_size=None)
+async def import_file(request: Req, room: GivenRoom) -> Page:
+    """Hand a file on to the API, then to the page of its batch, which tells how far it is."""
+    visit, upload = await room.receive_file(request, bytes_max=FILE_BYTES_MAX, texts=("name",))
+    with upload.file as file:
+        texts = {"name": upload.texts["name"]} if upload.texts.get("name") else {}
+        try:
+            answer = await visit.send_file(f"{API}/inventory/batches", upload.filename, file, texts)
+        except ApiRefused as refused:
+            if room.answers(refused):
+                raise
+            return visit.back(BATCHES, explain(refused), tone="bad")
+    return visit.back(f"{BATCHES}/{answer.body['batch_id']}")
+
+
+@get("/inventory/batches/{batch_id:str}")
+async def show_batch(request: Req, room: GivenRoom, batch_id: FromPath[str]) -> Page:
+    """A batch: how far its import is, which rows were refused, who has its units."""
+    visit = await room.visit(request)
+    batch = (await visit.get(api("/inventory/batches/{}", batch_id))).body
+    rejects = []
+    if batch["duplicate"] or batch["invalid"]:
+        path = api("/inventory/batches/{}/rows", batch_id)
+        rejects = (await visit.get(path, limit=ROWS_SHOWN)).body
+    recall = None
+    if batch["state"] != "IMPORTING":
+        recall = (await visit.get(api("/inventory/batches/{}/recall", batch_id))).body
+    return visit.page(
+        "console/batch.html",
+        batch=batch,
+        rejects=rejects,
+        recall=recall,
+        can_recall=may(visit.session, Permission.INVENTORY_RECALL),
+    )
+
+
+@post(
+    "/inventory/batches/{batch_id:str}/{act:str}",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
+async def act_on_batch(
+    request: Req, room: GivenRoom, batch_id: FromPath[str], act: FromPath[str]
+) -> Page:
+    """One of ACTS upon one batch."""
+    return await perform(request, room, ACTS, act, f"{BATCHES}/{batch_id}", batch_id)
+
+
+PAGES = [show_inventory, pump, list_batches, import_file, show_batch, act_on_batch]

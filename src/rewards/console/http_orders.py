@@ -1,0 +1,125 @@
+"""Orders: find them, see one's whole story, end its wait."""
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from rewards.console.acts import Act, perform
+from rewards.console.listing import Sends, listed, whole
+from rewards.console.places import API, PREFIX, api
+from rewards.infra.pages.caller import ApiRefused
+from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.routes import GivenRoom, Page, Req
+from rewards.infra.pages.showing import with_query
+from rewards.infra.pages.visit import explain
+from rewards.orders.model import Status, SubStatus
+
+ORDERS = f"{PREFIX}/orders"
+FILTERS = (
+    *("q", "status", "sub_status", "client_id", "product_id", "email", "currency"),
+    *("min_amount", "max_amount", "placed_from", "placed_to", "older_than", "sort"),
+)
+REASON = Sends(texts=("reason",))
+ACTS = {
+    "retry": Act("POST", "/orders/{}/retry", "The pool was looked into again.", REASON),
+    "cancel": Act("POST", "/orders/{}/cancel", "Cancelled, unless a second person must agree.", REASON),
+    "refund-retry": Act("POST", "/orders/{}/refund-retry", "The refund was tried again.", None),
+    "links-resend": Act("POST", "/orders/{}/links/resend", "The links were mailed again.", REASON),
+    "links-reissue": Act(
+        "POST", "/orders/{}/links/reissue", "New links were made; the old ones are dead.", REASON
+    ),
+    "vendor-fulfilment": Act(
+        "POST",
+        "/orders/{}/vendor-fulfilment",
+        "Asked for. A vendor is called as soon as nobody else must agree.",
+        Sends(texts=("reason", "vendor")),
+    ),
+    "notes": Act("POST", "/orders/{}/notes", "Noted.", Sends(texts=("text",))),
+}
+FORGET = {"forget": Act("DELETE", "/saved-searches/{}", "Forgotten.", None)}
+REVEAL = Sends(texts=("reason",), numbers=("position",))
+# What of a moment's facts stands in its line; the rest opens below.
+BRIEF = ("amount", "currency", "status_code", "attempts", "text")
+
+
+@get("/orders")
+async def list_orders(request: Req, room: GivenRoom) -> Page:
+    """Orders that fit, newest first, and searches that somebody kept."""
+    visit = await room.visit(request)
+    found = await listed(visit, f"{API}/orders", FILTERS)
+    kept = await whole(visit, f"{API}/saved-searches")
+    return visit.page(
+        "console/orders.html",
+        found=found,
+        kept=kept or (),
+        statuses=list(Status),
+        sub_statuses=list(SubStatus),
+    )
+
+
+@post("/searches", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def keep_search(request: Req, room: GivenRoom) -> Page:
+    """Keep what the list is narrowed to, under a name."""
+    visit, form = await room.receive(request)
+    query = form.chosen(*FILTERS)
+    body = {"name": form.get("name"), "query": query, "shared": form.get("shared") == "true"}
+    back = with_query(ORDERS, **query)
+    return await visit.act("POST", f"{API}/saved-searches", body, back=back, done="Kept.")
+
+
+@post("/searches/{search_id:str}/forget", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def forget_search(request: Req, room: GivenRoom, search_id: FromPath[str]) -> Page:
+    """Forget a search that was kept."""
+    return await perform(request, room, FORGET, "forget", ORDERS, search_id)
+
+
+@get("/orders/{order_id:str}")
+async def show_order(request: Req, room: GivenRoom, order_id: FromPath[str]) -> Page:
+    """One order: where it stands, who must act, what happened, and what can be done."""
+    visit = await room.visit(request)
+    told = (await visit.get(api("/orders/{}/story", order_id))).body
+    return visit.page("console/order.html", **told, can=set(told["acts"]), brief=BRIEF)
+
+
+@get("/orders/{order_id:str}/vendors")
+async def compare_vendors(request: Req, room: GivenRoom, order_id: FromPath[str]) -> Page:
+    """What each vendor would take for what the pool lacks, and the form that asks one."""
+    visit = await room.visit(request)
+    order = (await visit.get(api("/orders/{}", order_id))).body
+    options = (await visit.get(api("/orders/{}/vendor-options", order_id))).body
+    return visit.page("console/order-vendors.html", order=order, options=options)
+
+
+@post("/orders/{order_id:str}/reveal", status_code=200, request_max_body_size=FORM_BYTES_MAX)
+async def reveal_code(request: Req, room: GivenRoom, order_id: FromPath[str]) -> Page:
+    """Show one code in the clear, on a page that is kept nowhere; why stays in the trail."""
+    visit, form = await room.receive(request)
+    back = f"{ORDERS}/{order_id}"
+    try:
+        path = api("/orders/{}/reveal", order_id)
+        told = (await visit.send("POST", path, REVEAL.body(form))).body
+    except ApiRefused as refused:
+        if room.answers(refused):
+            raise
+        return visit.back(back, explain(refused), tone="bad")
+    secrets = {name: text for name, text in told["voucher"].items() if text}
+    title = f"Item {told['position']} of order {told['order_id']}"
+    return visit.page("console/shown-once.html", title=title, secrets=secrets, back=back, kept=True)
+
+
+@post("/orders/{order_id:str}/{act:str}", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def act_on_order(
+    request: Req, room: GivenRoom, order_id: FromPath[str], act: FromPath[str]
+) -> Page:
+    """One of ACTS upon one order."""
+    return await perform(request, room, ACTS, act, f"{ORDERS}/{order_id}", order_id)
+
+
+PAGES = [
+    list_orders,
+    keep_search,
+    forget_search,
+    show_order,
+    compare_vendors,
+    reveal_code,
+    act_on_order,
+]

@@ -1,0 +1,115 @@
+"""Lists as pages show them: asked of the API with what the page's query says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from rewards.infra.pages.caller import Answer, ApiRefused
+from rewards.infra.pages.forms import Form
+from rewards.infra.pages.visit import Visit, explain
+
+PAGE_ROWS = 50
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The rows, what they were asked with, and how to go on.
+
+    `problem`: the API did not take the question; then there are no rows.
+    """
+
+    rows: Sequence[Any]
+    query: Mapping[str, str]
+    following: str | None = None
+    cursor: str = ""
+    number: int = 1
+    total: int = 0
+    size: int = PAGE_ROWS
+    problem: str = ""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the list was narrowed, so that an empty one says so."""
+        return bool(self.query)
+
+
+async def listed(
+    visit: Visit,
+    path: str,
+    names: Sequence[str] = (),
+    fixed: Mapping[str, str] = NOTHING,
+    size: int = PAGE_ROWS,
+) -> Listed:
+    """A list of the API: `names` are the query's own, `fixed` are asked every time.
+
+    Goes on by `cursor`, `before` or `page`, whichever the list has.
+    """
+    given = visit.request.query_params
+    query = {name: given[name].strip() for name in names if given.get(name, "").strip()}
+    cursor, before = given.get("cursor", ""), given.get("before", "")
+    number = int(given.get("page", "1")) if given.get("page", "1").isdecimal() else 1
+    asked = {"limit": str(size), **fixed, **query, "cursor": cursor, "before": before}
+    if number > 1:
+        asked["page"] = str(number)
+    try:
+        answer = await visit.get(path, **asked)
+    except ApiRefused as refused:
+        if refused.status != 400:
+            raise
+        return Listed((), query, problem=explain(refused), size=size)
+    return Listed(
+        answer.body,
+        query,
+        answer.following,
+        cursor or before,
+        number,
+        answer.total or len(answer.body),
+        size,
+    )
+
+
+def older(found: Listed, name: str = "id") -> int | None:
+    """For lists that go on below the last id: where this one does, if it is full."""
+    return found.rows[-1][name] if len(found.rows) == found.size else None
+
+
+async def whole(visit: Visit, path: str, **query: str) -> Any:
+    """What a part of a page shows; None where the role of whoever looks may not see it."""
+    try:
+        answer: Answer = await visit.get(path, **query)
+    except ApiRefused as refused:
+        if refused.status == 403 and not visit.room.answers(refused):
+            return None
+        raise
+    return answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Sends:
+    """Which fields of a form an act of the API takes, and as what; empty ones are left out.
+
+    `nulls`: those that the form empties on purpose, sent as null.
+    """
+
+    texts: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    ticks: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ()
+
+    def body(self, form: Form) -> dict[str, Any]:
+        """The body of the request; what is no number goes as it is, for the API to refuse."""
+        sent: dict[str, Any] = dict(form.chosen(*self.texts))
+        for name, text in form.chosen(*self.numbers).items():
+            sent[name] = int(text) if text.isdecimal() else text
+        for name in self.ticks:
+            sent[name] = form.get(name) == "true"
+        for name in self.lines:
+            if name in form:
+                sent[name] = [line.strip() for line in form.get(name).split("\n") if line.strip()]
+        for name in self.nulls:
+            if name in form and name not in sent:
+                sent[name] = None
+        return sent
