@@ -1,14 +1,19 @@
 """Staff sign in to the console, and out of it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from litestar import get, post
 
+from rewards.console.places import ME, places
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import Visit, explain
 
+LOGIN = "/admin/auth/login"
+# Six digits, and whatever people put between them; a recovery code is longer.
+CODE_CHARS_MAX = 8
 WRONG = "This name and password do not fit."
 
 
@@ -24,19 +29,38 @@ async def show_sign_in(request: Req, room: GivenRoom) -> Page:
 
 @post("/sign-in", status_code=200, request_max_body_size=FORM_BYTES_MAX)
 async def sign_in(request: Req, room: GivenRoom) -> Page:
-    """Ask the API for a token, and begin a session of which the browser had nothing before."""
+    """Ask the API for a token, and begin a session of which the browser had nothing before.
+
+    Where a second factor is on, the right password opens a second step that asks for its code.
+    """
     visit, form = await room.receive(request, stranger=True)
     following = room.own_path(form.get("next"))
-    name = form.get("username")
-    asked = {"username": name, "password": form.get("password")}
+    given = room.sessions.carried(visit.session, form.get("step"))
+    if given is None:
+        given = {"username": form.get("username"), "password": form.get("password")}
+    code = form.get("code").strip()
+    proof = {"recovery_code" if len(code) > CODE_CHARS_MAX else "code": code} if code else {}
     try:
-        told = (await visit.caller.ask("POST", "/admin/auth/login", body=asked)).body
+        told = (await visit.caller.ask("POST", LOGIN, body={**given, **proof})).body
     except ApiRefused as refused:
+        if refused.code in ("SECOND_FACTOR_REQUIRED", "CODE_REFUSED"):
+            return _second_step(visit, following, given, refused)
         said = WRONG if refused.code == "UNAUTHORIZED" else explain(refused)
-        return _form(visit, following, name, said, refused.status)
+        return _form(visit, following, given["username"], said, refused.status)
     until = datetime.fromisoformat(told["access_expires_at"])
-    facts = {"name": name.strip(), "role": told["role"], "id": str(told["staff_id"])}
+    name = given["username"].strip()
+    facts = {"name": name, "role": told["role"], "id": str(told["staff_id"])}
     return room.enter(room.sessions.signed_in(told["access_token"], until, facts), following)
+
+
+def _second_step(
+    visit: Visit, following: str, given: Mapping[str, str], refused: ApiRefused
+) -> Page:
+    """Name and password go on sealed: nobody types them twice, and no page has them in clear."""
+    step = visit.room.sessions.carry(visit.session, given)
+    problem = explain(refused) if refused.code == "CODE_REFUSED" else ""
+    values = {"following": following, "step": step, "problem": problem}
+    return visit.page("console/sign-in-code.html", status=refused.status, **values)
 
 
 def _form(
@@ -62,7 +86,8 @@ async def sign_out(request: Req, room: GivenRoom) -> Page:
 async def show_first(request: Req, room: GivenRoom) -> Page:
     """The first page of whoever is signed in."""
     visit = await room.visit(request)
-    return visit.page("console/first.html")
+    groups = places(visit.session)
+    return visit.back(groups[0][1][0].path if groups else ME)
 
 
 PAGES = [show_sign_in, sign_in, sign_out, show_first]

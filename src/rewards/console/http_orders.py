@@ -21,7 +21,9 @@ FILTERS = (
 REASON = Sends(texts=("reason",))
 ACTS = {
     "retry": Act("POST", "/orders/{}/retry", "The pool was looked into again.", REASON),
-    "cancel": Act("POST", "/orders/{}/cancel", "Cancelled, unless a second person must agree.", REASON),
+    "cancel": Act(
+        "POST", "/orders/{}/cancel", "Cancelled, unless a second person must agree.", REASON
+    ),
     "refund-retry": Act("POST", "/orders/{}/refund-retry", "The refund was tried again.", None),
     "links-resend": Act("POST", "/orders/{}/links/resend", "The links were mailed again.", REASON),
     "links-reissue": Act(

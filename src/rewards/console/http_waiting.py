@@ -1,13 +1,10 @@
 """What waits: by why and since when, and acts upon many of them with a preview."""
 
-from litestar import get, post
+from litestar import get
 
 from rewards.console.listing import Sends, listed
 from rewards.console.places import API, PREFIX, may
-from rewards.infra.pages.caller import ApiRefused
-from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import explain
 from rewards.orders.model import OPEN_STATUSES, STATES
 from rewards.staff.model import Permission
 
@@ -30,6 +27,4 @@ async def list_waiting(request: Req, room: GivenRoom) -> Page:
     found = await listed(visit, f"{API}/orders/waiting", FILTERS)
     counts = (await visit.get(f"{API}/orders/waiting/counts")).body
     can = [(act, text) for act, text, needs in MANY if may(visit.session, needs)]
-    return visit.page(
-        "console/waiting.html", found=found, counts=counts, can=can, reasons=REASONS
-    )
+    return visit.page("console/waiting.html", found=found, counts=counts, can=can, reasons=REASONS)

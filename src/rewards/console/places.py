@@ -9,6 +9,7 @@ from rewards.infra.pages.sessions import Session
 from rewards.staff.model import PERMISSIONS, Permission, Role
 
 PREFIX = "/console"
+ME = "/console/me"
 API = "/admin/api/v1"
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (

@@ -19,6 +19,8 @@ NONCE_BYTES = 16
 COOKIE_CHARS_MAX = 4_000
 # How long a page for signing in may stay open.
 STRANGER_LIFE_S = 12 * 3600
+# What a form of two steps carries from the first to the second.
+STEP_LIFE_S = 300
 # A word about what was just done waits for the next page, and no longer.
 TOLD_LIFE_S = 60
 TOLD_CHARS_MAX = 600
@@ -40,6 +42,17 @@ class Session(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Session({'signed in' if self.token else 'stranger'})"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What the first step of a form was given; the browser carries it, and cannot read it."""
+
+    nonce: str
+    expires_at: int
+    given: dict[str, str]
+
+    def __repr__(self) -> str:
+        return "Step([redacted])"
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -93,6 +106,22 @@ class Sessions:
             # Another process sealed it under a key that is newer than what we have read.
             await self._vault.learn([sealed])
             return self._vault.open(self._place, 0, sealed)
+
+    def carry(self, session: Session, given: Mapping[str, str]) -> str:
+        """What was given so far, sealed for the next step of this session's form."""
+        step = Step(session.nonce, self._now() + STEP_LIFE_S, dict(given))
+        sealed = self._vault.seal(f"{self._place}.step", 0, msgspec.json.encode(step))
+        return base64.urlsafe_b64encode(sealed).decode()
+
+    def carried(self, session: Session, text: str) -> Mapping[str, str] | None:
+        """What `carry` sealed; None for anything else, another session's, after five minutes."""
+        try:
+            plain = self._vault.open(f"{self._place}.step", 0, _decoded(text))
+            step = msgspec.json.decode(plain, type=Step)
+        except (SealBroken, msgspec.MsgspecError):
+            return None
+        ours = hmac.compare_digest(step.nonce, session.nonce)
+        return step.given if ours and self._now() < step.expires_at else None
 
     def cookie(self, session: Session) -> Cookie:
         """The browser keeps it until the session's end."""
