@@ -13,7 +13,9 @@ from rewards.console import (
     http_money,
     http_orders,
     http_settings,
+    http_today,
     http_vendors,
+    http_waiting,
 )
 from rewards.console.places import PREFIX, places
 from rewards.core.clock import Clock
@@ -26,7 +28,9 @@ from rewards.infra.settings import Settings
 LOOK = Look("console", "Starship Console", "rewards.console", PREFIX, places)
 PAGES = [
     *http_entry.PAGES,
+    *http_today.PAGES,
     *http_orders.PAGES,
+    *http_waiting.PAGES,
     *http_approvals.PAGES,
     *http_inventory.PAGES,
     *http_vendors.PAGES,

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from litestar import get, post
 
-from rewards.console.places import ME, places
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
@@ -82,12 +81,4 @@ async def sign_out(request: Req, room: GivenRoom) -> Page:
     return room.leave("You are signed out.")
 
 
-@get("/")
-async def show_first(request: Req, room: GivenRoom) -> Page:
-    """The first page of whoever is signed in."""
-    visit = await room.visit(request)
-    groups = places(visit.session)
-    return visit.back(groups[0][1][0].path if groups else ME)
-
-
-PAGES = [show_sign_in, sign_in, sign_out, show_first]
+PAGES = [show_sign_in, sign_in, sign_out]

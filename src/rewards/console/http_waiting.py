@@ -1,10 +1,14 @@
 """What waits: by why and since when, and acts upon many of them with a preview."""
 
-from litestar import get
+from litestar import get, post
 
 from rewards.console.listing import Sends, listed
 from rewards.console.places import API, PREFIX, may
+from rewards.core.errors import NotFound
+from rewards.infra.pages.caller import ApiRefused
+from rewards.infra.pages.forms import FORM_BYTES_MAX, Form
 from rewards.infra.pages.routes import GivenRoom, Page, Req
+from rewards.infra.pages.visit import Visit, explain
 from rewards.orders.model import OPEN_STATUSES, STATES
 from rewards.staff.model import Permission
 
@@ -17,6 +21,8 @@ MANY = (
     ("vendor-fulfilment", "Buy from a vendor", Permission.VENDORS_APPROVE),
     ("cancel", "Cancel", Permission.ORDERS_CANCEL),
 )
+TITLES: dict[str, str] = {act: text for act, text, _ in MANY}
+REFUSALS_SHOWN = 5
 SENDS = Sends(texts=("reason", "vendor"))
 
 
@@ -28,3 +34,68 @@ async def list_waiting(request: Req, room: GivenRoom) -> Page:
     counts = (await visit.get(f"{API}/orders/waiting/counts")).body
     can = [(act, text) for act, text, needs in MANY if may(visit.session, needs)]
     return visit.page("console/waiting.html", found=found, counts=counts, can=can, reasons=REASONS)
+
+
+@post("/waiting/preview", status_code=200, request_max_body_size=FORM_BYTES_MAX)
+async def preview(request: Req, room: GivenRoom) -> Page:
+    """What an act would do to each of the chosen orders, before anybody does it."""
+    visit, form = await room.receive(request)
+    return await _preview(visit, form, "")
+
+
+async def _preview(visit: Visit, form: Form, problem: str) -> Page:
+    act, chosen = _act_of(form), _chosen(form)
+    if not chosen:
+        return visit.back(WAITING, "Choose some orders first.", tone="bad")
+    body = SENDS.body(form) | {"order_ids": chosen, "preview": True}
+    # A preview is asked before anybody has said why.
+    body.setdefault("reason", "preview")
+    try:
+        told = (await visit.send("POST", f"{API}/orders/{act}", body)).body
+    except ApiRefused as refused:
+        if visit.room.answers(refused):
+            raise
+        return visit.back(WAITING, explain(refused), tone="bad")
+    return visit.page(
+        "console/waiting-preview.html",
+        act=act,
+        title=TITLES[act],
+        told=told,
+        ids=chosen,
+        open=[each["order_id"] for each in told if not each["code"]],
+        vendor=form.get("vendor"),
+        problem=problem,
+    )
+
+
+@post("/waiting/do", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def do_many(request: Req, room: GivenRoom) -> Page:
+    """Do it, and say of how many orders it was refused."""
+    visit, form = await room.receive(request)
+    act, chosen = _act_of(form), _chosen(form)
+    body = SENDS.body(form) | {"order_ids": chosen, "preview": False}
+    try:
+        told = (await visit.send("POST", f"{API}/orders/{act}", body)).body
+    except ApiRefused as refused:
+        if room.answers(refused):
+            raise
+        return await _preview(visit, form, explain(refused))
+    refused = [each for each in told if each["code"]]
+    said = f"Done for {len(told) - len(refused):,} of {len(told):,} orders."
+    for each in refused[:REFUSALS_SHOWN]:
+        said += f"\nOrder {each['order_id']}: {each['message']}"
+    return visit.back(WAITING, said, tone="wait" if refused else "good")
+
+
+def _act_of(form: Form) -> str:
+    act = form.get("act")
+    if act not in TITLES:
+        raise NotFound
+    return act
+
+
+def _chosen(form: Form) -> list[int]:
+    return [int(text) for text in dict.fromkeys(form.all("order_ids")) if text.isdecimal()]
+
+
+PAGES = [list_waiting, preview, do_many]

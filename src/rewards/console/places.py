@@ -16,7 +16,9 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
     (
         "",
         (
+            (Permission.ORDERS_READ, Place("Today", "/console", "today")),
             (Permission.ORDERS_READ, Place("Orders", "/console/orders", "orders")),
+            (Permission.ORDERS_READ, Place("Waiting", "/console/waiting", "waiting")),
             (Permission.APPROVALS_READ, Place("Approvals", "/console/approvals", "approvals")),
         ),
     ),
