@@ -29,10 +29,10 @@ async def perform(
 
     A form may name another page of ours to go back to. Raises NotFound for an act that is none.
     """
+    visit, form = await room.receive(request)
     act = acts.get(name)
     if act is None:
         raise NotFound
-    visit, form = await room.receive(request)
     wanted = form.get("back")
     body = act.sends.body(form) if act.sends is not None else None
     return await visit.act(

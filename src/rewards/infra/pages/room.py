@@ -164,7 +164,7 @@ class Room:
             path=visit.request.scope["path"],
             theme=theme if theme in THEMES else "",
             request_id=request_id(visit.request),
-            **{"told": None, **values},
+            **{"toast": None, **values},
         )
 
     def _environment(self) -> Environment:

@@ -82,10 +82,10 @@ class Visit:
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[bytes]:
         """A page of the room, kept by nobody."""
-        told = self.room.sessions.told(self.session, self.request)
-        text = self.room.render(template, self, told=told, **values)
+        toast = self.room.sessions.told(self.session, self.request)
+        text = self.room.render(template, self, toast=toast, **values)
         cookies = [self.room.sessions.cookie(self.session)] if self.is_new else []
-        cookies += [self.room.sessions.heard()] if told is not None else []
+        cookies += [self.room.sessions.heard()] if toast is not None else []
         return Response(
             text.encode(), status_code=status, media_type=HTML, headers=ROOM, cookies=cookies
         )

@@ -29,7 +29,7 @@
       legend: { live: true },
       scales: { x: { time: told.time !== false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
-        { stroke: ink, grid: { show: false }, ticks: { stroke: line, width: 1 }, size: 30 },
+        { stroke: ink, grid: { show: false }, ticks: { stroke: line, width: 1 }, size: 30, values: (_, marks) => marks.map((at) => new Date(at * 1000).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: "UTC" })) },
         { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 56, values: (_, marks) => marks.map((mark) => mark.toLocaleString("en", { notation: "compact" })) },
       ],
       series: [
