@@ -29,6 +29,7 @@ NETWORK = {
     "clients/counts.py": "counts of limits; when it is away this process counts by itself",
     "entry/listen.py": "a client's tool: reads the feed over HTTP, posts to the developer's server",
     "entry/sandbox.py": "asks our own API whether it is ready",
+    "infra/pages/caller.py": "asks our own application, inside this process",
     "infra/postgres_process.py": "looks whether the embedded server's socket answers",
     "infra/outbound.py": "Poster.post",
     "notices/relay.py": "Relay.connect, Relay.dialogue",
