@@ -80,11 +80,11 @@ async def do_many(request: Req, room: GivenRoom) -> Page:
         if room.answers(refused):
             raise
         return await _preview(visit, form, explain(refused))
-    refused = [each for each in told if each["code"]]
-    said = f"Done for {len(told) - len(refused):,} of {len(told):,} orders."
-    for each in refused[:REFUSALS_SHOWN]:
+    left = [each for each in told if each["code"]]
+    said = f"Done for {len(told) - len(left):,} of {len(told):,} orders."
+    for each in left[:REFUSALS_SHOWN]:
         said += f"\nOrder {each['order_id']}: {each['message']}"
-    return visit.back(WAITING, said, tone="wait" if refused else "good")
+    return visit.back(WAITING, said, tone="wait" if left else "good")
 
 
 def _act_of(form: Form) -> str:
