@@ -9,7 +9,7 @@ from rewards.catalog.model import Product, ShelfKey
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
 from rewards.inventory.batches import open_batch
-from rewards.inventory.model import BatchSource, NewUnit, UnitState
+from rewards.inventory.model import BatchSource, NewUnit, UnitState, is_link
 from rewards.inventory.units import add_units
 from rewards.vendors.model import Card, Cost, Line, Purchase
 from rewards.vendors.purchases import Intake
@@ -36,7 +36,7 @@ def sort_cards(
 ) -> Sorted:
     """Which cards an order gets that lacks so many; pure. 0: all that is sound is for anybody.
 
-    Bad: another value, another currency, expired, a field missing.
+    Bad: another value, another currency, expired, a field missing, a link that is none.
     """
     named = [replace(card, fields=as_sold(card.fields, product.voucher_fields)) for card in cards]
     good = [card for card in named if _sound(card, line, product, at)]
@@ -59,6 +59,7 @@ def _sound(card: Card, line: Line, product: Product, at: datetime) -> bool:
         and card.currency in (None, line.currency)
         and (card.expires_at is None or card.expires_at > at)
         and all(card.fields.get(name) for name in product.voucher_fields)
+        and ("claim_url" not in product.voucher_fields or is_link(card.fields["claim_url"]))
     )
 
 

@@ -1,5 +1,6 @@
 """Units, shelves and needs as values, and the pure decisions about them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -255,6 +256,7 @@ IDENTITY_FIELDS = (
     "pin",
 )
 _SPACING = str.maketrans("", "", " -\t\u00a0")
+_LINK = re.compile(r"https?://[^\s/]+\S*", re.ASCII)
 
 
 def identity(fields: Mapping[str, str]) -> str:
@@ -264,3 +266,8 @@ def identity(fields: Mapping[str, str]) -> str:
         if value:
             return value if name == "claim_url" else value.translate(_SPACING) or value
     raise ValueError("a unit without any voucher field")
+
+
+def is_link(value: str) -> bool:
+    """Whether a `claim_url` leads to a page; whatever else it is would be clicked all the same."""
+    return _LINK.fullmatch(value) is not None

@@ -9,7 +9,14 @@ from decimal import Decimal
 from rewards.catalog.model import Product, ShelfKey
 from rewards.core.errors import InvalidField
 from rewards.core.money import AMOUNT_MINOR_MAX, parse_amount, to_minor
-from rewards.inventory.model import VOUCHER_FIELDS, FileRefused, NewUnit, Products, RowProblem
+from rewards.inventory.model import (
+    VOUCHER_FIELDS,
+    FileRefused,
+    NewUnit,
+    Products,
+    RowProblem,
+    is_link,
+)
 
 REQUIRED = ("product_id", "denomination", "currency", "expires_at")
 COLUMNS = (*REQUIRED, *VOUCHER_FIELDS, "cost")
@@ -21,7 +28,6 @@ REMEMBERED_MAX = 10_000
 DAY_END = time(23, 59, 59, tzinfo=UTC)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[+-][0-9:]{2,9})?", re.ASCII)
-_LINK = re.compile(r"https?://[^\s/]+\S*", re.ASCII)
 
 
 class RowReader:
@@ -169,5 +175,5 @@ def _check(name: str, value: str) -> None:
         raise RowProblem(f"{name}: a formula")
     if len(value) > (URL_CHARS_MAX if name == "claim_url" else VALUE_CHARS_MAX):
         raise RowProblem(f"{name}: too long")
-    if name == "claim_url" and not _LINK.fullmatch(value):
+    if name == "claim_url" and not is_link(value):
         raise RowProblem("claim_url: not a link")
