@@ -186,6 +186,7 @@ async def test_a_credential_is_revoked_for_good_and_once(
     assert first.status_code == 200
     row = await only_audit_row(house, 1)
     assert (row["action"], row["subject_id"]) == ("credential.revoked", issued["id"])
+    assert row["facts"]["revoked_at"] == {"from": None, "to": house.clock.now().isoformat()}
     house.clock.advance(hours=1)
     second = await house.http.post(f"{path}/{issued['id']}/revoke", headers=await _again(house))
     assert second.json() == first.json()
@@ -276,34 +277,6 @@ async def test_a_list_takes_no_odd_question(house: House, admin: dict[str, str])
     ):
         answer = await house.http.get(f"{API}/clients?{query}", headers=admin)
         assert (answer.status_code, answer.json()["message"]) == (400, message)
-
-
-async def test_the_trail_can_be_read_and_narrowed(house: House, admin: dict[str, str]) -> None:
-    for name in ("A", "B"):
-        await house.http.post(f"{API}/clients", json={"name": name}, headers=admin)
-    await house.http.patch(f"{API}/clients/{house.client}", json={"name": "C"}, headers=admin)
-    whole = await house.http.get(f"{API}/audit", headers=admin)
-    assert [entry["action"] for entry in whole.json()] == [
-        "client.changed",
-        "client.created",
-        "client.created",
-    ]
-    newest = whole.json()[0]
-    assert newest["facts"] == {"name": {"from": "Acme", "to": "C"}}
-    assert (newest["actor"], newest["address"]) == ("STAFF", "192.0.2.7")
-    for query, ids in (
-        ("limit=1", [0]),
-        (f"cursor={newest['id']}", [1, 2]),
-        ("action=client.created", [1, 2]),
-        (f"subject_kind=client&subject_id={house.client}", [0]),
-        (f"client_id={house.client}", [0]),
-        (f"staff_id={newest['actor_id']}", [0, 1, 2]),
-        ("staff_id=999", []),
-    ):
-        found = await house.http.get(f"{API}/audit?{query}", headers=admin)
-        assert found.json() == [whole.json()[turn] for turn in ids], query
-    bad = await house.http.get(f"{API}/audit?client_id=x", headers=admin)
-    assert (bad.status_code, bad.json()["message"]) == (400, "Invalid ClientId: number")
 
 
 async def test_a_clients_wallets_are_listed(house: House, admin: dict[str, str]) -> None:

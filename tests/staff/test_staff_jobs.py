@@ -34,6 +34,11 @@ async def test_a_dead_job_is_seen_and_revived_once(house: House) -> None:
     assert row is not None and tuple(row) == ("queued", 0)
     [audited] = await house.audit()
     assert (audited["action"], audited["subject_id"]) == ("job.revived", job_id)
+    assert audited["facts"] == {
+        "name": "orders.fill",
+        "payload": {"order_id": 7},
+        "attempts": {"from": 9, "to": 0},
+    }
     before = await house.everything()
     again = await house.http.post(path, headers=operations)
     assert (again.status_code, again.json()["code"]) == (404, "DEAD_JOB_NOT_FOUND")

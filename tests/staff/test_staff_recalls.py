@@ -125,11 +125,12 @@ async def test_the_trail_names_both_people_and_the_reason(stand: Stand) -> None:
     await stand.office.work_off()
     async with stand.office.shop.parts.db.connection() as connection:
         rows = await connection.fetch(
-            "SELECT action, actor_id, reason FROM audit_entries"
+            "SELECT action, actor_id, reason, facts -> 'status' AS status FROM audit_entries"
             " WHERE action LIKE 'approval.%' OR action IN ('batch.blocked', 'order.recalled')"
             " ORDER BY id"
         )
-    assert [tuple(row) for row in rows] == [
+    assert rows[1]["status"] == {"from": "OPEN", "to": "BLOCKED"}
+    assert [tuple(row)[:3] for row in rows] == [
         ("approval.requested", people["operations"], ASK["reason"]),
         ("batch.blocked", people["operations"], ASK["reason"]),
         ("approval.approved", people["finance"], None),

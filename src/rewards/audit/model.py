@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rewards.core.actor import Actor
+from rewards.core.actor import Actor, ActorKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,18 @@ class AuditEntry:
 class AuditFilter:
     """What to read of the trail; None leaves a field open."""
 
-    subject_kind: str | None = None
-    subject_id: int | None = None
-    action: str | None = None
-    client_id: int | None = None
+    # From that moment on, and before that one.
+    since: datetime | None = None
+    until: datetime | None = None
+    actor_kind: ActorKind | None = None
     # Of a member of staff.
     staff_id: int | None = None
+    client_id: int | None = None
+    subject_kind: str | None = None
+    subject_id: int | None = None
+    # One that ends in a dot means all that begin so.
+    action: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+    # Words, or their beginnings, that all stand in the reason.
+    reason: str | None = None

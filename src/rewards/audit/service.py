@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from rewards.audit import sql, sql_chain
+from rewards.audit import sql, sql_chain, sql_search
 from rewards.audit.model import AuditEntry, AuditFact, AuditFilter
 from rewards.audit.model_chain import Head
 from rewards.infra.db import Tx
@@ -11,7 +11,7 @@ from rewards.infra.db import Tx
 # For the doctor: name to the SELECT of the rows that break it.
 CHECKS = sql.CHECKS
 
-__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "head", "read", "record"]
+__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "head", "record", "search"]
 
 
 async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
@@ -20,11 +20,11 @@ async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
         await sql.record(tx, facts, at)
 
 
-async def read(
-    tx: Tx, narrow: AuditFilter, *, before_id: int = 2**63 - 1, limit: int = 50
+async def search(
+    tx: Tx, narrow: AuditFilter, *, before: tuple[datetime, int] | None = None, limit: int = 50
 ) -> list[AuditEntry]:
-    """Entries newest first; the next page begins before the last one's id."""
-    return await sql.read(tx, narrow, before_id, limit)
+    """Entries newest first; the next page begins before the last one's time and id."""
+    return await sql_search.search(tx, narrow, before, limit)
 
 
 async def head(tx: Tx) -> Head:

@@ -1,4 +1,4 @@
-"""The statements of the audit trail: it is only ever added to, and read."""
+"""The statement that adds to the audit trail, and the checks of what is in it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,9 +6,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from rewards.audit.model import AuditEntry, AuditFact, AuditFilter
-from rewards.core.actor import Actor, ActorKind
-from rewards.infra.db import Record, Tx
+from rewards.audit.model import AuditFact
+from rewards.infra.db import Tx
 
 # Decimals stay the numbers they are, with their digits.
 _FACTS = msgspec.json.Encoder(decimal_format="number")
@@ -44,46 +43,6 @@ async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
         [fact.reason for fact in facts],
         [fact.actor.request_id for fact in facts],
         [fact.actor.address for fact in facts],
-    )
-
-
-# Newest first. A subject comes by its index, everything else by walking back from the end.
-READ = """
-SELECT id, at, actor_kind, actor_id, client_id, action, subject_kind, subject_id, facts, reason,
-    request_id, address
-FROM audit_entries
-WHERE id < $1
-    AND ($2::text IS NULL OR subject_kind = $2) AND ($3::bigint IS NULL OR subject_id = $3)
-    AND ($4::text IS NULL OR action = $4) AND ($5::bigint IS NULL OR client_id = $5)
-    AND ($6::bigint IS NULL OR (actor_kind = 'STAFF' AND actor_id = $6))
-ORDER BY id DESC LIMIT $7
-"""
-
-
-async def read(tx: Tx, narrow: AuditFilter, before_id: int, limit: int) -> list[AuditEntry]:
-    rows = await tx.fetch(
-        READ,
-        before_id,
-        narrow.subject_kind,
-        narrow.subject_id,
-        narrow.action,
-        narrow.client_id,
-        narrow.staff_id,
-        limit,
-    )
-    return [AuditEntry(row["id"], row["at"], _fact(row)) for row in rows]
-
-
-def _fact(row: Record) -> AuditFact:
-    actor = Actor(ActorKind(row["actor_kind"]), row["actor_id"], row["request_id"], row["address"])
-    return AuditFact(
-        actor,
-        row["client_id"],
-        row["action"],
-        row["subject_kind"],
-        row["subject_id"],
-        row["facts"],
-        row["reason"],
     )
 
 

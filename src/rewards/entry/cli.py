@@ -321,6 +321,17 @@ def audit_head() -> None:
     asyncio.run(trail.show_head(from_environment()))
 
 
+@audit.command("verify")
+def verify_trail(
+    file: Annotated[Path, typer.Argument(help="An export of the trail, JSON lines or CSV.")],
+    key: Annotated[str, typer.Option(help="The public key, as `rewards audit key` prints it.")],
+) -> None:
+    """Say whether an export is the trail as it was sealed; needs no database. Exit 1: not."""
+    from rewards.entry import trail
+
+    sys.exit(trail.verify(file, key))
+
+
 @app.command()
 def openapi(
     staff: Annotated[bool, typer.Option("--staff", help="The staff's document.")] = False,

@@ -248,6 +248,9 @@ def _response(
     made["content"] = {JSON: content}
     if name in ("listWallets", "listTransactions") and status == "200":
         made["content"]["text/csv"] = {"schema": {"type": "string"}}
+    if name == "exportAuditTrail" and status == "200":
+        forms = ("application/x-ndjson", "text/csv")
+        made["content"] = {form: {"schema": {"type": "string"}} for form in forms}
     return made
 
 

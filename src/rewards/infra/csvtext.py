@@ -27,11 +27,24 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     Numbers are written as they are, None as nothing, times as ISO 8601 in UTC. Text that could be
     read as a formula gets an apostrophe in front.
     """
+    return write_rows([header]) + write_rows(rows)
+
+
+def write_rows(rows: Iterable[Sequence[object]]) -> bytes:
+    """Some lines of such a file, for whoever writes it piece by piece."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(header)
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue().encode()
+
+
+def texts_of(cell: str) -> tuple[str | None, ...]:
+    """What a cell of text may have been before it was written, the likeliest first."""
+    if not cell:
+        return None, ""
+    if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS):
+        return cell[1:], cell
+    return (cell,)
 
 
 def _cell(value: object) -> str:

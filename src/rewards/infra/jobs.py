@@ -130,13 +130,14 @@ LEFT JOIN LATERAL (
     SELECT log.traceback ->> 'exception_message' AS reason FROM pgqueuer_log AS log
     WHERE log.job_id = job.id AND log.status = 'failed' ORDER BY log.created DESC LIMIT 1
 ) AS said ON true
-WHERE job.status = 'failed' ORDER BY job.id DESC LIMIT $1
+WHERE job.status = 'failed' AND ($2::bigint[] IS NULL OR job.id = ANY($2))
+ORDER BY job.id DESC LIMIT $1
 """
 
 
-async def dead(tx: Tx, limit: int = 100) -> list[DeadJob]:
-    """The dead letters, newest first, with the reason of the last failure."""
-    rows = await tx.fetch(READ_DEAD, min(limit, DEAD_PAGE_MAX))
+async def dead(tx: Tx, limit: int = 100, *, job_ids: Sequence[int] | None = None) -> list[DeadJob]:
+    """The dead letters, or those of them, newest first, with the reason of the last failure."""
+    rows = await tx.fetch(READ_DEAD, min(limit, DEAD_PAGE_MAX), job_ids)
     return [_dead(row) for row in rows]
 
 

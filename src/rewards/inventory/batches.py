@@ -106,18 +106,20 @@ async def unblock_batch(db: Database, batch_id: int, now: datetime) -> int:
     return back
 
 
-async def set_batch_status(tx: Tx, batch_id: int, status: BatchStatus, now: datetime) -> None:
+async def set_batch_status(tx: Tx, batch_id: int, status: BatchStatus, now: datetime) -> bool:
     """From its commit on no pump loads a unit of a batch that is not OPEN; none is moved by it.
 
-    Having the status already is no change. Raises BatchNotFound, BatchClosed (recalled).
+    Whether that changed it: having the status already is no change. Raises BatchNotFound,
+    BatchClosed (recalled).
     """
     if await sql_batches.set_batch_status(tx, [batch_id], status, now):
-        return
+        return True
     known = (await sql_batches.read_batches(tx, [batch_id])).get(batch_id)
     if known is None:
         raise BatchNotFound
     if known.status is not status:
         raise BatchClosed
+    return False
 
 
 async def reseal(db: Database, vault: Vault, after_id: int = 0) -> int:

@@ -5,6 +5,7 @@ from litestar import Router
 from rewards.staff import (
     http_approvals,
     http_audit,
+    http_audit_export,
     http_auth,
     http_bookings,
     http_clients,
@@ -47,6 +48,7 @@ ROUTER = Router(
     route_handlers=[
         http_approvals.ROUTER,
         http_audit.ROUTER,
+        http_audit_export.ROUTER,
         http_auth.ROUTER,
         http_bookings.ROUTER,
         http_clients.ROUTER,

@@ -90,10 +90,16 @@ async def revive_job(
     number = path_id(job_id, DeadJobNotFound)
 
     async def work(tx: Tx) -> None:
+        known = await jobs.dead(tx, job_ids=[number])
         [revived] = await jobs.revive(tx, [number])
-        if not revived:
+        if not revived or not known:
             raise DeadJobNotFound
-        fact = AuditFact(caller(request).actor, None, "job.revived", "job", number)
+        facts = {
+            "name": known[0].name,
+            "payload": known[0].payload,
+            "attempts": {"from": known[0].attempts, "to": 0},
+        }
+        fact = AuditFact(caller(request).actor, None, "job.revived", "job", number, facts)
         await audit.record(tx, [fact], clock.now())
 
     await db.run(work)

@@ -84,7 +84,7 @@ async def request(db: Database, clock: Clock, ask: RecallAsk) -> Approval:
 
     async def work(tx: Tx) -> Approval:
         at = clock.now()
-        await inventory.set_batch_status(tx, ask.batch_id, BatchStatus.BLOCKED, at)
+        blocked = await inventory.set_batch_status(tx, ask.batch_id, BatchStatus.BLOCKED, at)
         wanted = ApprovalAsk(
             ApprovalKind.BATCH_RECALL,
             SUBJECT,
@@ -96,8 +96,8 @@ async def request(db: Database, clock: Clock, ask: RecallAsk) -> Approval:
         [approval] = await approvals.request(tx, [wanted], ask.actor, at)
         if isinstance(approval, Refusal):
             raise approval
-        fact = AuditFact(ask.actor, None, "batch.blocked", SUBJECT, ask.batch_id, reason=ask.reason)
-        await audit.record(tx, [fact], at)
+        facts = _status(BatchStatus.OPEN if blocked else BatchStatus.BLOCKED, BatchStatus.BLOCKED)
+        await audit.record(tx, [_fact(ask.actor, "blocked", ask.batch_id, facts, ask.reason)], at)
         # Should this process die before all is blocked.
         await jobs.enqueue(tx, [approvals.job(approval)])
         return approval
@@ -113,6 +113,16 @@ async def _block(db: Database, batch_id: int, clock: Clock) -> None:
         await inventory.block_batch(db, batch_id, clock.now())
 
 
+def _status(before: BatchStatus, after: BatchStatus) -> dict[str, object]:
+    return {"status": {"from": before, "to": after}}
+
+
+def _fact(
+    actor: Actor, done: str, batch_id: int, facts: dict[str, object], reason: str
+) -> AuditFact:
+    return AuditFact(actor, None, f"batch.{done}", SUBJECT, batch_id, facts, reason)
+
+
 async def unblock(db: Database, clock: Clock, batch_id: int, actor: Actor, reason: str) -> int:
     """Sell a blocked batch again from the next pump on; how many units came back.
 
@@ -122,12 +132,12 @@ async def unblock(db: Database, clock: Clock, batch_id: int, actor: Actor, reaso
     async def work(tx: Tx) -> None:
         at = clock.now()
         # Holds the batch's row, as `request` does: of the two one comes first.
-        await inventory.set_batch_status(tx, batch_id, BatchStatus.OPEN, at)
+        opened = await inventory.set_batch_status(tx, batch_id, BatchStatus.OPEN, at)
         last = await approvals.last_of(tx, ApprovalKind.BATCH_RECALL, SUBJECT, batch_id)
         if last is not None and last.state in OPEN_STATES:
             raise ApprovalPending
-        fact = AuditFact(actor, None, "batch.unblocked", SUBJECT, batch_id, reason=reason)
-        await audit.record(tx, [fact], at)
+        facts = _status(BatchStatus.BLOCKED if opened else BatchStatus.OPEN, BatchStatus.OPEN)
+        await audit.record(tx, [_fact(actor, "unblocked", batch_id, facts, reason)], at)
 
     await db.run(work)
     return await inventory.unblock_batch(db, batch_id, clock.now())

@@ -185,3 +185,9 @@ async def read_staff(tx: Tx, staff_ids: Sequence[int]) -> list[Staff | None]:
     """People by id, in order; None where there is nobody."""
     found = await sql.read(tx, staff_ids)
     return [found.get(staff_id) for staff_id in staff_ids]
+
+
+async def find_staff(tx: Tx, username: str) -> Staff | None:
+    """Whoever has this username, in any case."""
+    name = normal_username(username)
+    return await sql.find(tx, name) if is_username(name) else None

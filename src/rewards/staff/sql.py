@@ -19,6 +19,7 @@ RETURNING s.id, s.username, s.role, s.active, s.token_epoch, s.created_at
 """
 
 READ = f"SELECT {COLUMNS} FROM staff_users AS s WHERE s.id = ANY($1::bigint[])"
+FIND = f"SELECT {COLUMNS} FROM staff_users AS s WHERE s.username = $1"
 READ_ALL = f"SELECT {COLUMNS} FROM staff_users AS s ORDER BY s.id LIMIT $1 OFFSET $2"
 COUNT = "SELECT count(*) FROM staff_users"
 READ_LOGIN = f"""
@@ -69,6 +70,11 @@ async def add(tx: Tx, rows: Sequence[tuple[str, Role, str]], at: datetime) -> di
 
 async def read(tx: Tx, staff_ids: Sequence[int]) -> dict[int, Staff]:
     return {row["id"]: as_staff(row) for row in await tx.fetch(READ, staff_ids)}
+
+
+async def find(tx: Tx, username: str) -> Staff | None:
+    row = await tx.fetchrow(FIND, username)
+    return None if row is None else as_staff(row)
 
 
 async def read_all(tx: Tx, limit: int, offset: int) -> tuple[list[Staff], int]:
