@@ -119,7 +119,7 @@ TAMPERED: list[tuple[str, Change, str]] = [
     ("the end cut off", lambda f: f[:-2], "it ends with seal 2, and should with 3"),
     ("cut in the midst of a seal", lambda f: f[:-1], "entries at the end that no seal takes in"),
     ("the beginning cut off", lambda f: [f[0], *f[12:]], "seal 2 stands where 1 should"),
-    ("another seal gone", lambda f: [*f[:12], *f[15:]], "seal 3 stands where 2 should"),
+    ("another seal gone", lambda f: [*f[:12], *f[15:]], "position 13 stands behind position 10"),
     ("no heading", lambda f: f[1:], "this is no export"),
     ("two headings", lambda f: [f[0], *f], "a second heading"),
     ("nothing", lambda _: [], "it is empty"),
