@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rewards.audit import service
+from rewards.audit import service, sql_search
 from rewards.audit.model import AuditFact, AuditFilter
 from rewards.audit.sql_search import statement
 from rewards.core.actor import SYSTEM, Actor, ActorKind
@@ -75,6 +75,17 @@ async def test_each_filter_finds_what_it_says(
     ]
 
 
+async def test_words_that_everybody_says_are_found_on_the_way_back(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(db)
+    async with db.connection() as connection:
+        rare = await service.search(connection, AuditFilter(reason="refund"))
+        monkeypatch.setattr(sql_search, "COMMON", 1)
+        assert await service.search(connection, AuditFilter(reason="refund")) == rare
+        assert len(rare) == 2
+
+
 # A third of them are one action of clients, as where orders are placed; some are rare, and old.
 MANY = """
 INSERT INTO audit_entries (at, actor_kind, actor_id, client_id, action, subject_kind, subject_id,
@@ -122,6 +133,9 @@ async def test_each_filter_alone_is_read_from_an_index(dsn: str) -> None:
             assert "Seq Scan on audit_entries" not in said, (asked, said)
             # From some place on so few are left that walking to them is as good.
             assert index in said or (before and WALK in said), (asked, said)
+    text, given = statement(AuditFilter(reason="because"), None, 51, common=True)
+    said = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + text, *given))
+    assert WALK in said
     # A filter over many rows at once is for more of them than a test has.
     await connection.execute("SET enable_seqscan = off")
     said = await plan(connection, AuditFilter(request_id="0" * 32), None)

@@ -53,6 +53,10 @@ FOLLOWING = {
     "X-Last-Sequence": _number("The last event there is now"),
     "Link": {"description": "next (RFC 8288)", "schema": {"type": "string"}},
 }
+TEXT: Json = {"schema": {"type": "string"}}
+# What is answered as CSV too where that is asked for, and what is never JSON.
+ALSO_CSV: Json = {name: {"text/csv": TEXT} for name in ("listWallets", "listTransactions")}
+FILES: Json = {"exportAuditTrail": {"application/x-ndjson": TEXT, "text/csv": TEXT}}
 CURSOR = {"X-Next-Cursor": {"description": "The next `cursor`", "schema": {"type": "string"}}}
 SEARCHED = {
     "X-Searched-To": {
@@ -246,11 +250,8 @@ def _response(
     elif "response" in shown:
         content["example"] = shown["response"]
     made["content"] = {JSON: content}
-    if name in ("listWallets", "listTransactions") and status == "200":
-        made["content"]["text/csv"] = {"schema": {"type": "string"}}
-    if name == "exportAuditTrail" and status == "200":
-        forms = ("application/x-ndjson", "text/csv")
-        made["content"] = {form: {"schema": {"type": "string"}} for form in forms}
+    if status == "200":
+        made["content"] = FILES.get(name) or made["content"] | ALSO_CSV.get(name, {})
     return made
 
 
