@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hmac import compare_digest
 
 from rewards.audit.model_chain import DIGEST_BYTES, seal_digest, signature_fits, signed
 from rewards.audit.model_export import (
@@ -100,7 +101,7 @@ class Check:
             count and self._position != line.last_position
         ):
             self._wrong(f"seal {line.sequence} is of other entries than the {count} above it")
-        elif seal_digest(self._before, seal, bytes(self._digests)) != seal.digest:
+        elif not compare_digest(seal_digest(self._before, seal, bytes(self._digests)), seal.digest):
             self._wrong(f"seal {line.sequence} does not follow from what is before it")
         if not signed(seal.digest, seal.signature, self.public_key):
             self._wrong(f"seal {line.sequence} is not signed with this key")

@@ -7,6 +7,7 @@ with the public key, that it is whole: what it begins after and ends with is in 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hmac import compare_digest
 from itertools import product
 from typing import ClassVar, TypeAlias
 
@@ -82,7 +83,7 @@ class EntryLine(_Line, frozen=True, tag="ENTRY"):
 
     @property
     def sound(self) -> bool:
-        return entry_digest(self.row).hex() == self.digest
+        return compare_digest(entry_digest(self.row).hex().encode(), self.digest.encode())
 
 
 class GoneLine(_Line, frozen=True, tag="GONE"):
