@@ -46,10 +46,10 @@ _EQUAL = ("client_id", "subject_kind", "subject_id", "address", "request_id")
 
 # More entries than these are not all read to be sorted: they are met soon on the way back.
 COMMON = 2_000
-_SAID = "reason IS NOT NULL AND (to_tsvector('simple', reason) @@ to_tsquery('simple', {}))"
+_SAID = "to_tsvector('simple', reason) @@ to_tsquery('simple', {})"
 COUNT_SAID = f"""
 SELECT count(*) FROM (
-    SELECT FROM audit_entries WHERE {_SAID.format("$1")} LIMIT {COMMON + 1}
+    SELECT FROM audit_entries WHERE reason IS NOT NULL AND {_SAID.format("$1")} LIMIT {COMMON + 1}
 ) AS s
 """
 
@@ -100,8 +100,9 @@ def _clauses(
         if getattr(narrow, column) is not None:
             yield column + " = {}", getattr(narrow, column)
     if narrow.reason is not None:
-        # What is true of something is looked up in no index.
-        yield _SAID + (" IS TRUE" if common else ""), _words(narrow.reason)
+        # What is only said to be true is looked up in no index.
+        said = f"({_SAID}) IS TRUE" if common else f"reason IS NOT NULL AND {_SAID}"
+        yield said, _words(narrow.reason)
     if narrow.action is not None and not narrow.action.endswith("."):
         yield 'action COLLATE "C" = {}', narrow.action
 

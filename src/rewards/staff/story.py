@@ -84,7 +84,8 @@ async def read(tx: Tx, settings: Settings, order_id: int, now: datetime) -> Stor
     links = (await claims.of_orders(tx, [order_id]))[order_id] if linked else []
     asked = await approvals.of_subject(tx, SUBJECT, order_id, EACH_MAX)
     mails = await notices.find(tx, NoticeFilter(order_id=order_id), ID_LAST, EACH_MAX)
-    trail = await audit.read(tx, AuditFilter(SUBJECT, order_id), limit=EACH_MAX)
+    narrow = AuditFilter(subject_kind=SUBJECT, subject_id=order_id)
+    trail = await audit.search(tx, narrow, limit=EACH_MAX)
     written = await notes.of_order(tx, order_id, EACH_MAX)
     money = await wallets.of_order(tx, order_id, EACH_MAX)
     told = await webhooks.told_of_order(tx, order_id, EACH_MAX)
