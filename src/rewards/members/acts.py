@@ -53,7 +53,8 @@ async def revoke_credential(
     await owned(tx, client_id, credential_id)
     revoked = await clients.revoke_credential(tx, credential_id, at)
     if revoked.revoked_at == at:
-        facts = {"api_key": revoked.api_key}
+        ended = {"from": None, "to": at.isoformat()}
+        facts: dict[str, object] = {"api_key": revoked.api_key, "revoked_at": ended}
         await _record(tx, who, client_id, "credential.revoked", credential_id, facts, at, by)
     return revoked
 
