@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rewards.alerts import http as alerts_http
+from rewards.alerts import http_health
 from rewards.clients import http as clients_http
 from rewards.entry.cli import app
 from rewards.orders import http as orders_http
@@ -19,6 +21,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 MOUNTED = (
     ("", clients_http.ROUTER),
     ("", staff_http.ROUTER),
+    ("", alerts_http.ROUTER),
+    ("", http_health.ROUTER),
     ("", vendors_http.ROUTER),
     ("/api/v1", orders_http.ROUTER),
     ("/api/v1", wallets_http.ROUTER),

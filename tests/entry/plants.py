@@ -458,6 +458,19 @@ PLANTS = {
         1,
     ),
     "orphan_unit": Plant(NEW_UNIT.format(77, 99, "ALLOCATED", 77) + MORE, 77),
+    "no_worker_is_silent": Plant(
+        "INSERT INTO process_beats (id, kind, host, pid, version, started_at, beat_at)"
+        " VALUES ('00000000-0000-0000-0000-000000000007', 'WORKER', 'a', 1, '1',"
+        " now() - interval '1 h', now() - interval '10 min')",
+        "00000000-0000-0000-0000-000000000007",
+    ),
+    "alerts_are_told": Plant(
+        "INSERT INTO alerts (kind, subject, level, facts, raised_at, seen_at)"
+        " VALUES ('JOBS_LATE', 'job a', 1, '{}', now(), now());"
+        " INSERT INTO alert_tellings (alert_id, what, channel, target, next_at)"
+        " VALUES (1, 'RAISED', 'WEBHOOK', '', now() - interval '7 h')",
+        1,
+    ),
     **PLANTS_WEBHOOKS,
     **PLANTS_AUDIT,
     **PLANTS_CLAIMS,

@@ -230,6 +230,16 @@ async def saved_search(town: Town, facts: Facts) -> Facts:
     return {"saved": number}
 
 
+async def alert(town: Town, facts: Facts) -> Facts:
+    """Something that is wrong."""
+    number = await town.value(
+        "INSERT INTO alerts (kind, subject, level, facts, raised_at, seen_at)"
+        " VALUES ('DRIFT_FOUND', $1, 1, '{}', now(), now()) RETURNING id",
+        f"client {facts['client']}",
+    )
+    return {"alert": number}
+
+
 CLIENT = "/clients/{client}"
 ACTS = (
     Act("POST", "/clients", {"name": "Newcomer"}),
@@ -264,6 +274,7 @@ ACTS = (
     Act("POST", "/jobs/{job}/revive", None, dead_job),
     Act("POST", "/notices/{notice}/resend", {"reason": "asked for"}, given_up),
     Act("PUT", CLIENT + "/notice-settings", {"language": "ar", "contacts": ["a@b.example"]}),
+    Act("POST", "/alerts/{alert}/acknowledge", {"note": "seen to"}, alert),
     Act("GET", "/orders/{order}", None, order),
     Act("POST", "/orders/{order}/notes", {"text": "their desk was called"}, order),
     Act("POST", "/orders/{order}/reveal", {"position": 1, "reason": "asked for"}, order),

@@ -35,6 +35,7 @@ NETWORK = {
     "notices/relay.py": "Relay.connect, Relay.dialogue",
     "pricing/provider.py": "JsonProvider._get",
     "infra/loopback.py": "serves; it asks nobody",
+    "infra/scraping.py": "serves; it asks nobody",
     "sandbox/webhook_sink.py": "serves; it asks nobody",
     "sandbox/post.py": "is asked, on this machine; asks nobody",
     "vendors/accounts.py": "hands the session on",

@@ -11,6 +11,7 @@ from rewards.orders.decide import PlaceAsk
 from tests.databases import Copies, with_database
 from tests.failpoints.boundaries import commits, trees
 from tests.failpoints.points import Kind, Side, Strike, installed
+from tests.failpoints.stories_alerts import ALERT_STORIES
 from tests.failpoints.stories_events import EVENT_STORIES
 from tests.failpoints.stories_links import LINK_STORIES
 from tests.failpoints.stories_members import MEMBER_STORIES
@@ -26,7 +27,7 @@ from tests.failpoints.town import Town, open_town
 STORIES = (
     *(*STOCK_STORIES, *ORDER_STORIES, *VENDOR_STORIES),
     *(*PEOPLE_STORIES, *EVENT_STORIES, *WEBHOOK_STORIES, *LINK_STORIES),
-    *NOTICE_STORIES,
+    *(*NOTICE_STORIES, *ALERT_STORIES),
     *MEMBER_STORIES,
 )
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]

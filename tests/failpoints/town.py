@@ -54,7 +54,7 @@ TROUBLE = (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError)
 # What jobs and caches write for themselves.
 PASSING = [
     *("pgqueuer", "pgqueuer_log", "pgqueuer_statistics", "job_schedules", "changes"),
-    "notice_attempts",
+    *("notice_attempts", "process_beats"),
     # What every request leaves, a second later.
     *("credential_uses", "client_requests", *(f"client_requests_{slot:02}" for slot in range(16))),
     *("vendor_balances", "vendor_offers", "vendor_reads", "vendor_exchanges"),
@@ -78,6 +78,10 @@ WITH jobs AS (
     WHERE state = 'QUEUED' AND lease IS NOT NULL
 ), later AS (
     UPDATE notices SET next_at = now() WHERE state = 'QUEUED' AND lease IS NULL
+), alarmed AS (
+    UPDATE alert_tellings SET next_at = now(),
+        leased_until = CASE WHEN lease IS NOT NULL THEN now() - interval '1 s' END
+    WHERE state = 'QUEUED'
 ), runs AS (
     UPDATE reconciliation_runs SET leased_until = now() - interval '1 s' WHERE lease IS NOT NULL
 )

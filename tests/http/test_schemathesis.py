@@ -81,6 +81,7 @@ PERSONAL = GUARDED - {"login", "refresh", "staffLogin"} | {
 # a rate held back, a mail, what a second person asked for, a batch that is blocked, an outcome that
 # nobody can tell, books that disagree, a search that was kept. Their own tests do.
 STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retryRefund"} | {
+    "acknowledgeAlert",
     "deleteSavedSearch",
     "explainDrift",
     "reissueLinks",

@@ -13,6 +13,8 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from rewards.alerts import http as alerts_http
+from rewards.alerts import http_health
 from rewards.catalog import service as catalog_service
 from rewards.catalog.model import DeliveryType, Denomination, NewProduct
 from rewards.catalog.service import Catalog
@@ -32,6 +34,7 @@ from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds
 from rewards.infra.passwords import Passwords
+from rewards.infra.readiness import Readiness
 from rewards.infra.settings import Settings
 from rewards.infra.targets import Targets
 from rewards.infra.tokens import Signer
@@ -213,9 +216,16 @@ async def opened(
         "proxies": proxies,
         "webhooks": Webhooks(db, vault, clock, Targets.from_settings(settings)),
         "sessions": Sessions(db, tokens, passwords, limiter, clock),
+        "readiness": Readiness(db, feed, {}, worker_silent_s=settings.alert_worker_silent_s),
     }
     app = Litestar(
-        [staff_http.ROUTER, clients_http.ROUTER, vendors_http.ROUTER],
+        [
+            staff_http.ROUTER,
+            alerts_http.ROUTER,
+            http_health.ROUTER,
+            clients_http.ROUTER,
+            vendors_http.ROUTER,
+        ],
         dependencies=_provided(provided),
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,

@@ -1,5 +1,6 @@
 """The lane of an endpoint: how much at once, in which order, and when it is left alone."""
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -20,10 +21,11 @@ TOKEN = uuid4()
 GOOD = Outcome(200, None)
 BAD = Outcome(500, "answered 500")
 PLENTY = 1_000
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def job(number: int, until_s: float = 100.0) -> Job:
-    return Job(number, TOKEN, 0, f"evt_{number}", b"", until_s)
+    return Job(number, TOKEN, 0, f"evt_{number}", b"", until_s, AT)
 
 
 def lane(count: int = 0, **facts: float) -> Lane:

@@ -11,7 +11,7 @@ from rewards.infra.db import Tx
 # For the doctor: name to the SELECT of the rows that break it.
 CHECKS = sql.CHECKS
 
-__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "head", "record", "search"]
+__all__ = ["AuditEntry", "AuditFact", "AuditFilter", "head", "record", "search", "unsealed_since"]
 
 
 async def record(tx: Tx, facts: Sequence[AuditFact], at: datetime) -> None:
@@ -30,3 +30,8 @@ async def search(
 async def head(tx: Tx) -> Head:
     """Where the chain ends: the last seal."""
     return await sql_chain.head(tx)
+
+
+async def unsealed_since(tx: Tx) -> datetime | None:
+    """When the first entry was written that is in no seal yet; None: all are."""
+    return await sql_chain.ENTRIES.since(tx)

@@ -32,6 +32,7 @@ ENTRIES = Rows(
     place_id="entry_id",
     reads="*",
     told={"digests": DIGEST},
+    written="at",
 )
 
 HEAD = "SELECT sequence, position, sealed_at, digest FROM audit_sealing"

@@ -3,36 +3,39 @@
 import asyncio
 import gc
 from collections.abc import Callable
-from datetime import datetime
 from types import FrameType
-from typing import Any, cast
+from typing import cast
 
-import msgspec
 import uvicorn
-from litestar import Litestar, Response, Router, get
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from rewards.alerts import http as alerts_http
+from rewards.alerts import http_health
 from rewards.catalog import http as catalog_http
 from rewards.catalog import http_reference
 from rewards.claims import http as claims_http
 from rewards.clients import http as clients_http
 from rewards.clients.auth import SECURITY
 from rewards.console.http import console
-from rewards.core.errors import Unavailable
-from rewards.entry import database, reference
+from rewards.entry import database, operations, reference
+from rewards.entry.alerting import watching
+from rewards.entry.observing import observed
 from rewards.entry.wiring import Parts, open_parts
-from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds, encode
+from rewards.infra.beats import ProcessKind
+from rewards.infra.http import BODY_BYTES_MAX, EXCEPTION_HANDLERS, RequestIds
 from rewards.infra.leftover import ReadsRest
-from rewards.infra.openapi import DecimalsAreNumbers, answers
+from rewards.infra.openapi import DecimalsAreNumbers
 from rewards.infra.protocol import BoundedProtocol
 from rewards.infra.settings import Settings
 from rewards.members import http as members_http
 from rewards.orders import http as orders_http
 from rewards.pricing import http as pricing_http
 from rewards.staff import http as staff_http
+from rewards.staff.auth import SECURITY as STAFF_SECURITY
 from rewards.traffic import http as traffic_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
@@ -43,49 +46,7 @@ KEEP_ALIVE_S = 60
 # The rest of ten seconds is for closing, which takes long when the database does not answer.
 SHUTDOWN_GRACE_S = 5
 BACKLOG = 2048
-READY_TIMEOUT_S = 2.0
 GC_THRESHOLD = 20_000
-
-
-class Health(msgspec.Struct):
-    status: str
-    time: datetime
-
-
-@get("/healthz", include_in_schema=False)
-async def alive() -> Response[bytes]:
-    """The process answers. Says nothing of the database: restarting us would not bring it back."""
-    return encode({"status": "ok"})
-
-
-def ready_route(parts: Parts) -> Any:
-    @get("/readyz", include_in_schema=False)
-    async def ready() -> Response[bytes]:
-        """Whether orders can be placed now: 503 while the database is away."""
-        await _ask_database(parts)
-        return encode({"status": "ready"})
-
-    @get(
-        "/api/v1/status",
-        operation_id="getStatus",
-        summary="Get the service's status",
-        tags=["Health"],
-        responses=answers(Health, 503, told="Orders can be placed"),
-    )
-    async def status() -> Response[bytes]:
-        """Public health: 200 when orders can be placed, 503 when not."""
-        await _ask_database(parts)
-        return encode(Health("ok", parts.clock.now()))
-
-    return [ready, status]
-
-
-async def _ask_database(parts: Parts) -> None:
-    try:
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            await parts.db.ping()
-    except TimeoutError as slow:
-        raise Unavailable from slow
 
 
 # What handlers may ask for by name.
@@ -113,6 +74,7 @@ PROVIDED = (
     "links",
     "claims",
     "events",
+    "readiness",
 )
 
 
@@ -166,8 +128,7 @@ def build_routes(parts: Parts) -> Litestar:
     """Every route, and what its handlers are given."""
     return Litestar(
         route_handlers=[
-            alive,
-            *ready_route(parts),
+            *operations.routes(parts),
             clients_http.ROUTER,
             Router(
                 "/api/v1",
@@ -185,6 +146,11 @@ def build_routes(parts: Parts) -> Litestar:
                 security=SECURITY,
             ),
             staff_http.ROUTER,
+            Router(
+                "/",
+                route_handlers=[alerts_http.ROUTER, http_health.ROUTER],
+                security=STAFF_SECURITY,
+            ),
             vendors_http.ROUTER,
             claims_http.ROUTER,
             console(
@@ -267,7 +233,11 @@ async def serve(app: ASGIApp, host: str, port: int, leaving: Callable[[], None])
 async def run(settings: Settings, host: str, port: int) -> None:
     """`rewards api`: serve over the database that the settings name."""
     dsn = await database.app_dsn(settings)
-    async with open_parts(dsn, settings) as parts:
+    async with (
+        open_parts(dsn, settings) as parts,
+        observed(ProcessKind.API, settings, parts.db, parts.figures, parts.readiness),
+        watching(parts.db, settings, parts.clock, parts.restocks),
+    ):
         app = build_app(parts)
         # What was built until now stays: no collection needs to walk it again, and a request makes
         # no cycles, so that collections may be rarer.

@@ -22,7 +22,7 @@ async def delivering(
     dsn: str, settings: Settings, vault: Vault, feed: ChangeFeed, clock: Clock
 ) -> AsyncIterator[Sender]:
     """A sender that hears of changed endpoints; closed when the block ends, after its `run`."""
-    db = await Database.connect(dsn, settings, size=POOL_SIZE)
+    db = await Database.connect(dsn, settings, size=POOL_SIZE, name="webhooks")
     try:
         async with Poster(Targets.from_settings(settings)) as poster:
             sender = Sender(db, vault, clock, poster)

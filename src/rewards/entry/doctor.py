@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from rewards.alerts import sql_checks as alerts
 from rewards.audit import service as audit
 from rewards.audit.verifying import ENTRIES, Trail
 from rewards.claims import sql_checks as claims
@@ -53,6 +54,7 @@ SLICES: tuple[Mapping[str, str], ...] = (
     staff.CHECKS,
     webhooks.CHECKS,
     audit.CHECKS,
+    alerts.CHECKS,
 )
 
 

@@ -14,7 +14,7 @@ from rewards.claims.tasks import LinkTasks
 from rewards.clients.sessions import forget_sessions
 from rewards.core.clock import Clock
 from rewards.entry.purchasing import Purchasing
-from rewards.infra import changes, idempotency, jobs
+from rewards.infra import beats, changes, idempotency, jobs
 from rewards.infra.db import Database
 from rewards.infra.runner import Handler
 from rewards.infra.settings import Settings
@@ -339,14 +339,15 @@ def notices(tasks: NoticeTasks) -> Equip:
 
 
 def caches(worker: Worker, context: Context) -> None:
-    """Forget announcements that every process has long heard, sessions long over, and days of the
-    request log that nobody may read any more."""
+    """Forget announcements that every process has heard, sessions long over, who is gone, and days of
+    the request log that nobody may read any more."""
 
     async def forget() -> None:
         now = context.clock.now()
         async with context.db.transaction() as tx:
             await changes.forget(tx, now - CHANGES_KEPT)
             await forget_sessions(tx, now - SESSIONS_KEPT)
+            await beats.forget(tx)
 
     async def requests() -> None:
         await forget_requests(context.db, context.clock, context.settings)

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from rewards.alerts.model import AlertAcknowledged, AlertCleared, AlertNotFound
 from rewards.catalog.http_reference import CategoryNotFound, SubcategoryNotFound
 from rewards.catalog.model import DenominationNotAvailable, ProductNotFound, QuantityTooLarge
 from rewards.clients.model import ClientNotFound, CredentialNotFound
@@ -132,6 +133,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{stock_order_id}": StockOrderNotFound,
     "{webhook_id}": WebhookNotFound,
     "{notice_id}": NoticeNotFound,
+    "{alert_id}": AlertNotFound,
     "{delivery_id}": DeliveryNotFound,
 }
 
@@ -230,6 +232,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     ),
     "settleUnknownOutcome": (NoCase(),),
     "explainDrift": (DriftExplained(),),
+    "acknowledgeAlert": (AlertAcknowledged(), AlertCleared()),
     "resendNotice": (NoticeStillQueued(),),
     "orderStock": (VendorNotAvailable(), StockOrderOpen(3), StockReferenceReused(3)),
     "recallBatch": (ApprovalPending(), BatchClosed()),

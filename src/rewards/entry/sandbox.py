@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from rewards.entry import database
 from rewards.infra.loopback import LOOPBACK
 from rewards.infra.migrate import MigrationChanged
 from rewards.infra.postgres import PostgresProblem, ensure_server, stop_server
+from rewards.infra.scraping import LOOPBACK as LOOPBACK_NETWORKS
 from rewards.infra.settings import Settings
 from rewards.sandbox.card import CARD_FILE, known_secrets, put_aside, write_card
 from rewards.sandbox.post import open_mailbox
@@ -193,6 +195,7 @@ def _children(home: Path, host: str, port: int, dsn: str, mail_port: int) -> lis
         "REWARDS_MAIL_TLS": "NONE",
         "REWARDS_MAIL_FROM": "rewards@sandbox.example",
         "REWARDS_WEBHOOK_LOCAL": "true",
+        "REWARDS_METRICS_NETWORKS": json.dumps(LOOPBACK_NETWORKS),
     }
     me = [sys.executable, "-m", "rewards.entry"]
     return [

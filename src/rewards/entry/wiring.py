@@ -14,6 +14,7 @@ from rewards.clients.sessions import Sessions
 from rewards.clients.tokens import AccessTokens
 from rewards.core.clock import Clock, SystemClock
 from rewards.core.errors import Refusal
+from rewards.entry.figures import StoredFigures
 from rewards.entry.purchasing import purchasing
 from rewards.infra.address import Proxies
 from rewards.infra.changes import ChangeFeed
@@ -21,6 +22,7 @@ from rewards.infra.crypto import CHANGES_TOPIC as DATA_KEYS_TOPIC
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
+from rewards.infra.readiness import Part, Readiness, State
 from rewards.infra.settings import Settings
 from rewards.infra.targets import Targets
 from rewards.inventory import service as inventory
@@ -80,6 +82,8 @@ class Parts:
     claims: Claims
     events: Feed
     requests: RequestLog
+    figures: StoredFigures
+    readiness: Readiness
 
 
 class WalletsOfClient:
@@ -123,13 +127,11 @@ async def open_parts(
         stack.push_async_callback(feed.stop)
         await catalog.load()
         await prices.load()
-        limiter = Limiter.from_settings(settings, clock)
-        stack.push_async_callback(limiter.close)
+        limiter = _limiter(stack, settings, clock)
         passwords = stack.enter_context(closing(Passwords()))
         proxies = Proxies(settings.trusted_proxies)
         links = ClaimLinks(vault, settings)
-        mint = Mint(vault, await _mint_batch(db, clock) if settings.sandbox else None)
-        sources = Sources(prices, mint, PoolHints(), links)
+        sources = Sources(prices, await _mint(db, vault, clock, settings), PoolHints(), links)
         orders = Orders(db, catalog, sources, vault, clock, settings, passwords)
         stack.push_async_callback(orders.close, DESK_GRACE_S)
         imports = Imports(db, vault, catalog, clock)
@@ -163,6 +165,8 @@ async def open_parts(
             claims=Claims(db, vault, passwords, clock),
             events=Feed(db, wait_max_s=settings.event_wait_max_s),
             requests=_request_log(stack, db, clock, proxies),
+            figures=_figures(stack, db, catalog, clock),
+            readiness=_readiness(stack, db, feed, orders, settings),
         )
 
 
@@ -199,6 +203,31 @@ def _staff_gate(
         proxies=proxies,
         limiter=limiter,
     )
+
+
+def _figures(stack: AsyncExitStack, db: Database, catalog: Catalog, clock: Clock) -> StoredFigures:
+    stored = StoredFigures(db, catalog, clock)
+    stack.push_async_callback(stored.close)
+    return stored
+
+
+def _readiness(
+    stack: AsyncExitStack, db: Database, feed: ChangeFeed, orders: Orders, settings: Settings
+) -> Readiness:
+    looks = {Part.DESK: lambda: State.OK if orders.takes else State.FULL}
+    readiness = Readiness(db, feed, looks, worker_silent_s=settings.alert_worker_silent_s)
+    stack.push_async_callback(readiness.close)
+    return readiness
+
+
+def _limiter(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Limiter:
+    limiter = Limiter.from_settings(settings, clock)
+    stack.push_async_callback(limiter.close)
+    return limiter
+
+
+async def _mint(db: Database, vault: Vault, clock: Clock, settings: Settings) -> Mint:
+    return Mint(vault, await _mint_batch(db, clock) if settings.sandbox else None)
 
 
 async def _mint_batch(db: Database, clock: Clock) -> int:

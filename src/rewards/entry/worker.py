@@ -12,15 +12,20 @@ from rewards.catalog.catalog import Catalog
 from rewards.claims.service import ClaimLinks
 from rewards.core.clock import SystemClock
 from rewards.entry import database, equipment
+from rewards.entry.alerting import watching
 from rewards.entry.delivering import delivering
 from rewards.entry.equipment import Beside, Context, Equip
+from rewards.entry.figures import StoredFigures, note_job
 from rewards.entry.mailing import mailing
+from rewards.entry.observing import observed
 from rewards.entry.purchasing import purchasing
 from rewards.infra import log, settings
+from rewards.infra.beats import ProcessKind
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import CHANGES_TOPIC as DATA_KEYS_TOPIC
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
+from rewards.infra.readiness import Part, Readiness, State
 from rewards.infra.settings import Settings
 from rewards.infra.worker import Worker
 from rewards.pricing.service import Prices
@@ -31,18 +36,25 @@ from rewards.webhooks.sealing import Sealer
 logger = structlog.get_logger()
 
 
+def worker_of(context: Context) -> Worker:
+    """One that is not equipped yet; what it does is counted."""
+    settings = context.settings
+    return Worker(context.dsn, settings, lease_s=settings.job_lease_s, observe=note_job)
+
+
 async def work(
     context: Context,
     stop: asyncio.Event,
     equipped: Sequence[Equip],
     beside: Sequence[Beside] = (),
+    worker: Worker | None = None,
 ) -> None:
     """Do jobs, and beside them what is no job, until `stop` is set; then end within ten seconds.
 
     Raises JobsUnhandled when the equipment lacks a handler for a declared name. What one of them
     raises ends them all: a worker that does half of its work looks alive.
     """
-    worker = Worker(context.dsn, context.settings, lease_s=context.settings.job_lease_s)
+    worker = worker or worker_of(context)
     for equip in equipped:
         equip(worker, context)
     parts: Sequence[Beside] = (worker.run, *beside)
@@ -97,10 +109,18 @@ async def run(chosen: Settings) -> None:
             equipment.caches,
         )
         context = Context(chosen, dsn, db, SystemClock())
-        async with delivering(dsn, chosen, vault, feed, context.clock) as sender:
+        worker = worker_of(context)
+        figures = StoredFigures(db, catalog, context.clock)
+        looks = {Part.JOBS: lambda: State.OK if worker.ready.is_set() else State.AWAY}
+        readiness = Readiness(db, feed, looks, worker_silent_s=chosen.alert_worker_silent_s)
+        async with (
+            delivering(dsn, chosen, vault, feed, context.clock) as sender,
+            observed(ProcessKind.WORKER, chosen, db, figures, readiness),
+            watching(db, chosen, context.clock, bought.restocks),
+        ):
             trail = AuditSealer(db, context.clock, key_of(vault))
             beside = (Sealer(db, context.clock).run, trail.run, sender.run)
-            await work(context, stop, equipped, beside)
+            await work(context, stop, equipped, beside, worker)
     finally:
         await feed.stop()
         await session.close()

@@ -45,9 +45,28 @@ WHERE g.table_name IN ({_NAMES}) AND g.table_schema = current_schema()
     AND g.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE') AND g.grantee <> t.tableowner
 """
 
+# One that was killed, and nobody came in its place since; or processes that serve, and no worker.
+NO_WORKER_IS_SILENT = """
+SELECT b.id::text AS subject, b.host, b.pid, b.beat_at
+FROM process_beats AS b
+WHERE b.kind = 'WORKER' AND b.stopped_at IS NULL
+    AND b.beat_at BETWEEN now() - interval '24 hours' AND now() - interval '5 minutes'
+    AND NOT EXISTS (
+        SELECT FROM process_beats AS later
+        WHERE later.kind = 'WORKER' AND later.started_at > b.beat_at)
+UNION ALL
+SELECT 'no worker', min(a.host), count(*)::int, max(a.beat_at)
+FROM process_beats AS a
+WHERE a.kind = 'API' AND a.stopped_at IS NULL AND a.beat_at > now() - interval '1 minute'
+    AND a.started_at < now() - interval '5 minutes'
+    AND NOT EXISTS (SELECT FROM process_beats AS w WHERE w.kind = 'WORKER')
+HAVING count(*) > 0
+"""
+
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "i6_append_only_tables_are_guarded": APPEND_ONLY_IS_GUARDED,
+        "no_worker_is_silent": NO_WORKER_IS_SILENT,
         "i6_nobody_may_rewrite_history": NOBODY_MAY_REWRITE,
     }
 )

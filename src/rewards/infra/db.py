@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+import weakref
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -10,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 
 from rewards.core.errors import Unavailable
+from rewards.infra.metrics import Gauge, looks
 from rewards.infra.settings import Settings
 
 Result = TypeVar("Result")
@@ -43,6 +46,11 @@ AWAY = (
 TROUBLE = (Unavailable, asyncpg.PostgresError, *AWAY)
 
 
+MAIN = "main"
+CONNECTIONS = Gauge("db_connections", "Connections to the database.", "pool", "state")
+WAITING = Gauge("db_waiting", "Callers that wait for a connection.", "pool")
+
+
 class Tx(asyncpg.Connection):
     """A connection inside a transaction; what every `sql.py` function takes."""
 
@@ -59,11 +67,19 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 
 class Database:
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    """A pool of connections. `name` says whose it is, where several are counted."""
+
+    def __init__(self, pool: asyncpg.Pool, name: str = MAIN) -> None:
         self._pool = pool
+        self.name = name
+        # Who has a connection, or waits for one.
+        self._askers = 0
+        _OPEN.add(self)
 
     @classmethod
-    async def connect(cls, dsn: str, settings: Settings, *, size: int | None = None) -> "Database":
+    async def connect(
+        cls, dsn: str, settings: Settings, *, size: int | None = None, name: str = MAIN
+    ) -> "Database":
         """Open the pool. Raises what asyncpg raises when nobody answers."""
         pool = await asyncpg.create_pool(
             dsn,
@@ -85,9 +101,10 @@ class Database:
                 "random_page_cost": "1.1",
             },
         )
-        return cls(pool)
+        return cls(pool, name)
 
     async def close(self) -> None:
+        _OPEN.discard(self)
         try:
             await asyncio.wait_for(self._pool.close(), CLOSE_TIMEOUT_S)
         except TimeoutError:
@@ -96,12 +113,21 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Tx]:
         """A connection outside any transaction: reads of one statement."""
+        self._askers += 1
         try:
             # Giving it back may find the server gone too.
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 yield connection  # type: ignore[misc]
         except AWAY as away:
             raise Unavailable from away
+        finally:
+            self._askers -= 1
+
+    def load(self) -> tuple[int, int, int]:
+        """How many of its connections are in use, how many idle, and how many callers wait."""
+        idle = self._pool.get_idle_size()
+        in_use = self._pool.get_size() - idle
+        return in_use, idle, max(self._askers - in_use, 0)
 
     async def ping(self) -> None:
         """One round trip. Raises Unavailable when nobody answers."""
@@ -130,6 +156,22 @@ class Database:
                     raise
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
         raise AssertionError("unreachable")
+
+
+_OPEN: "weakref.WeakSet[Database]" = weakref.WeakSet()
+
+
+@looks
+def _count_connections() -> None:
+    found: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    waiting: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for database in _OPEN:
+        in_use, idle, waits = database.load()
+        found[database.name, "in_use"] += in_use
+        found[database.name, "idle"] += idle
+        waiting[database.name,] += waits
+    CONNECTIONS.replace(found)
+    WAITING.replace(waiting)
 
 
 def rows_affected(status: Any) -> int:

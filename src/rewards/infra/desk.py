@@ -82,13 +82,18 @@ class Desk(Generic[Ask, Answer]):
         """How many asks are not yet in a batch."""
         return len(self._waiting)
 
+    @property
+    def takes(self) -> bool:
+        """Whether another ask would be taken now."""
+        return not self._closed and len(self._waiting) < self._queue_max
+
     async def submit(self, ask: Ask) -> Answer:
         """Have `ask` served and return its answer; raises its Refusal, or the error it caused.
 
         Refuses with Unavailable, at once, when the queue is full or the desk closed. A caller that
         is cancelled leaves: before its batch began nothing is done, after that everything is.
         """
-        if self._closed or len(self._waiting) >= self._queue_max:
+        if not self.takes:
             raise Unavailable
         loop = asyncio.get_running_loop()
         keys = self._conflict_keys(ask) if self._conflict_keys else ()

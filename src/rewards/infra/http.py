@@ -21,6 +21,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from rewards.core import ids
 from rewards.core.errors import InvalidBody, InvalidField, NotFound, Refusal, Unavailable
 from rewards.core.page import PAGE_MAX, Page, PageAsk
+from rewards.infra.http_figures import REFUSALS, note, route_of
 from rewards.infra.log import REQUEST_ID
 
 log = structlog.get_logger()
@@ -83,7 +84,7 @@ class RequestIds:
     """ASGI layer, outermost: puts X-Request-Id, echoed or made, on every answer.
 
     It also adds what `answer_with` promised meanwhile, and answers 503 where the server gives a
-    request up because it stops.
+    request up because it stops, and counts what was answered and how long it took.
     """
 
     def __init__(self, app: ASGIApp, noted: Noted | None = None) -> None:
@@ -121,8 +122,10 @@ class RequestIds:
                 await _send_given_up(send_with_id, name)
             raise
         finally:
+            took_s = time.perf_counter() - started_s
+            note(scope, status, took_s)
             if self._noted is not None and status:
-                self._noted(scope, status, time.perf_counter() - started_s)
+                self._noted(scope, status, took_s)
 
 
 def _with(
@@ -144,6 +147,7 @@ async def _send_given_up(send: Send, name: str) -> None:
 
 def refuse(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
     _failed_as(request, refusal.code)
+    REFUSALS.add(route_of(request.scope), refusal.code)
     body = ErrorBody(
         refusal.error,
         refusal.message,

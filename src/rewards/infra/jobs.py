@@ -222,6 +222,31 @@ async def state(tx: Tx, *, lease_s: float = 35.0) -> QueueState:
     return QueueState(**dict(row))
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The jobs of one name: how many are due, how long the oldest has been, how many are dead."""
+
+    name: str
+    due: int
+    late_s: float
+    dead: int
+
+
+READ_LINES = """
+SELECT entrypoint AS name,
+    count(*) FILTER (WHERE status = 'queued' AND execute_after <= now()) AS due,
+    coalesce(extract(epoch FROM now() - min(execute_after)
+        FILTER (WHERE status = 'queued' AND execute_after <= now())), 0)::float8 AS late_s,
+    count(*) FILTER (WHERE status = 'failed') AS dead
+FROM pgqueuer GROUP BY entrypoint ORDER BY entrypoint
+"""
+
+
+async def lines(tx: Tx) -> list[Line]:
+    """Every name that jobs wait under, run under, or died under."""
+    return [Line(**dict(row)) for row in await tx.fetch(READ_LINES)]
+
+
 READ_STRANGERS = """
 SELECT DISTINCT entrypoint FROM pgqueuer
 WHERE status IN ('queued', 'picked') AND entrypoint <> ALL($1::text[]) ORDER BY entrypoint

@@ -114,6 +114,42 @@ class Settings(BaseSettings):
     # Mails that one worker sends at once, each over a connection of its own.
     mail_connections: int = 4
 
+    # Who may read `/metrics` where the API listens: these networks (such as ["10.1.0.0/16"]), and
+    # whoever shows the token. Without either it is not there: that port may be the public's.
+    metrics_networks: tuple[str, ...] = ()
+    metrics_token: SecretStr = SecretStr("")
+    # A port of each process' own that tells its figures, for workers and for processes behind one
+    # balancer; 0: none. Besides the above, this machine may read there.
+    metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
+
+    # Alerts to staff (docs/operations/monitoring.md). By mail through the relay above, each address
+    # for itself; by webhook, signed with the secret (whsec_…). Nobody is told where neither is set;
+    # alerts are listed all the same.
+    alert_mail_to: tuple[str, ...] = ()
+    alert_webhook_url: SecretStr = SecretStr("")
+    alert_webhook_secret: SecretStr = SecretStr("")
+    # An alert is raised at its limit, and cleared when that is left behind by so much: else one
+    # that wavers would be told of again and again.
+    alert_slack_percent: int = 20
+    # Orders that wait for staff, a pump or a vendor; and such that a worker should fill at once.
+    alert_order_waiting_hours: int = 24
+    alert_order_processing_minutes: int = 15
+    # Stock of a shelf, and balance with a vendor, as days of what was sold or bought lately.
+    alert_pool_cover_days: int = 2
+    alert_vendor_cover_days: int = 3
+    # Besides, the least to be left at any vendor by currency, in its units: {"USD": 500}.
+    alert_vendor_balance_min: dict[str, Decimal] = {}
+    alert_endpoint_failing_hours: int = 1
+    # A process that says nothing for so long is taken for dead.
+    alert_worker_silent_s: float = 60.0
+    alert_job_late_s: int = 300
+    alert_sealing_behind_s: int = 60
+    # Of all that a data key may seal; and its age, and that of secrets that sign. 0: never.
+    alert_key_used_percent: int = 50
+    alert_key_age_days: int = 365
+    alert_secret_age_days: int = 730
+
     pool_size: int = 8
     statement_timeout_s: float = 10.0
     lock_timeout_s: float = 3.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +51,19 @@ SELECT coalesce(
     OR EXISTS ({new}),
     true)
 FROM {state}
+"""
+
+# Of a backlog the next one by id; else the first that became visible since the last round.
+_SINCE = """
+SELECT CASE
+    WHEN s.upto_id IS NOT NULL THEN (
+        SELECT first.{written} FROM {table} AS first
+        WHERE first.id > s.after_id ORDER BY first.id LIMIT 1)
+    WHEN s.sealed IS NULL OR pg_snapshot_xmax(s.sealed) > pg_snapshot_xmax(pg_current_snapshot())
+        THEN (SELECT first.{written} FROM {table} AS first ORDER BY first.id LIMIT 1)
+    ELSE (SELECT min(first.{written}) FROM {table} AS first WHERE first.id IN ({new}))
+END
+FROM {state} AS s
 """
 
 _TAKE_TURN = """
@@ -113,6 +127,7 @@ class Rows:
     `table` has `id` and `xid`, with an index on xid. `state` has one row: `sealed` and `target`,
     snapshots, and `after_id`, `upto_id`. `place` has a row for each that is sealed, which
     `place_id` names. A look reads the columns `reads`, and tells the expressions `told` of `s`.
+    `written` is when a row was.
     """
 
     table: str
@@ -121,6 +136,7 @@ class Rows:
     place_id: str
     reads: str = "id"
     told: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    written: str = "created_at"
 
     def _new(self, snapshot: str, limit: str, columns: str = "e.*") -> str:
         parts = (f"SELECT {columns} {part}" for part in (_LATE, _LATER))
@@ -155,6 +171,14 @@ class Rows:
     async def due(self, connection: Tx) -> bool:
         """Whether anything became visible since the last round; writes nothing."""
         return bool(await connection.fetchval(self.due_statement))
+
+    async def since(self, connection: Tx) -> datetime | None:
+        """When the first row was written that has no place yet; None: all have one."""
+        new = self._new("s.sealed", "1", "e.id")
+        at: datetime | None = await connection.fetchval(
+            _SINCE.format(state=self.state, table=self.table, written=self.written, new=new)
+        )
+        return at
 
     async def take_turn(self, tx: Tx) -> Turn | None:
         """Lock the row that says how far sealing has come; None: somebody else has it."""

@@ -27,6 +27,7 @@ LEASE_S = 30.0
 LOOKS_PER_LEASE = 6
 TAKE_MAX = 64
 POOL_SIZE = 2
+QUEUE = "queue"
 TICK_S = 1.0
 RECONNECT_S = 1.0
 # Of the ten seconds for stopping, what is left when the jobs have had theirs.
@@ -147,7 +148,7 @@ class Worker:
     @contextlib.asynccontextmanager
     async def _database(self) -> AsyncIterator[Database]:
         """Connections of the queue's own: a beat never waits for a handler's transaction."""
-        db = await Database.connect(self._dsn, self._settings, size=POOL_SIZE)
+        db = await Database.connect(self._dsn, self._settings, size=POOL_SIZE, name=QUEUE)
         try:
             yield db
         finally:

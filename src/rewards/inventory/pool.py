@@ -6,7 +6,7 @@ from datetime import datetime
 from rewards.catalog.model import ShelfKey
 from rewards.core.clock import Clock
 from rewards.infra.db import Database, Tx
-from rewards.inventory import sql
+from rewards.inventory import sql, sql_shelves
 from rewards.inventory.hints import PoolHints
 from rewards.inventory.model import Need, Picked, Taken, asked, deal
 
@@ -80,6 +80,17 @@ async def product_depth(
 ) -> list[int]:
     """Like `depth`, over all shelves of each product; by default only whether there is one unit."""
     return await sql.count_product_pool(tx, product_ids, now, count_max) if product_ids else []
+
+
+async def depths(
+    tx: Tx, known: Sequence[ShelfKey], now: datetime, limit: int
+) -> dict[ShelfKey, int]:
+    """The depth of these shelves, and of others that have units in the pool; at most `limit`.
+
+    Counted up to DEPTH_MAX: for a look every few seconds, however large the pool is.
+    """
+    keys = list(dict.fromkeys([*known, *await sql_shelves.loaded(tx, limit)]))[:limit]
+    return dict(zip(keys, await depth(tx, keys, now), strict=True))
 
 
 class PoolReader:

@@ -19,7 +19,7 @@ from rewards.inventory.intake import (
     read_rejects,
     run_import,
 )
-from rewards.inventory.pool import PoolReader, allocate, depth, product_depth
+from rewards.inventory.pool import PoolReader, allocate, depth, depths, product_depth
 from rewards.inventory.pump import depth_report, pump
 from rewards.inventory.units import (
     add_units,
@@ -48,6 +48,7 @@ __all__ = [
     "deliver",
     "depth",
     "depth_report",
+    "depths",
     "fail_dead_imports",
     "fingerprint",
     "list_batches",

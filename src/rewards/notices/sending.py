@@ -11,6 +11,7 @@ import structlog
 
 from rewards.core.clock import Clock
 from rewards.infra.db import Database, Tx
+from rewards.infra.metrics import LATER_S, Counter, Histogram
 from rewards.notices import sql
 from rewards.notices.composing import Composer
 from rewards.notices.model import (
@@ -25,6 +26,13 @@ from rewards.notices.model import (
 from rewards.notices.relay import Line, Relay
 
 log = structlog.get_logger()
+
+MAILS = Counter(
+    "mails_total", "Mails that were tried, by what they are about and what became.", "kind", "state"
+)
+MAIL_LAG = Histogram(
+    "mail_lag_seconds", "From the cause of a mail to the relay's taking it.", ends=LATER_S
+)
 
 # Mails that go over one connection.
 BATCH_MAX = 8
@@ -114,6 +122,9 @@ class Sending:
         attempt = Attempt(notice.attempts, reply, started_at, took_ms)
         settled = settle(notice.attempts, reply)
         await self._put_down(lease, notice, settled, attempt)
+        MAILS.add(notice.kind, settled.state)
+        if settled.state is NoticeState.SENT:
+            MAIL_LAG.observe((self.clock.now() - notice.created_at).total_seconds())
         _tell(notice, settled, reply)
         return reply.outcome
 

@@ -41,6 +41,7 @@ __all__ = [
     "resend",
     "set_recipients",
     "set_settings",
+    "waiting",
 ]
 
 SEND_JOB = jobs.declare("notices.send")
@@ -130,6 +131,11 @@ async def resend(
     resent = await sql_read.read(tx, added[0])
     assert resent is not None
     return resent
+
+
+async def waiting(tx: Tx) -> tuple[int, datetime | None]:
+    """Notices that could be sent now, and since when the first of them could."""
+    return await sql_read.waiting(tx)
 
 
 async def read_settings(tx: Tx, client_id: int) -> NoticeSettings:

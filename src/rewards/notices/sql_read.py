@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rewards.infra.db import Record, Tx
 from rewards.notices.model import Attempt, Notice, NoticeKind, NoticeState, Outcome, Reply
@@ -74,3 +75,15 @@ async def attempts(tx: Tx, notice_ids: Sequence[int]) -> dict[int, list[Attempt]
 def _attempt(row: Record) -> Attempt:
     reply = Reply(Outcome(row["outcome"]), row["stage"], row["reply_code"], row["reply"])
     return Attempt(row["number"], reply, row["started_at"], row["took_ms"])
+
+
+WAITING = """
+SELECT count(*) AS waiting, min(next_at) AS since FROM notices
+WHERE state = 'QUEUED' AND next_at <= now()
+"""
+
+
+async def waiting(tx: Tx) -> tuple[int, datetime | None]:
+    """Notices that could be sent now, and since when the first of them could."""
+    row = (await tx.fetch(WAITING))[0]
+    return row["waiting"], row["since"]

@@ -1,13 +1,14 @@
 """Orders of all clients, as staff look at them; nothing here opens a code."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rewards.infra.db import Tx
-from rewards.orders import sql, sql_read
-from rewards.orders.model import Item, Order, OrderNotFound
+from rewards.orders import sql, sql_open, sql_read
+from rewards.orders.model import Item, Order, OrderNotFound, SubStatus
 from rewards.orders.sql_read import Step
 
-__all__ = ["Step", "find", "lock", "read", "read_items"]
+__all__ = ["Step", "find", "lock", "open_orders", "read", "read_items"]
 
 
 async def find(tx: Tx, order_ids: Sequence[int]) -> list[Order | None]:
@@ -35,3 +36,8 @@ async def read(tx: Tx, order_id: int) -> tuple[Order, list[Item], list[Step]]:
         raise OrderNotFound
     [items] = await read_items(tx, [order])
     return order, items, await sql_read.read_history(tx, order_id)
+
+
+async def open_orders(tx: Tx) -> dict[SubStatus, tuple[int, datetime]]:
+    """How many orders wait in each sub-status, and when the oldest of them was placed."""
+    return await sql_open.open_orders(tx)

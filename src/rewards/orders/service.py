@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from time import perf_counter
 
 import asyncpg
 
@@ -19,7 +20,7 @@ from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import StoredUnit, Taken
-from rewards.orders import facts, sql_read
+from rewards.orders import facts, figures, sql_read
 from rewards.orders.closing import CancelAsk, FailAsk
 from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import RetryAsk, retry
@@ -74,6 +75,7 @@ class Orders:
             in_flight_max=settings.desk_batches_in_flight,
             queue_max=settings.desk_queue_max,
             name="orders",
+            observe=figures.note_batch,
             # A twin waits for the next batch, where it finds the first one's answer.
             conflict_keys=lambda ask: (
                 ((ask.key_use.client_id, ask.key_use.key),) if ask.key_use else ()
@@ -86,8 +88,11 @@ class Orders:
         async def work(tx: Tx) -> list[Placed | Refusal]:
             return await self.place_in(tx, asks)
 
+        began_s = perf_counter()
         try:
-            return await self.db.run(work)
+            answers = await self.db.run(work)
+            figures.note_placed(asks, answers, perf_counter() - began_s)
+            return answers
         except asyncpg.LockNotAvailableError:
             # Somebody held a client's wallets too long. The desk tries the members one by one, so
             # that only that client's wait is in vain.
@@ -101,7 +106,16 @@ class Orders:
 
     async def place(self, ask: PlaceAsk) -> Placed:
         """Place one order through the desk. Raises its refusal, or Unavailable when it is full."""
-        return await self._desk.submit(ask)
+        began_s = perf_counter()
+        try:
+            return await self._desk.submit(ask)
+        finally:
+            figures.note_served(perf_counter() - began_s)
+
+    @property
+    def takes(self) -> bool:
+        """Whether the desk takes another order now."""
+        return self._desk.takes
 
     async def first_answer(self, use: KeyUse, actor: Actor) -> Placed | None:
         """The first answer to a key, or None. Raises when the key came with another body."""

@@ -34,6 +34,11 @@ async def list_drifts(
     return await sql.list_drifts(tx, narrow, before_id, limit)
 
 
+async def count_open(tx: Tx) -> dict[int | None, int]:
+    """Drift that nobody has explained, by vendor; None: our own books."""
+    return await sql.count_open(tx)
+
+
 async def explain(
     tx: Tx, drift_ids: Sequence[int], actor: Actor, staff_id: int, note: str, at: datetime
 ) -> list[Drift | Refusal]:

@@ -290,3 +290,13 @@ WHERE id = $1 AND state = 'OPEN'
 async def explain_drift(tx: Tx, drift_id: int, staff_id: int, at: datetime, note: str) -> None:
     done = await tx.execute(EXPLAIN_DRIFT, drift_id, staff_id, at, note)
     assert done == "UPDATE 1", "a drift is explained under its lock"
+
+
+COUNT_OPEN = """
+SELECT vendor_id, count(*) AS drifts FROM drifts WHERE state = 'OPEN' GROUP BY vendor_id
+"""
+
+
+async def count_open(tx: Tx) -> dict[int | None, int]:
+    """Drift that nobody has explained, by vendor; None: our own books."""
+    return {row["vendor_id"]: row["drifts"] for row in await tx.fetch(COUNT_OPEN)}

@@ -59,6 +59,9 @@ class Permission(StrEnum):
     RECONCILIATION_EXPLAIN = "reconciliation:explain"
     NOTICES_READ = "notices:read"
     NOTICES_RESEND = "notices:resend"
+    ALERTS_READ = "alerts:read"
+    ALERTS_ACKNOWLEDGE = "alerts:acknowledge"
+    HEALTH_READ = "health:read"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     AUDIT_READ = "audit:read"
@@ -89,6 +92,8 @@ _VIEWER = frozenset(
         Permission.RECONCILIATION_READ,
         Permission.WEBHOOKS_READ,
         Permission.NOTICES_READ,
+        Permission.ALERTS_READ,
+        Permission.HEALTH_READ,
     }
 )
 _SUPPORT = _VIEWER | {
@@ -97,6 +102,7 @@ _SUPPORT = _VIEWER | {
     Permission.LINKS_RESEND,
     Permission.WEBHOOKS_SEND,
     Permission.NOTICES_RESEND,
+    Permission.ALERTS_ACKNOWLEDGE,
 }
 _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_CANCEL,
@@ -123,6 +129,7 @@ _FINANCE = _VIEWER | {
     Permission.WALLETS_CHANGE,
     Permission.DISCOUNTS_WRITE,
     Permission.APPROVALS_DECIDE,
+    Permission.ALERTS_ACKNOWLEDGE,
     Permission.FX_WRITE,
     Permission.RECONCILIATION_EXPLAIN,
     Permission.AUDIT_READ,

@@ -134,7 +134,8 @@ class Accounts:
         recorder = self.recorder(account.id)
         try:
             vendor = build(
-                kind, account.config, secrets, self._session, recorder, throttle, self._limits
+                *(kind, account.config, secrets, self._session, recorder, throttle),
+                *(self._limits, account.name),
             )
         except ValueError:
             # It could be built when it was set up, by another version.

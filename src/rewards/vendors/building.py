@@ -20,8 +20,12 @@ def build(
     recorder: Recorder,
     throttle: Throttle,
     limits: Limits,
+    name: str = "",
 ) -> Vendor:
-    """The adapter with a wire of its own. Raises ValueError for settings it cannot work with."""
+    """The adapter with a wire of its own. Raises ValueError for settings it cannot work with.
+
+    `name` is what figures call the vendor.
+    """
     values = completed(kind.config, config)
     wire = Wire(
         *(session, values["base_url"], recorder),
@@ -29,6 +33,7 @@ def build(
         throttle=throttle,
         breaker=Breaker(),
         limits=limits,
+        name=name,
     )
     return kind.build(values, completed(kind.secrets, secrets), wire)
 

@@ -71,3 +71,15 @@ class KeptExchange:
     id: int
     at: datetime
     exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A balance as last read, and what was spent of it since the time that was asked for."""
+
+    vendor_id: int
+    vendor: str
+    currency: str
+    balance_minor: int
+    read_at: datetime
+    spent_minor: int

@@ -22,7 +22,7 @@ from rewards.infra.changes import announce
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
 from rewards.infra.jobs import JobAsk
-from rewards.vendors import sql, sql_exchanges, sql_health, sql_products
+from rewards.vendors import sql, sql_exchanges, sql_health, sql_products, sql_standing
 from rewards.vendors.account import (
     CHANGES_TOPIC,
     Account,
@@ -43,6 +43,7 @@ from rewards.vendors.kept import (
     KeptOffer,
     Mapped,
     Reading,
+    Standing,
     What,
 )
 from rewards.vendors.model import Balance, Callback, VendorNotFound
@@ -257,6 +258,11 @@ async def list_products(tx: Tx, vendor_id: int, ask: PageAsk) -> Page[Mapped]:
     """The products of ours that a vendor sells, by product."""
     products, total = await sql_products.list_products(tx, vendor_id, ask)
     return Page(products, ask, total)
+
+
+async def standing(tx: Tx, since: datetime | None = None) -> list[Standing]:
+    """What is left at each active vendor, and what was spent of it since then; see `Standing`."""
+    return await sql_standing.read(tx, since)
 
 
 async def hear(tx: Tx, vendor_id: int, hint: Callback) -> list[int]:

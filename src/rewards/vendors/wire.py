@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from rewards.core.text import UNPRINTABLE
+from rewards.vendors import figures
 from rewards.vendors.redact import redact, redact_envelope, redact_query
 from rewards.vendors.throttle import Breaker, Throttle
 
@@ -22,6 +23,7 @@ TIMEOUT_S = 15.0
 READ_CHUNK = 64 * 1024
 THROTTLED_STATUS = 429
 SERVER_ERROR = 500
+REFUSES = 400
 
 # Which purchase the calls of this task are made for; set by whoever makes them.
 PURCHASE: ContextVar[int | None] = ContextVar("vendor_purchase", default=None)
@@ -113,7 +115,10 @@ class Wire:
         throttle: Throttle,
         breaker: Breaker,
         limits: Limits | None = None,
+        name: str = "",
     ) -> None:
+        # What figures call the vendor.
+        self._name = name
         self._session = session
         self.base_url = base_url.rstrip("/")
         self._recorder = recorder
@@ -146,6 +151,7 @@ class Wire:
         began = monotonic()
         answer: Answer | None = None
         problem: str | None = None
+        outcome = figures.ABANDONED
         url = self._url(base_url or self.base_url, path, query)
         try:
             answer = await self._exchange(method, url, headers or {}, body)
@@ -153,21 +159,24 @@ class Wire:
             if problem:
                 raise NoAnswer(problem)
             self.breaker.succeeded()
+            outcome = figures.ANSWERED if answer.status < REFUSES else figures.REFUSED
             return answer
         except (NotSent, NoAnswer) as trouble:
             problem = str(trouble)
+            outcome = figures.NOT_SENT if isinstance(trouble, NotSent) else figures.NO_ANSWER
             self.breaker.failed()
             raise
         except asyncio.CancelledError:
             problem = "the call was abandoned"
             raise
         finally:
+            figures.note_call(self._name, call, outcome, monotonic() - began)
+            figures.note_breaker(self._name, is_open=self.breaker.open)
             await self._recorder.record(
                 Exchange(
                     call=call,
                     method=method,
-                    path=url.raw_path
-                    + (f"?{redact_query(url.raw_query_string, self._safe)}" if query else ""),
+                    path=self._shown(url),
                     request=redact(body if shown is None else shown, self._safe) if body else None,
                     status=answer.status if answer else None,
                     answer=self._kept(answer, answer_shown),
@@ -179,6 +188,13 @@ class Wire:
 
     async def _admitted(self, call: str, headers: Mapping[str, str]) -> None:
         """Raises NotSent for what is not even tried."""
+        try:
+            await self._held_back(call, headers)
+        except NotSent:
+            figures.note_call(self._name, call, figures.HELD_BACK, 0)
+            raise
+
+    async def _held_back(self, call: str, headers: Mapping[str, str]) -> None:
         if any(UNPRINTABLE.search(value) for value in headers.values()):
             raise NotSent("a header that cannot be sent")
         if not self.breaker.admit():
@@ -195,6 +211,10 @@ class Wire:
         if shown is True:
             return redact(answer.body, self._safe)
         return redact_envelope(answer.body, shown)
+
+    def _shown(self, url: URL) -> str:
+        query = redact_query(url.raw_query_string, self._safe) if url.raw_query_string else ""
+        return f"{url.raw_path}?{query}" if query else url.raw_path
 
     def _url(self, base_url: str, path: str, query: Mapping[str, str] | None) -> URL:
         url = URL(base_url.rstrip("/") + path, encoded=True)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from rewards.webhooks.model_sending import Outcome
@@ -34,6 +35,8 @@ class Job:
     body: bytes = field(repr=False)
     # By the monotonic clock; begun later, an answer might come after the lease.
     until_s: float
+    # When what it tells of happened.
+    event_at: datetime
 
 
 @dataclass(eq=False, slots=True)

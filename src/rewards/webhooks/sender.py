@@ -13,7 +13,7 @@ from rewards.core.clock import Clock
 from rewards.infra.crypto import SealBroken, Vault
 from rewards.infra.db import TROUBLE, Database, Tx
 from rewards.infra.outbound import NotAnswered, Poster
-from rewards.webhooks import envelope, health, signing, sql_sending
+from rewards.webhooks import envelope, figures, health, signing, sql_sending
 from rewards.webhooks.lanes import Job, Lane
 from rewards.webhooks.model_sending import Outcome, decide, judge
 from rewards.webhooks.recording import Recorder
@@ -226,6 +226,7 @@ class Sender:
                 Job(
                     *(due.id, token, due.attempts),
                     *(envelope.message_id(due.event_id), bodies[due.event_id], until_s),
+                    due.created_at,
                 )
             )
         for endpoint_id, taken in jobs.items():
@@ -277,6 +278,7 @@ class Sender:
             outcome = Outcome(None, STOPPED, ours=True)
         verdict = decide(job.attempts + 1, outcome, random.uniform(-1, 1))  # noqa: S311
         took_ms = int((monotonic() - began_s) * 1000)
+        figures.note_attempt(outcome, verdict, took_ms / 1000, self._clock.now() - job.event_at)
         return Told(
             delivery_id=job.delivery_id,
             endpoint_id=lane.endpoint_id,

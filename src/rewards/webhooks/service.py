@@ -6,11 +6,13 @@ from datetime import datetime
 from rewards.infra.db import Tx
 from rewards.webhooks import sql
 from rewards.webhooks.model import Event
+from rewards.webhooks.sql_lag import Lag, troubled_counts, unsealed_since, waiting
 from rewards.webhooks.sql_mailed import MailedEvent, Place, mailed_events
 from rewards.webhooks.sql_told import ToldOfOrder, told_of_order
 from rewards.webhooks.sql_troubled import Troubled, troubled
 
 __all__ = [
+    "Lag",
     "MailedEvent",
     "Place",
     "ToldOfOrder",
@@ -19,6 +21,9 @@ __all__ = [
     "mailed_events",
     "told_of_order",
     "troubled",
+    "troubled_counts",
+    "unsealed_since",
+    "waiting",
 ]
 
 

@@ -1,0 +1,1 @@
+"""What is wrong, raised once for each crossing of a limit, told to staff, and cleared again."""

@@ -1,0 +1,157 @@
+"""Tells staff of alerts: each telling is leased, tried, and put down; tried again when it fails."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import structlog
+
+from rewards.alerts import letters, sql
+from rewards.alerts.model import Channel, Target, Telling, TellingState, What, again_s
+from rewards.core.clock import Clock
+from rewards.infra.db import Database, Tx
+from rewards.infra.metrics import Counter
+from rewards.infra.outbound import NotAnswered, Poster
+from rewards.infra.settings import Settings
+from rewards.notices.catalogue import FALLBACK, words_of
+from rewards.notices.composing import PLATFORM_ACCENT
+from rewards.notices.model import Outcome
+from rewards.notices.relay import Envelope, Relay
+from rewards.notices.rendering import Heading, Look, render
+from rewards.webhooks import signing
+
+log = structlog.get_logger()
+
+# Few, so that what a killed process held is soon told by another.
+BATCH_MAX = 4
+ROUND_MAX = 100
+HEADERS = {"Content-Type": "application/json", "User-Agent": "Starship-Rewards-Alerts/1"}
+# Longer than a batch takes when everybody is as slow as may be.
+LEASE_SLACK_S = 60.0
+NO_RELAY = "there is no mail relay"
+NO_URL = "there is no webhook any more"
+
+TELLINGS = Counter(
+    "alert_tellings_total", "Attempts to tell staff of an alert.", "channel", "state"
+)
+
+
+def targets(settings: Settings) -> list[Target]:
+    """Whom the settings name."""
+    found = [Target(Channel.MAIL, address) for address in settings.alert_mail_to]
+    if settings.alert_webhook_url.get_secret_value():
+        found.append(Target(Channel.WEBHOOK))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """One a process. What fails is tried again by whoever comes first, for about a day."""
+
+    db: Database
+    clock: Clock
+    settings: Settings
+    poster: Poster
+    relay: Relay | None
+
+    async def tell_due(self) -> int:
+        """Tell what is due; how many attempts that were."""
+        count = 0
+        for _ in range(ROUND_MAX):
+            taken = await self._take()
+            for telling in taken:
+                await self._put_down(telling, await self._try(telling))
+            count += len(taken)
+            if len(taken) < BATCH_MAX:
+                break
+        return count
+
+    async def _take(self) -> list[Telling]:
+        slowest_s = self.settings.mail_connect_s + self.settings.mail_timeout_s
+        lease_s = BATCH_MAX * max(slowest_s, self.poster.total_s) + LEASE_SLACK_S
+        lease = uuid4()
+
+        async def work(tx: Tx) -> list[Telling]:
+            return await sql.take(tx, lease, lease_s, BATCH_MAX)
+
+        return await self.db.run(work)
+
+    async def _try(self, telling: Telling) -> str | None:
+        """Why it did not arrive; None where it did."""
+        if telling.target.channel is Channel.MAIL:
+            return await self._mail(telling)
+        return await self._post(telling)
+
+    async def _mail(self, telling: Telling) -> str | None:
+        if self.relay is None:
+            return NO_RELAY
+        chosen, alert = self.settings, telling.alert
+        at = _happened_at(telling)
+        domain = chosen.mail_from.rpartition("@")[2]
+        content = render(
+            letters.letter(alert, telling.what),
+            Look(chosen.mail_from_name, PLATFORM_ACCENT),
+            words_of(FALLBACK),
+            Heading(
+                *(chosen.mail_from_name, chosen.mail_from, None, telling.target.address),
+                f"<{letters.message_id(alert, telling.what)}.{telling.id}@{domain}>",
+                at,
+            ),
+        )
+        async with self.relay.line() as line:
+            reply = await line.send(Envelope(chosen.mail_from, telling.target.address, content))
+        if reply.outcome is Outcome.ACCEPTED:
+            return None
+        return " ".join(str(part) for part in (reply.outcome, reply.stage, reply.code) if part)
+
+    async def _post(self, telling: Telling) -> str | None:
+        url = self.settings.alert_webhook_url.get_secret_value()
+        if not url:
+            return NO_URL
+        raw = letters.body(telling.alert, telling.what)
+        secret = self.settings.alert_webhook_secret.get_secret_value()
+        signed = signing.headers(
+            [signing.key_of(secret)],
+            letters.message_id(telling.alert, telling.what),
+            int(self.clock.now().timestamp()),
+            raw,
+        )
+        try:
+            answer = await self.poster.post(url, HEADERS | signed, raw)
+        except NotAnswered as why:
+            return str(why)
+        return None if 200 <= answer.status < 300 else f"answered {answer.status}"
+
+    async def _put_down(self, telling: Telling, problem: str | None) -> None:
+        later_s = again_s(telling.attempts) if problem else None
+        state = TellingState.SENT
+        if problem:
+            state = TellingState.FAILED if later_s is None else TellingState.QUEUED
+            say = log.error if state is TellingState.FAILED else log.warning
+            say(
+                "alert_not_told",
+                alert_id=telling.alert.id,
+                channel=telling.target.channel,
+                attempt=telling.attempts,
+                problem=problem,
+            )
+        TELLINGS.add(telling.target.channel, "sent" if problem is None else "failed")
+
+        async def work(tx: Tx) -> None:
+            await sql.settle(tx, telling, state, problem, later_s or 0.0, self.clock.now())
+
+        await self.db.run(work)
+
+
+def _happened_at(telling: Telling) -> datetime:
+    """What stands in the mail is the same at every attempt."""
+    alert = telling.alert
+    at = alert.cleared_at if telling.what is What.CLEARED else alert.raised_at
+    assert at is not None, "what is told as cleared is cleared"
+    return at
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError, when a process starts, for a webhook that could not be signed."""
+    if settings.alert_webhook_url.get_secret_value():
+        signing.key_of(settings.alert_webhook_secret.get_secret_value())
