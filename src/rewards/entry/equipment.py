@@ -339,8 +339,8 @@ def notices(tasks: NoticeTasks) -> Equip:
 
 
 def caches(worker: Worker, context: Context) -> None:
-    """Forget announcements that every process has heard, sessions long over, who is gone, and days of
-    the request log that nobody may read any more."""
+    """Forget announcements that every process has heard, sessions long over, who is gone, and days
+    of the request log that nobody may read any more."""
 
     async def forget() -> None:
         now = context.clock.now()
