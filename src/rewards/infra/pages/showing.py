@@ -110,7 +110,7 @@ def span(length: timedelta) -> str:
         if left >= size:
             parts.append(f"{left // size} {unit}")
             left %= size
-    return " ".join(parts[:2]) or "just now"
+    return " ".join(parts[:2]) or "a moment"
 
 
 def aged(now: Callable[[], datetime]) -> Callable[[Any], Markup]:

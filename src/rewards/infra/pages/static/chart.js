@@ -30,7 +30,7 @@
       scales: { x: { time: told.time !== false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { stroke: ink, grid: { show: false }, ticks: { stroke: line, width: 1 }, size: 30, values: (_, marks) => marks.map((at) => new Date(at * 1000).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: "UTC" })) },
-        { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 56, values: (_, marks) => marks.map((mark) => mark.toLocaleString("en", { notation: "compact" })) },
+        { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7, 1e8], values: (_, marks) => marks.map((mark) => mark.toLocaleString("en", { notation: "compact" })) },
       ],
       series: [
         { value: (_, at) => at === null || at === undefined ? "" : new Date(at * 1000).toISOString().replace("T", " ").slice(0, 16) },
