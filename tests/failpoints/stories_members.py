@@ -5,7 +5,10 @@ from typing import Any
 
 from rewards.clients import service as clients
 from rewards.clients.model import NewCredential
-from rewards.clients.tokens import AccessTokens
+from rewards.clients.sessions import Session
+from rewards.clients.tokens import ACCESS_LIFETIME, AccessTokens
+from rewards.core.errors import Unauthorized
+from rewards.portal.service import KeptTokens, Tokens
 from rewards.traffic.tasks import forget_requests
 from tests.failpoints.points import Side
 from tests.failpoints.stories_people import PASSWORD, Act, Acted, Facts, filled
@@ -140,4 +143,60 @@ class OldLinesForgotten(Story):
         assert len(kept) == 1
 
 
-MEMBER_STORIES = (*map(story_of, ACTS), Logged, OldLinesForgotten)
+class AtThePortal(Story):
+    """Tokens kept, renewed and forgotten; whose renewal was lost signs in again."""
+
+    async def begin(self) -> None:
+        self.client_id = await self.shop.client()
+        facts = {"client": self.client_id}
+        await signed_in(self.town, facts)
+        self.key = ""
+
+    @property
+    def kept(self) -> KeptTokens:
+        parts = self.town.mine.parts
+        return KeptTokens(parts.db, parts.vault, parts.clock)
+
+    def steps(self) -> Sequence[Step]:
+        return [self.keep, self.renew, self.leave]
+
+    async def keep(self) -> None:
+        sessions = self.town.other.parts.sessions
+        opened = await sessions.login(f"owner-{self.client_id}", PASSWORD, None)
+        self.key = (await self.kept.keep(tokens_of(opened))).key
+
+    async def renew(self) -> None:
+        async def ask(refresh_token: str) -> Tokens | None:
+            try:
+                return tokens_of(await self.town.other.parts.sessions.refresh(refresh_token, None))
+            except Unauthorized:
+                return None
+
+        self.town.pass_time(ACCESS_LIFETIME)
+        if await self.kept.access(self.key, ask) is None:
+            # It was renewed by who died with the answer.
+            assert self.again
+            await self.keep()
+
+    async def leave(self) -> None:
+        await self.kept.end(self.key)
+
+    async def check(self) -> None:
+        left = await self.town.value(
+            "SELECT count(*) FROM portal_sessions WHERE client_id = $1", self.client_id
+        )
+        # One whose key nobody was told.
+        assert left <= (0 if self.strike is None else 1)
+
+
+def tokens_of(opened: Session) -> Tokens:
+    return Tokens(
+        opened.access_token,
+        opened.refresh_token,
+        opened.access_expires_at,
+        opened.refresh_expires_at,
+        opened.client_id,
+    )
+
+
+MEMBER_STORIES = (*map(story_of, ACTS), Logged, OldLinesForgotten, AtThePortal)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar, Router
@@ -33,6 +33,7 @@ from rewards.infra.protocol import BoundedProtocol
 from rewards.infra.settings import Settings
 from rewards.members import http as members_http
 from rewards.orders import http as orders_http
+from rewards.portal.http import portal
 from rewards.pricing import http as pricing_http
 from rewards.staff import http as staff_http
 from rewards.staff.auth import SECURITY as STAFF_SECURITY
@@ -153,12 +154,7 @@ def build_routes(parts: Parts) -> Litestar:
             ),
             vendors_http.ROUTER,
             claims_http.ROUTER,
-            console(
-                vault=parts.vault,
-                clock=parts.clock,
-                proxies=parts.proxies,
-                settings=parts.settings,
-            ),
+            *_rooms(parts),
             *reference.ROUTES,
         ],
         dependencies={
@@ -182,6 +178,17 @@ def build_routes(parts: Parts) -> Litestar:
         openapi_config=reference.config(),
         logging_config=None,
     )
+
+
+def _rooms(parts: Parts) -> list[Router]:
+    """Pages for people: each is a way to one of the two APIs, and to nothing else."""
+    given: Any = {
+        "vault": parts.vault,
+        "clock": parts.clock,
+        "proxies": parts.proxies,
+        "settings": parts.settings,
+    }
+    return [console(**given), portal(db=parts.db, **given)]
 
 
 def _always(value: object) -> Provide:

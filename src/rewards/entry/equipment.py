@@ -25,6 +25,7 @@ from rewards.notices.tasks import NoticeTasks
 from rewards.orders.links import MAKE_LINKS_JOB
 from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.orders.tasks import OrderTasks
+from rewards.portal import service as portal
 from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
 from rewards.reconciliation.tasks import RUN_JOB, Reconciling
@@ -348,6 +349,7 @@ def caches(worker: Worker, context: Context) -> None:
             await changes.forget(tx, now - CHANGES_KEPT)
             await forget_sessions(tx, now - SESSIONS_KEPT)
             await beats.forget(tx)
+            await portal.forget_sessions(tx, now)
 
     async def requests() -> None:
         await forget_requests(context.db, context.clock, context.settings)

@@ -223,6 +223,7 @@ def _announce(path: Path, card: Mapping[str, Any], *, show_secrets: bool) -> Non
     """Say where to look; the secrets themselves only the one time they were made (spec.md §10)."""
     typer.echo(f"API        {card['base_url']}/api/v1   reference: {card['base_url']}/docs")
     typer.echo(f"Console    {card['base_url']}/console")
+    typer.echo(f"Portal     {card['base_url']}/portal")
     if show_secrets:
         client = card["client"]
         typer.echo(f"Client     {client['username']} / {client['password']}")

@@ -83,6 +83,7 @@ class Caller:
         key: str = "",
         file: tuple[str, BinaryIO] | None = None,
         texts: Mapping[str, str] | None = None,
+        accept: str = "",
     ) -> Answer:
         """One request. `body` is sent as JSON; `file` (name, content) and `texts` as a form.
 
@@ -96,6 +97,8 @@ class Caller:
         elif body is not None:
             sent["content"] = ENCODER.encode(body)
         headers = self._headers(key, is_json=body is not None)
+        if accept:
+            headers["Accept"] = accept
         # The address is nobody's where the peer is a Unix socket that no proxy speaks for.
         peer: Any = None if self.address is None else (str(self.address), 0)
         transport = httpx.ASGITransport(
