@@ -50,6 +50,7 @@ TABLES = (
     "order_replacements",
     "claim_links",
     "approvals",
+    "staff_lone_acts",
     "stock_orders",
     "vendor_orders",
     "vendor_orders",

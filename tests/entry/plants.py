@@ -125,6 +125,16 @@ def stock(state: str, *, second: bool = False, quantity: int = 1, came: int = 0)
     )
 
 
+def agreed(kind: str, subject_kind: str, subject_id: int, transfer_id: str = "NULL") -> str:
+    """A request of one person that another agreed to, for 1.00, carried out."""
+    return f"""
+INSERT INTO approvals (kind, subject_kind, subject_id, amount_minor, currency, state, requested_by,
+    reason, requested_at, expires_at, decided_by, decided_at, carried_out_at, transfer_id)
+VALUES ('{kind}', '{subject_kind}', {subject_id}, 100, 'USD', 'CARRIED_OUT', 1, 'why', now(), now(),
+    2, now(), now(), {transfer_id});
+"""
+
+
 def bought(state: str = "FULFILLED", *, key: int = 1, **rest: str) -> str:
     """A purchase for that stock order."""
     return purchase(1, state, purpose="STOCK", key=key, position=key - 1, sent_at="now()", **rest)
@@ -405,6 +415,12 @@ PLANTS = {
         1,
     ),
     "approval_was_asked_for_waiting_stock": Plant(stock("WAITING", second=True), 1),
+    "approval_moved_the_money_that_was_agreed_to": Plant(
+        STAFF + agreed("TOPUP", "wallet", 1, transfer_id="1"), 1
+    ),
+    "approval_took_back_what_was_agreed_to": Plant(
+        STAFF + agreed("LATE_CANCEL", "order", DELIVERED_ID), 1
+    ),
     "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),
     "orphan_transition": Plant(
         "INSERT INTO order_transitions (order_id, seq, path, actor_kind, at)"

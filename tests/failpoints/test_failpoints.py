@@ -15,6 +15,7 @@ from tests.failpoints.stories_alerts import ALERT_STORIES
 from tests.failpoints.stories_events import EVENT_STORIES
 from tests.failpoints.stories_links import LINK_STORIES
 from tests.failpoints.stories_members import MEMBER_STORIES
+from tests.failpoints.stories_money import MONEY_STORIES
 from tests.failpoints.stories_notices import NOTICE_STORIES
 from tests.failpoints.stories_orders import ORDER_STORIES, ServedAtOnce
 from tests.failpoints.stories_people import PEOPLE_STORIES
@@ -29,6 +30,7 @@ STORIES = (
     *(*PEOPLE_STORIES, *EVENT_STORIES, *WEBHOOK_STORIES, *LINK_STORIES),
     *(*NOTICE_STORIES, *ALERT_STORIES),
     *MEMBER_STORIES,
+    *(*NOTICE_STORIES, *MONEY_STORIES),
 )
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.

@@ -46,6 +46,8 @@ TURN = timedelta(minutes=20)
 SKU = "AMZ"
 # What one person may have a vendor deliver for an order.
 LIMIT_MINOR = 5_000
+# What one person may move on a wallet.
+MONEY_LIMIT_MINOR = 20_000
 SECRET = "the-key-of-the-vendor-4711"
 FIRST_PRODUCT = 1_000
 # What a process may be told when it was struck, or when others hold what it wants.
@@ -332,6 +334,7 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
             vendor_timeout_s=2.0,
             vendor_connect_s=2.0,
             vendor_approval_limit_minor=LIMIT_MINOR,
+            money_approval_limit_minor=MONEY_LIMIT_MINOR,
             fx_provider_url=rates_url,  # type: ignore[arg-type]
             pool_size=4,
             mail_host="127.0.0.1",

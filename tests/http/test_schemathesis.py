@@ -84,6 +84,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "acknowledgeAlert",
     "deleteSavedSearch",
     "explainDrift",
+    "getApproval",
     "reissueLinks",
     "resendLinks",
     "getNotice",
@@ -92,6 +93,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "reviveJob",
     "settleUnknownOutcome",
     "unblockBatch",
+    "withdraw",
 }
 # The order that waits is retried after a vendor was asked for it, and then refused. A stranger asks
 # to delete the webhook that staff are asked about later.

@@ -38,6 +38,7 @@ from rewards.infra.readiness import Readiness
 from rewards.infra.settings import Settings
 from rewards.infra.targets import Targets
 from rewards.infra.tokens import Signer
+from rewards.pricing.one_person import OnePersonLimit
 from rewards.pricing.service import Prices
 from rewards.staff import http as staff_http
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
@@ -208,6 +209,7 @@ async def opened(
         "accounts": accounts,
         "buyers": bought.buyers,
         "fulfilment": bought.fulfilment,
+        "money_limit": OnePersonLimit(1_000_000, "USD", prices),
         "restocks": bought.restocks,
         "links": ClaimLinks(vault, settings),
         "prices": prices,

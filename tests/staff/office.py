@@ -12,7 +12,7 @@ import httpx
 from rewards.core.clock import Clock
 from rewards.entry.api import build_app
 from rewards.infra.tokens import Signer
-from rewards.staff import approvals, fulfilments, recalls
+from rewards.staff import approvals, bookings, cancels, fulfilments, recalls
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
 from rewards.staff.model_approvals import ApprovalKind
@@ -75,10 +75,15 @@ class Office:
         async with parts.db.connection() as connection:
             rows = await connection.fetch("SELECT kind, id FROM approvals ORDER BY id")
         for kind, approval_id in rows:
+            ours = (parts.db, parts.clock)
             if kind == ApprovalKind.BATCH_RECALL:
-                await recalls.carry_out(parts.db, parts.clock, approval_id)
-            else:
-                await fulfilments.carry_out(parts.db, parts.clock, parts.fulfilment, approval_id)
+                await recalls.carry_out(*ours, approval_id)
+            elif kind == ApprovalKind.VENDOR_FULFILMENT:
+                await fulfilments.carry_out(*ours, parts.fulfilment, approval_id)
+            elif kind == ApprovalKind.LATE_CANCEL:
+                await cancels.carry_out(*ours, approval_id)
+            elif kind in (ApprovalKind.TOPUP, ApprovalKind.ADJUSTMENT):
+                await bookings.carry_out(*ours, approval_id)
 
     async def expire(self) -> int:
         async with self.shop.parts.db.transaction() as tx:

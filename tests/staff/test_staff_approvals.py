@@ -44,12 +44,17 @@ REQUEST = Approval(
 )
 
 
-def test_every_state_can_be_reached_and_three_are_final() -> None:
+def test_every_state_can_be_reached_and_four_are_final() -> None:
     assert NEXT_STATE.keys() == set(ApprovalState)
     reached = {ApprovalState.REQUESTED}.union(*NEXT_STATE.values())
     assert reached == set(ApprovalState)
     final = {state for state, following in NEXT_STATE.items() if not following}
-    assert final == {ApprovalState.REJECTED, ApprovalState.EXPIRED, ApprovalState.CARRIED_OUT}
+    assert final == {
+        ApprovalState.REJECTED,
+        ApprovalState.EXPIRED,
+        ApprovalState.WITHDRAWN,
+        ApprovalState.CARRIED_OUT,
+    }
 
 
 @pytest.mark.parametrize("state", ApprovalState)

@@ -76,6 +76,7 @@ PROVIDED = (
     "claims",
     "events",
     "readiness",
+    "money_limit",
 )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
@@ -30,7 +31,7 @@ from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
 from rewards.reconciliation.tasks import RUN_JOB, Reconciling
 from rewards.restocks.service import Restocks
-from rewards.staff import approvals, fulfilments, recalls, stock_orders
+from rewards.staff import alone, approvals, bookings, cancels, fulfilments, recalls, stock_orders
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.traffic.tasks import forget_requests
 from rewards.vendors.accounts import Accounts
@@ -180,24 +181,35 @@ def stock(catalog: Catalog) -> Equip:
     return equip
 
 
+def _agreed(carry_out: Callable[[int], Awaitable[None]]) -> Handler:
+    """A handler for how requests ended: each is carried out, or closed, by its id."""
+
+    async def run(payloads: Sequence[Mapping[str, Any]]) -> None:
+        for payload in payloads:
+            await carry_out(int(payload["approval_id"]))
+
+    return run
+
+
 def second_persons(restocks: Restocks) -> Equip:
     """What staff asked for and another approved; and requests that nobody looked at."""
 
     def equip(worker: Worker, context: Context) -> None:
-        async def recall(payloads: Sequence[Mapping[str, Any]]) -> None:
-            for payload in payloads:
-                await recalls.carry_out(context.db, context.clock, int(payload["approval_id"]))
-
-        async def order_stock(payloads: Sequence[Mapping[str, Any]]) -> None:
-            for payload in payloads:
-                await stock_orders.carry_out(restocks, int(payload["approval_id"]))
+        ours = (context.db, context.clock)
 
         async def expire() -> None:
             async with context.db.transaction() as tx:
                 await approvals.expire(tx, context.clock.now())
+                await alone.forget(tx, context.clock.now())
 
+        recall = _agreed(partial(recalls.carry_out, *ours))
         worker.register(approvals.JOBS[ApprovalKind.BATCH_RECALL], recall, timeout_s=LONG_S)
-        worker.register(approvals.JOBS[ApprovalKind.STOCK_ORDER], order_stock)
+        for name, carry_out in (
+            (approvals.JOBS[ApprovalKind.STOCK_ORDER], partial(stock_orders.carry_out, restocks)),
+            (approvals.JOBS[ApprovalKind.LATE_CANCEL], partial(cancels.carry_out, *ours)),
+            (approvals.BOOK_MONEY, partial(bookings.carry_out, *ours)),
+        ):
+            worker.register(name, _agreed(carry_out))
         worker.register(EXPIRE_APPROVALS, _alone(expire))
         worker.schedule(EXPIRE_APPROVALS, SWEEP_EVERY_S)
 
@@ -254,15 +266,10 @@ def purchases(bought: Purchasing) -> Equip:
             order_ids = {int(payload["order_id"]) for payload in payloads}
             await bought.fulfilment.approve_flagged(sorted(order_ids))
 
-        async def buy_agreed(payloads: Sequence[Mapping[str, Any]]) -> None:
-            for payload in payloads:
-                await fulfilments.carry_out(
-                    *(context.db, context.clock, bought.fulfilment), int(payload["approval_id"])
-                )
-
         worker.register(BUY_JOB, buy, timeout_s=LONG_S)
         worker.register(FLAGGED_JOB, buy_flagged)
-        worker.register(approvals.JOBS[ApprovalKind.VENDOR_FULFILMENT], buy_agreed)
+        carry_out = partial(fulfilments.carry_out, context.db, context.clock, bought.fulfilment)
+        worker.register(approvals.JOBS[ApprovalKind.VENDOR_FULFILMENT], _agreed(carry_out))
         worker.register(PURCHASES_DUE, _alone(bought.buying.sweep), timeout_s=LONG_S)
         worker.schedule(PURCHASES_DUE, SWEEP_EVERY_S)
         worker.register(FLAGGED_WAITING, _alone(bought.fulfilment.sweep_flagged), timeout_s=LONG_S)

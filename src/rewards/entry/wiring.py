@@ -33,6 +33,7 @@ from rewards.orders.fulfilment import Fulfilment
 from rewards.orders.mint import Mint
 from rewards.orders.placing import Sources
 from rewards.orders.service import Orders
+from rewards.pricing.one_person import OnePersonLimit
 from rewards.pricing.service import Prices
 from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
@@ -84,6 +85,7 @@ class Parts:
     requests: RequestLog
     figures: StoredFigures
     readiness: Readiness
+    money_limit: OnePersonLimit
 
 
 class WalletsOfClient:
@@ -167,6 +169,7 @@ async def open_parts(
             requests=_request_log(stack, db, clock, proxies),
             figures=_figures(stack, db, catalog, clock),
             readiness=_readiness(stack, db, feed, orders, settings),
+            money_limit=_money_limit(settings, prices),
         )
 
 
@@ -183,6 +186,12 @@ async def _opened(
     db = await Database.connect(dsn, settings)
     stack.push_async_callback(db.close)
     return db, await Vault.open_database(db, settings), ChangeFeed(db)
+
+
+def _money_limit(settings: Settings, prices: Prices) -> OnePersonLimit:
+    return OnePersonLimit(
+        settings.money_approval_limit_minor, settings.money_approval_currency, prices
+    )
 
 
 def _staff_gate(

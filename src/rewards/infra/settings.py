@@ -71,10 +71,14 @@ class Settings(BaseSettings):
     # One call to a vendor; one that has not answered by then is read back, never repeated.
     vendor_timeout_s: float = 15.0
     vendor_connect_s: float = 5.0
-    # What one person may have a vendor deliver for one order, or for stock at once, by face value;
-    # more takes a second.
+    # What one person may have vendors deliver for one client within 24 hours, or for stock at once,
+    # by face value; more takes a second.
     vendor_approval_limit_minor: int = 100_000
     vendor_approval_currency: str = "USD"
+    # What one person may move on one wallet within 24 hours: top-ups, adjustments, and refunds of
+    # what was delivered. More takes a second; 0: everything does.
+    money_approval_limit_minor: int = 1_000_000
+    money_approval_currency: str = "USD"
     # How long an unknown or slow vendor order is read back before it is a person's case.
     reprocess_window_hours: int = 24
 

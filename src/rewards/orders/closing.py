@@ -101,6 +101,14 @@ class Plan:
         return Move(self.before, self.after, self.path, self.actor, self.reason)
 
     @property
+    def taken_back_minor(self) -> int:
+        """What this act gives back for items that somebody had (late); 0 for what waited."""
+        if self.before.status in model.OPEN_STATUSES or self.after.revoked == self.before.revoked:
+            return 0
+        due = self.after.refund_owed_minor + self.after.refunded_minor
+        return due - self.before.refund_owed_minor - self.before.refunded_minor
+
+    @property
     def paid_minor(self) -> int:
         """What this act books on the wallet, of now or owed since before."""
         return self.after.refunded_minor - self.before.refunded_minor

@@ -22,7 +22,7 @@ from rewards.orders.model import (
     State,
 )
 from rewards.orders.sql import Move
-from rewards.orders.vendor_limit import ApprovalLimit
+from rewards.orders.vendor_limit import ApprovalLimit, Lately, lacking_minor
 from rewards.vendors import purchases
 from rewards.vendors.buying import AdapterSource
 from rewards.vendors.model import (
@@ -117,12 +117,20 @@ class Fulfilment:
         return await self.db.run(work)
 
     async def approve_in(
-        self, tx: Tx, asks: Sequence[ApproveAsk], choices: Mapping[int, Sequence[Choice]]
+        self,
+        tx: Tx,
+        asks: Sequence[ApproveAsk],
+        choices: Mapping[int, Sequence[Choice]],
+        lately: Lately | None = None,
     ) -> list[Order | Refusal]:
-        """`approve` in the caller's transaction, with the sources looked up before it."""
+        """`approve` in the caller's transaction, with the sources looked up before it.
+
+        `lately`: what whoever asks had delivered alone before, by client; it counts as well.
+        """
         assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
         locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
         at = model.moment_of_act(self.clock.now(), locked.values())
+        spent = await lately(tx, {o.client_id for o in locked.values()}) if lately else {}
         under_way = await purchases.under_way(tx, FOR_ORDERS, locked)
         answers: dict[int, Order | Refusal] = {}
         items = await sql_read.read_items(
@@ -133,10 +141,13 @@ class Fulfilment:
             order = locked.get(ask.order_id)
             chosen = _choose(ask, order, under_way, choices)
             if not isinstance(chosen, Refusal) and order is not None and not ask.agreed:
-                chosen = self.limit.check(order, at) or chosen
+                chosen = self.limit.check(order, at, spent.get(order.client_id, ())) or chosen
             if isinstance(chosen, Refusal) or order is None:
                 answers[ask.order_id] = chosen if isinstance(chosen, Refusal) else OrderNotFound()
                 continue
+            if lately and not ask.agreed:
+                worth = (lacking_minor(order), order.product_currency)
+                spent.setdefault(order.client_id, []).append(worth)
             planned = _plan(ask, order, chosen, items.get(order.id, ()), self.window)
             going.append((ask, order, planned))
         await purchases.prepare(tx, [each for _, _, planned in going for each in planned], at)

@@ -1,6 +1,6 @@
 """Closes orders and gives the money back, exact to the minor unit (spec.md §3)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -41,18 +41,22 @@ class OneOrder(Protocol):
 
 Ask = TypeVar("Ask", bound=OneOrder)
 Decide = Callable[[Order, Sequence[Item], Ask, datetime], Plan | Refusal]
+# What the caller has against any of these plans, by order; asked before anything is written.
+Judge = Callable[[Tx, Sequence[Plan]], Awaitable[Mapping[int, Refusal]]]
 
 
-async def cancel(tx: Tx, asks: Sequence[CancelAsk], at: datetime) -> list[Order | Refusal]:
+async def cancel(
+    tx: Tx, asks: Sequence[CancelAsk], at: datetime, judge: Judge | None = None
+) -> list[Order | Refusal]:
     """Close each order as far as asked and refund exactly that; answers the order as it stands now.
 
     An open order: waiting items are cancelled, delivered ones stay delivered, the rest is refunded.
     A delivered one (recall, fraud): items and their units are REVOKED and refunded. One that FAILED
     is closed as CANCELLED. Refused with 404 or 409 and no effect: unknown order, one that is closed
     already, items that are not the order's or are not in a state to be given back, a recharge that
-    was sent and is not settled.
+    was sent and is not settled; and whatever `judge` refuses, once orders and wallets are locked.
     """
-    return await _close_unsent(tx, asks, plan_cancel, "order.cancelled", at)
+    return await _close_unsent(tx, asks, plan_cancel, "order.cancelled", at, judge)
 
 
 async def fail(tx: Tx, asks: Sequence[FailAsk], at: datetime) -> list[Order | Refusal]:
@@ -73,12 +77,17 @@ async def fail_recharge(tx: Tx, ask: FailAsk, at: datetime) -> Order | Refusal:
 
 
 async def _close_unsent(
-    tx: Tx, asks: Sequence[Ask], decide: Decide[Ask], action: str, at: datetime
+    tx: Tx,
+    asks: Sequence[Ask],
+    decide: Decide[Ask],
+    action: str,
+    at: datetime,
+    judge: Judge | None = None,
 ) -> list[Order | Refusal]:
     locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
     busy = await _recharging(tx, locked.values())
     free = [ask for ask in asks if ask.order_id not in busy]
-    closed = await _close(tx, free, decide, action, at)
+    closed = await _close(tx, free, decide, action, at, judge)
     answers = {ask.order_id: answer for ask, answer in zip(free, closed, strict=True)}
     return [answers.get(ask.order_id) or PurchaseUnderWay() for ask in asks]
 
@@ -98,7 +107,12 @@ async def _recharging(tx: Tx, orders: Iterable[Order]) -> set[int]:
 
 
 async def _close(
-    tx: Tx, asks: Sequence[Ask], decide: Decide[Ask], action: str, at: datetime
+    tx: Tx,
+    asks: Sequence[Ask],
+    decide: Decide[Ask],
+    action: str,
+    at: datetime,
+    judge: Judge | None = None,
 ) -> list[Order | Refusal]:
     assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
     locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
@@ -106,15 +120,17 @@ async def _close(
     items = await sql_read.read_items(tx, list(locked))
     purses = await lock_purses(tx, locked.values())
     answers: dict[int, Order | Refusal] = {}
-    plans = []
+    plans: list[Plan] = []
     for ask in asks:
         order = locked.get(ask.order_id)
         plan = decide(order, items[order.id], ask, at) if order else OrderNotFound()
         if isinstance(plan, Refusal):
             answers[ask.order_id] = plan
         else:
-            plans.append(settle(plan, purses))
-            answers[ask.order_id] = plans[-1].after
+            plans.append(plan)
+    answers |= await judge(tx, plans) if judge else {}
+    plans = [settle(plan, purses) for plan in plans if plan.before.id not in answers]
+    answers |= {plan.after.id: plan.after for plan in plans}
     await carry_out(tx, plans, purses, action, at)
     gone = [part for plan in plans for part in _no_longer_wanted(plan)]
     await purchases.withdraw(tx, FOR_ORDERS, gone, "it was cancelled, or failed", at)

@@ -1,13 +1,18 @@
-"""How much one person may have a vendor deliver at once without a second one."""
+"""How much one person may have a vendor deliver without a second one."""
 
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
-from rewards.core.currency import exponent_of
 from rewards.core.errors import Conflict
+from rewards.infra.db import Tx
 from rewards.orders.model import Order
-from rewards.pricing.model import converted
-from rewards.pricing.service import Prices
+from rewards.pricing.one_person import OnePersonLimit
+
+# (minor units, currency) of each client that the person had delivered alone lately.
+Spent: TypeAlias = dict[int, list[tuple[int, str]]]
+Lately: TypeAlias = Callable[[Tx, Collection[int]], Awaitable[Spent]]
 
 
 class AboveLimit(Conflict):
@@ -23,30 +28,20 @@ class AboveLimit(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalLimit:
-    """For one order, of a client or for stock. Face values count: they are known before any vendor
+class ApprovalLimit(OnePersonLimit):
+    """For an order of a client, or for stock. Face values count: they are known before any vendor
     is chosen."""
 
-    amount_minor: int
-    currency: str
-    prices: Prices
-
-    def check(self, order: Order, at: datetime) -> AboveLimit | None:
-        """None while one person is enough for what the order lacks."""
-        worth_minor = order.denomination_minor * order.missing
-        if self.covers(worth_minor, order.product_currency, at):
+    def check(
+        self, order: Order, at: datetime, spent: Sequence[tuple[int, str]] = ()
+    ) -> AboveLimit | None:
+        """None while one person is enough for what the order lacks, and for what they `spent`."""
+        worth_minor = lacking_minor(order)
+        if self.covers(worth_minor, order.product_currency, at, spent):
             return None
         return AboveLimit(worth_minor, order.product_currency)
 
-    def covers(self, worth_minor: int, currency: str, at: datetime) -> bool:
-        """Whether one person is enough for so much.
 
-        Without a fresh rate nobody can tell how much it is, and it takes two.
-        """
-        if currency != self.currency:
-            conversion = self.prices.conversion(currency, self.currency, at)
-            if conversion is None or conversion.stale(at):
-                return False
-            exponents = (exponent_of(currency), exponent_of(self.currency))
-            worth_minor = converted(worth_minor, conversion.rate, *exponents)
-        return worth_minor <= self.amount_minor
+def lacking_minor(order: Order) -> int:
+    """The face value of what the order still lacks, in its product's currency."""
+    return order.denomination_minor * order.missing

@@ -23,19 +23,25 @@ from rewards.staff.model_approvals import (
     Approval,
     ApprovalAsk,
     ApprovalKind,
+    ApprovalNotFound,
     ApprovalPending,
     ApprovalState,
     Verdict,
     decide,
+    withdraw,
 )
 
 EXPIRE_MAX = 1_000
+BOOK_MONEY = jobs.declare("staff.book_money")
 # What is told how a request ended, and carries it out; its payload is {"approval_id": …}.
 JOBS: Mapping[ApprovalKind, str] = MappingProxyType(
     {
         ApprovalKind.BATCH_RECALL: jobs.declare("staff.recall_batch"),
         ApprovalKind.VENDOR_FULFILMENT: jobs.declare("staff.fulfil_by_vendor"),
         ApprovalKind.STOCK_ORDER: jobs.declare("staff.stock_order"),
+        ApprovalKind.TOPUP: BOOK_MONEY,
+        ApprovalKind.ADJUSTMENT: BOOK_MONEY,
+        ApprovalKind.LATE_CANCEL: jobs.declare("staff.late_cancel"),
     }
 )
 
@@ -45,17 +51,17 @@ async def request(
 ) -> list[Approval | Refusal]:
     """Ask for each of these; the requests, in order.
 
-    Refused (409 APPROVAL_PENDING): the same kind of thing was asked for the same subject before,
-    and is not decided, or approved and not carried out.
+    Refused (409 APPROVAL_PENDING): the same kind of thing was asked for the same subject under the
+    same reference before, and is not decided, or approved and not carried out.
     """
     await expire(tx, at)
     added = await sql_approvals.add(tx, asks, at, at + LIFETIME)
     await _record(tx, added, actor, at)
-    known = {(one.kind, one.subject_kind, one.subject_id): one for one in added}
+    known = {(one.kind, one.subject_kind, one.subject_id, one.reference): one for one in added}
     answers: list[Approval | Refusal] = []
     for ask in asks:
         # Taken out: the second of two asks for the same is refused.
-        mine = known.pop((ask.kind, ask.subject_kind, ask.subject_id), None)
+        mine = known.pop((ask.kind, ask.subject_kind, ask.subject_id, ask.reference), None)
         answers.append(mine or ApprovalPending())
     return answers
 
@@ -70,12 +76,38 @@ async def settle(
     assert len({verdict.approval_id for verdict in verdicts}) == len(verdicts), "one verdict each"
     locked = await sql_approvals.lock(tx, [verdict.approval_id for verdict in verdicts])
     answers = [decide(locked.get(verdict.approval_id), verdict, at) for verdict in verdicts]
-    decided = [answer for answer in answers if isinstance(answer, Approval)]
-    if decided:
-        await sql_approvals.move(tx, [(locked[one.id], one) for one in decided])
-        await _record(tx, decided, actor, at)
-        await jobs.enqueue(tx, [job(one) for one in decided])
+    await _move(tx, locked, answers, actor, at)
     return answers
+
+
+async def take_back(
+    tx: Tx, approval_ids: Sequence[int], staff_id: int, actor: Actor, at: datetime
+) -> list[Approval | Refusal]:
+    """Withdraw each request that this person made; the requests as they are now, in order.
+
+    What waited for the answer is closed by the job of its kind, as after a no. Refused: unknown
+    (404), somebody else's (403), decided before or expired (409).
+    """
+    assert len(set(approval_ids)) == len(approval_ids), "each once"
+    locked = await sql_approvals.lock(tx, approval_ids)
+    answers = [withdraw(locked.get(number), staff_id, at) for number in approval_ids]
+    await _move(tx, locked, answers, actor, at)
+    return answers
+
+
+async def _move(
+    tx: Tx,
+    locked: Mapping[int, Approval],
+    answers: Sequence[Approval | Refusal],
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Write those that were not refused, and tell the job of each."""
+    moved = [answer for answer in answers if isinstance(answer, Approval)]
+    if moved:
+        await sql_approvals.move(tx, [(locked[one.id], one) for one in moved])
+        await _record(tx, moved, actor, at)
+        await jobs.enqueue(tx, [job(one) for one in moved])
 
 
 async def lock(tx: Tx, approval_id: int) -> Approval | None:
@@ -83,13 +115,30 @@ async def lock(tx: Tx, approval_id: int) -> Approval | None:
     return (await sql_approvals.lock(tx, [approval_id])).get(approval_id)
 
 
-async def carried_out(tx: Tx, approval: Approval, at: datetime, note: str | None = None) -> None:
+async def carried_out(
+    tx: Tx,
+    approval: Approval,
+    at: datetime,
+    *,
+    refused: Refusal | None = None,
+    note: str | None = None,
+    transfer_id: int | None = None,
+) -> None:
     """Say of a request that `lock` answered that what was approved is done.
 
-    `note`: why nothing was left to do, in the place of the remark of who decided.
+    `refused`: why nothing could be done any more; it stands in the place of the remark of who
+    decided, as does `note`. `transfer_id`: what moved the money.
     """
-    note = note or approval.note
-    after = replace(approval, state=ApprovalState.CARRIED_OUT, carried_out_at=at, note=note)
+    if refused is not None:
+        note = f"{refused.code}: {refused.message}"
+    after = replace(
+        approval,
+        state=ApprovalState.CARRIED_OUT,
+        carried_out_at=at,
+        note=note or approval.note,
+        refused=None if refused is None else refused.code,
+        transfer_id=transfer_id,
+    )
     assert after.state in NEXT_STATE[approval.state]
     await sql_approvals.move(tx, [(approval, after)])
     await _record(tx, [after], SYSTEM, at)
@@ -108,11 +157,18 @@ async def find(
     *,
     state: ApprovalState | None = None,
     kind: ApprovalKind | None = None,
+    requested_by: int | None = None,
     before_id: int,
     limit: int,
 ) -> list[Approval]:
     """Requests, newest first; None leaves a filter open."""
-    return await sql_approvals.find(tx, state, kind, before_id, limit)
+    return await sql_approvals.find(tx, state, kind, requested_by, before_id, limit)
+
+
+async def read(tx: Tx, approval_ids: Sequence[int]) -> list[Approval | Refusal]:
+    """Requests by id, in order; unknown ones are refused (404)."""
+    found = await sql_approvals.read(tx, approval_ids)
+    return [found.get(number) or ApprovalNotFound() for number in approval_ids]
 
 
 async def last_of(
@@ -161,6 +217,8 @@ async def _record(tx: Tx, moved: Sequence[Approval], actor: Actor, at: datetime)
             facts={
                 "kind": one.kind,
                 "subject": f"{one.subject_kind} {one.subject_id}",
+                "amount_minor": one.amount_minor,
+                "currency": one.currency,
                 **one.details,
             },
             reason=one.reason if one.state is ApprovalState.REQUESTED else one.note,

@@ -3,7 +3,7 @@
 What was agreed to is done by a worker (`carry_out`), in one transaction with saying that it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
@@ -11,14 +11,16 @@ from rewards.core.errors import Refusal
 from rewards.infra.db import Database, Tx
 from rewards.orders.fulfilment import ApproveAsk, Foreseen, Fulfilment
 from rewards.orders.model import Order
-from rewards.orders.vendor_limit import AboveLimit
-from rewards.staff import approvals
+from rewards.orders.vendor_limit import AboveLimit, Spent, lacking_minor
+from rewards.staff import alone, approvals
 from rewards.staff.model_approvals import (
     Approval,
     ApprovalAsk,
     ApprovalKind,
     ApprovalPending,
     ApprovalState,
+    LoneAct,
+    Scope,
 )
 
 SUBJECT = "order"
@@ -29,24 +31,39 @@ async def ask(
 ) -> list[Order | Approval | Refusal]:
     """Approve each, or request what one person may not approve; the order or the request, in order.
 
+    What the person had vendors deliver for the same client alone within 24 hours counts as well.
     Refused, each by itself and with no effect: as `Fulfilment.approve` does, and APPROVAL_PENDING.
     """
-    answers = await fulfilment.approve(asks)
-    above = {
-        ask.order_id: _request(ask, answer, staff_id)
-        for ask, answer in zip(asks, answers, strict=True)
-        if isinstance(answer, AboveLimit)
-    }
-    if not above:
-        return list(answers)
+    choices = await fulfilment.choices([ask.order_id for ask in asks])
 
-    async def work(tx: Tx) -> list[Approval | Refusal]:
-        return await approvals.request(tx, list(above.values()), asks[0].actor, clock.now())
+    async def work(tx: Tx) -> list[Order | Approval | Refusal]:
+        at = clock.now()
 
-    requested = dict(zip(above, await db.run(work), strict=True))
-    return [
-        requested.get(ask.order_id) or answer for ask, answer in zip(asks, answers, strict=True)
-    ]
+        async def lately(tx: Tx, client_ids: Collection[int]) -> Spent:
+            return await alone.spent(tx, staff_id, Scope.CLIENT, client_ids, at)
+
+        answers = await fulfilment.approve_in(tx, asks, choices, lately)
+        acts = [_lone(one, staff_id) for one in answers if isinstance(one, Order)]
+        await alone.note(tx, acts, at)
+        above = {
+            ask.order_id: _request(ask, answer, staff_id)
+            for ask, answer in zip(asks, answers, strict=True)
+            if isinstance(answer, AboveLimit)
+        }
+        if not above:
+            return list(answers)
+        asked = await approvals.request(tx, list(above.values()), asks[0].actor, at)
+        requested = dict(zip(above, asked, strict=True))
+        return [
+            requested.get(a.order_id) or answer for a, answer in zip(asks, answers, strict=True)
+        ]
+
+    return await db.run(work)
+
+
+def _lone(order: Order, staff_id: int) -> LoneAct:
+    worth_minor = lacking_minor(order)
+    return LoneAct(staff_id, Scope.CLIENT, order.client_id, worth_minor, order.product_currency)
 
 
 async def foresee(
@@ -93,8 +110,8 @@ async def carry_out(db: Database, clock: Clock, fulfilment: Fulfilment, approval
         if approval is None or approval.state is not ApprovalState.APPROVED:
             return
         [answer] = await fulfilment.approve_in(tx, [_agreed(approval)], choices)
-        note = f"{answer.code}: {answer.message}" if isinstance(answer, Refusal) else None
-        await approvals.carried_out(tx, approval, clock.now(), note)
+        refused = answer if isinstance(answer, Refusal) else None
+        await approvals.carried_out(tx, approval, clock.now(), refused=refused)
 
     await db.run(work)
 

@@ -17,6 +17,7 @@ from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.orders.fulfilment import Fulfilment
+from rewards.pricing.one_person import OnePersonLimit
 from rewards.pricing.service import Prices
 from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
@@ -33,6 +34,7 @@ GivenDatabase: TypeAlias = NamedDependency[SkipValidation[Database]]
 GivenFulfilment: TypeAlias = NamedDependency[SkipValidation[Fulfilment]]
 GivenGate: TypeAlias = NamedDependency[SkipValidation[StaffGate]]
 GivenImports: TypeAlias = NamedDependency[SkipValidation[Imports]]
+GivenMoneyLimit: TypeAlias = NamedDependency[SkipValidation[OnePersonLimit]]
 GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
 GivenPrices: TypeAlias = NamedDependency[SkipValidation[Prices]]
 GivenRestocks: TypeAlias = NamedDependency[SkipValidation[Restocks]]

@@ -16,6 +16,7 @@ from rewards.core.text import printable
 from rewards.infra.db import Database, Tx
 from rewards.infra.http import ID_MAX, decode, encode, one_of, path_id, whole
 from rewards.infra.openapi import answers, asks, choice, takes, whole_number
+from rewards.infra.query import yes_or_no
 from rewards.staff import approvals
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase
@@ -51,7 +52,12 @@ class ApprovalOut(msgspec.Struct):
     decided_by: int | None
     note: str | None
     decided_at: datetime | None
+    withdrawn_at: datetime | None
     carried_out_at: datetime | None
+    # Why what was agreed to could not be done any more, as a code; nothing moved then.
+    refused: str | None
+    # What moved the money that was agreed to.
+    transaction_id: int | None
 
     @classmethod
     def of(cls, one: Approval) -> "ApprovalOut":
@@ -74,7 +80,10 @@ class ApprovalOut(msgspec.Struct):
             decided_by=one.decided_by,
             note=one.note,
             decided_at=one.decided_at,
+            withdrawn_at=one.withdrawn_at,
             carried_out_at=one.carried_out_at,
+            refused=one.refused,
+            transaction_id=one.transfer_id,
         )
 
 
@@ -90,6 +99,15 @@ class RejectIn(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = ""
 
 
+# For `responses` of what may take a second person.
+WAITS = answers(ApprovalOut, status=202, told="Waits for a second person; nothing happened yet")
+
+
+def waits(one: Approval) -> Response[bytes]:
+    """What an act that takes a second person answers: the request."""
+    return encode(ApprovalOut.of(one), 202)
+
+
 APPROVE = msgspec.json.Decoder(ApproveIn)
 REJECT = msgspec.json.Decoder(RejectIn)
 
@@ -101,6 +119,7 @@ REJECT = msgspec.json.Decoder(RejectIn)
         {
             "state": choice(ApprovalState, "In any case"),
             "kind": choice(ApprovalKind, "In any case"),
+            "mine": {"type": "boolean", "description": "true: what I asked for"},
             "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
             "before": whole_number(
                 "Below this id: the last one of the page before", maximum=ID_MAX
@@ -113,15 +132,31 @@ REJECT = msgspec.json.Decoder(RejectIn)
 async def list_approvals(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
     """Requests, newest first; `state=REQUESTED` are those that wait for somebody."""
     query = request.query_params
+    mine = yes_or_no("Mine", query.get("mine"))
     async with db.connection() as connection:
         found = await approvals.find(
             connection,
             state=one_of("State", ApprovalState, query.get("state")),
             kind=one_of("Kind", ApprovalKind, query.get("kind")),
+            requested_by=caller(request).staff.id if mine else None,
             before_id=whole("Before", query.get("before"), default=ID_MAX, maximum=ID_MAX),
             limit=whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX),
         )
     return encode([ApprovalOut.of(one) for one in found])
+
+
+@get(
+    "/approvals/{approval_id:str}",
+    operation_id="getApproval",
+    guards=[requires(Permission.APPROVALS_READ)],
+    responses=answers(ApprovalOut, 401, 403, 404),
+)
+async def get_approval(approval_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+    """One request: what it is about, what it costs at most, how it stands, and until when."""
+    number = path_id(approval_id, ApprovalNotFound)
+    async with db.connection() as connection:
+        [found] = await approvals.read(connection, [number])
+    return encode(ApprovalOut.of(_raised(found)))
 
 
 @post(
@@ -187,15 +222,48 @@ async def _settle(
 
     async def work(tx: Tx) -> Approval:
         [answer] = await approvals.settle(tx, [verdict], who.actor, clock.now())
-        if isinstance(answer, Refusal):
-            raise answer
-        return answer
+        return _raised(answer)
 
     return encode(ApprovalOut.of(await db.run(work)))
+
+
+@post(
+    "/approvals/{approval_id:str}/withdraw",
+    status_code=200,
+    operation_id="withdraw",
+    summary="Withdraw a request",
+    guards=[requires(Permission.APPROVALS_READ)],
+    responses=answers(ApprovalOut, 401, 403, 404, 409),
+)
+async def withdraw(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    approval_id: FromPath[str],
+) -> Response[bytes]:
+    """Take back a request of one's own that nobody has decided; nothing comes of it.
+
+    403 for anybody else, whatever their role. 409 when it was decided before, or expired. What was
+    blocked for it stays blocked.
+    """
+    who = caller(request)
+    number = path_id(approval_id, ApprovalNotFound)
+
+    async def work(tx: Tx) -> Approval:
+        [answer] = await approvals.take_back(tx, [number], who.staff.id, who.actor, clock.now())
+        return _raised(answer)
+
+    return encode(ApprovalOut.of(await db.run(work)))
+
+
+def _raised(answer: Approval | Refusal) -> Approval:
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
 
 
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Approvals (staff)"],
-    route_handlers=[list_approvals, approve, reject],
+    route_handlers=[list_approvals, get_approval, approve, reject, withdraw],
 )

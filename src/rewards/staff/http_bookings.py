@@ -8,8 +8,6 @@ import msgspec
 from litestar import Request, Response, Router, post
 from litestar.params import FromPath
 
-from rewards.audit import service as audit
-from rewards.audit.model import AuditFact
 from rewards.core.clock import Clock
 from rewards.core.currency import exponent_of
 from rewards.core.errors import Refusal
@@ -18,14 +16,18 @@ from rewards.core.text import printable
 from rewards.infra.db import Database, Tx
 from rewards.infra.http import decode, encode, member_of, path_id
 from rewards.infra.openapi import answers, takes
+from rewards.pricing.one_person import OnePersonLimit
+from rewards.staff import bookings
 from rewards.staff.auth import Caller, caller, requires
-from rewards.staff.given import Amount, GivenClock, GivenDatabase, no_json
+from rewards.staff.bookings import Booked
+from rewards.staff.given import Amount, GivenClock, GivenDatabase, GivenMoneyLimit, no_json
+from rewards.staff.http_approvals import WAITS, waits
 from rewards.staff.model import Permission
+from rewards.staff.model_approvals import Approval
 from rewards.wallets import service as wallets
 from rewards.wallets.model import (
     Adjustment,
     Direction,
-    Posted,
     TopUp,
     Wallet,
     WalletNotFound,
@@ -68,6 +70,19 @@ class BookedOut(msgspec.Struct):
     # The reference had been booked before: this is the first answer, and no money moved now.
     repeated: bool
 
+    @classmethod
+    def of(cls, booked: Booked) -> "BookedOut":
+        places = exponent_of(booked.wallet.currency)
+        return cls(
+            booked.posted.transfer_id,
+            booked.wallet.id,
+            to_decimal(booked.booking.amount_minor, places),
+            to_decimal(booked.posted.balance_minor, places),
+            booked.wallet.currency,
+            booked.booking.reference,
+            booked.posted.repeated,
+        )
+
 
 TOP_UP = msgspec.json.Decoder(TopUpIn)
 ADJUSTMENT = msgspec.json.Decoder(AdjustmentIn)
@@ -79,12 +94,19 @@ ADJUSTMENT = msgspec.json.Decoder(AdjustmentIn)
     operation_id="topUpWallet",
     guards=[requires(Permission.WALLETS_TOP_UP)],
     operation_class=takes(TopUpIn, needs=("amount",)),
-    responses=answers(BookedOut, 400, 401, 403, 404, 409),
+    responses=answers(BookedOut, 400, 401, 403, 404, 409) | WAITS,
 )
 async def top_up(
-    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    money_limit: GivenMoneyLimit,
+    wallet_id: FromPath[str],
 ) -> Response[bytes]:
     """Book money that came in. The client is told by `wallet.credited`.
+
+    202 where one person is not enough: nothing is booked before another has approved. What counts
+    is this amount and all that the same person moved alone on this wallet within 24 hours.
 
     The same reference with the same amount answers as the first time and moves nothing; with
     another amount 409. A frozen or closed wallet: 409.
@@ -95,10 +117,10 @@ async def top_up(
     note = _text("Note", body.note, NOTE_CHARS_MAX)
     number = path_id(wallet_id, WalletNotFound)
 
-    def ask(wallet: Wallet) -> TopUp:
+    def booking(wallet: Wallet) -> TopUp:
         return TopUp(number, _minor(amount, wallet), reference, note)
 
-    return encode(await _booked(db, clock, caller(request), number, ask))
+    return await _asked(db, clock, money_limit, caller(request), number, booking)
 
 
 @post(
@@ -107,14 +129,18 @@ async def top_up(
     operation_id="adjustWallet",
     guards=[requires(Permission.WALLETS_ADJUST)],
     operation_class=takes(AdjustmentIn, needs=("amount",)),
-    responses=answers(BookedOut, 400, 401, 403, 404, 409),
+    responses=answers(BookedOut, 400, 401, 403, 404, 409) | WAITS,
 )
 async def adjust(
-    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    money_limit: GivenMoneyLimit,
+    wallet_id: FromPath[str],
 ) -> Response[bytes]:
     """Correct a balance. Never below what the wallet may hold: 400 `Insufficient funds`.
 
-    References, and frozen and closed wallets, are as with a top-up.
+    References, frozen and closed wallets, and what takes a second person are as with a top-up.
     """
     body = decode(ADJUSTMENT, await request.body())
     amount = read_json_amount("Amount", bytes(body.amount))
@@ -124,10 +150,10 @@ async def adjust(
     number = path_id(wallet_id, WalletNotFound)
     sign = 1 if direction is Direction.CREDIT else -1
 
-    def ask(wallet: Wallet) -> Adjustment:
+    def booking(wallet: Wallet) -> Adjustment:
         return Adjustment(number, sign * _minor(amount, wallet), reference, note)
 
-    return encode(await _booked(db, clock, caller(request), number, ask))
+    return await _asked(db, clock, money_limit, caller(request), number, booking)
 
 
 def _text(field: str, value: str | None, chars_max: int) -> str | None:
@@ -138,57 +164,26 @@ def _minor(amount: Decimal, wallet: Wallet) -> int:
     return amount_minor("Amount", amount, exponent_of(wallet.currency))
 
 
-async def _booked(
+async def _asked(
     db: Database,
     clock: Clock,
+    limit: OnePersonLimit,
     who: Caller,
     wallet_id: int,
-    ask_of: Callable[[Wallet], TopUp | Adjustment],
-) -> BookedOut:
-    async def work(tx: Tx) -> BookedOut:
+    booking_of: Callable[[Wallet], TopUp | Adjustment],
+) -> Response[bytes]:
+    async def work(tx: Tx) -> Booked | Approval:
         locked = await wallets.lock_wallets(tx, [wallet_id])
         if not locked:
             raise WalletNotFound
-        return await _book(tx, locked[0], ask_of(locked[0]), who, clock)
+        booking, at = booking_of(locked[0]), clock.now()
+        answer = await bookings.ask(tx, limit, locked[0], booking, who.actor, who.staff.id, at)
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
 
-    return await db.run(work)
-
-
-async def _book(
-    tx: Tx, wallet: Wallet, ask: TopUp | Adjustment, who: Caller, clock: Clock
-) -> BookedOut:
-    at = clock.now()
-    if isinstance(ask, TopUp):
-        [posted] = await wallets.top_up(tx, [ask], at)
-    else:
-        [posted] = await wallets.adjust(tx, [ask], at)
-    if isinstance(posted, Refusal):
-        raise posted
-    repeated = posted.version <= wallet.version
-    if not repeated:
-        await audit.record(tx, [_fact(wallet, ask, posted, who)], at)
-    places = exponent_of(wallet.currency)
-    return BookedOut(
-        posted.transfer_id,
-        wallet.id,
-        to_decimal(ask.amount_minor, places),
-        to_decimal(posted.balance_minor, places),
-        wallet.currency,
-        ask.reference,
-        repeated,
-    )
-
-
-def _fact(wallet: Wallet, ask: TopUp | Adjustment, posted: Posted, who: Caller) -> AuditFact:
-    facts = {
-        "amount_minor": ask.amount_minor,
-        "currency": wallet.currency,
-        "balance_minor": {"from": wallet.balance_minor, "to": posted.balance_minor},
-        "transaction_id": posted.transfer_id,
-        "reference": ask.reference,
-    }
-    action = "wallet.topped_up" if isinstance(ask, TopUp) else "wallet.adjusted"
-    return AuditFact(who.actor, wallet.client_id, action, "wallet", wallet.id, facts, ask.note)
+    told = await db.run(work)
+    return waits(told) if isinstance(told, Approval) else encode(BookedOut.of(told))
 
 
 ROUTER = Router(

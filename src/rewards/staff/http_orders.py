@@ -21,16 +21,19 @@ from rewards.orders import service as orders
 from rewards.orders.model import Item, Order, OrderNotFound
 from rewards.orders.service import CancelAsk, RetryAsk
 from rewards.orders.view import OrderOut, show
-from rewards.staff import searching
+from rewards.staff import cancels, searching
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
     REASON_CHARS_MAX,
     GivenClock,
     GivenDatabase,
+    GivenMoneyLimit,
     GivenSettings,
     reason_of,
 )
+from rewards.staff.http_approvals import WAITS, waits
 from rewards.staff.model import Permission
+from rewards.staff.model_approvals import Approval
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 ITEMS_MAX = 10_000
@@ -183,12 +186,13 @@ async def retry_order(
     operation_id="cancelOrder",
     guards=[requires(Permission.ORDERS_CANCEL)],
     operation_class=takes(CancelIn, needs=("reason",)),
-    responses=answers(StaffOrderOut, 400, 401, 403, 404, 409),
+    responses=answers(StaffOrderOut, 400, 401, 403, 404, 409) | WAITS,
 )
 async def cancel_order(
     request: Request[Any, Any, Any],
     db: GivenDatabase,
     clock: GivenClock,
+    money_limit: GivenMoneyLimit,
     order_id: FromPath[str],
 ) -> Response[bytes]:
     """Cancel and refund, exact to the minor unit; `reason` is required and kept.
@@ -197,17 +201,22 @@ async def cancel_order(
     (recall, fraud) the items and their units are REVOKED. With `item_ids` only those. A wallet that
     takes no money leaves the order NOT_REFUNDED, and the refund is booked later. 409 when somebody
     was faster, or the order or an item is not in a state to be given back.
+
+    202 where one person may not give back so much for delivered items: nothing happens before
+    another has approved. It counts with what they moved alone on the wallet within 24 hours.
     """
     body = decode(CANCEL, await request.body())
     reason = reason_of(body.reason)
     item_ids = item_ids_of(body.item_ids)
-    ask = CancelAsk(path_id(order_id, OrderNotFound), caller(request).actor, reason, item_ids)
+    who = caller(request)
+    ask = CancelAsk(path_id(order_id, OrderNotFound), who.actor, reason, item_ids)
 
-    async def work(tx: Tx) -> StaffOrderOut:
-        [answer] = await orders.cancel(tx, [ask], clock.now())
-        return await answered(tx, answer)
+    async def work(tx: Tx) -> StaffOrderOut | Approval:
+        [told] = await cancels.cancel(tx, money_limit, [ask], who.staff.id, clock.now())
+        return told if isinstance(told, Approval) else await answered(tx, told)
 
-    return encode(await db.run(work))
+    told = await db.run(work)
+    return waits(told) if isinstance(told, Approval) else encode(told)
 
 
 @post(

@@ -16,6 +16,9 @@ class ApprovalKind(StrEnum):
     BATCH_RECALL = "BATCH_RECALL"
     VENDOR_FULFILMENT = "VENDOR_FULFILMENT"
     STOCK_ORDER = "STOCK_ORDER"
+    TOPUP = "TOPUP"
+    ADJUSTMENT = "ADJUSTMENT"
+    LATE_CANCEL = "LATE_CANCEL"
 
 
 class ApprovalState(StrEnum):
@@ -23,17 +26,24 @@ class ApprovalState(StrEnum):
     APPROVED = "APPROVED"
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
+    WITHDRAWN = "WITHDRAWN"
     CARRIED_OUT = "CARRIED_OUT"
 
 
 NEXT_STATE: Mapping[ApprovalState, frozenset[ApprovalState]] = MappingProxyType(
     {
         ApprovalState.REQUESTED: frozenset(
-            {ApprovalState.APPROVED, ApprovalState.REJECTED, ApprovalState.EXPIRED}
+            {
+                ApprovalState.APPROVED,
+                ApprovalState.REJECTED,
+                ApprovalState.EXPIRED,
+                ApprovalState.WITHDRAWN,
+            }
         ),
         ApprovalState.APPROVED: frozenset({ApprovalState.CARRIED_OUT}),
         ApprovalState.REJECTED: frozenset(),
         ApprovalState.EXPIRED: frozenset(),
+        ApprovalState.WITHDRAWN: frozenset(),
         ApprovalState.CARRIED_OUT: frozenset(),
     }
 )
@@ -56,6 +66,8 @@ class ApprovalAsk:
     # What it costs at most, where that is one sum; both or neither.
     amount_minor: int | None = None
     currency: str | None = None
+    # What whoever asks calls it: two named apart may wait for one subject.
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +90,12 @@ class Approval:
     note: str | None
     decided_at: datetime | None
     carried_out_at: datetime | None
+    reference: str = ""
+    withdrawn_at: datetime | None = None
+    # Why what was agreed to could not be done any more, as a code; then nothing moved.
+    refused: str | None = None
+    # What moved the money that was agreed to.
+    transfer_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,26 @@ class Verdict:
     approve: bool
     staff_id: int
     note: str | None = None
+
+
+class Scope(StrEnum):
+    """What the acts of one person are added up for."""
+
+    # Money that was moved on a wallet.
+    WALLET = "WALLET"
+    # What vendors were asked to deliver for a client.
+    CLIENT = "CLIENT"
+
+
+@dataclass(frozen=True, slots=True)
+class LoneAct:
+    """What one person did without a second; `amount_minor` without its sign."""
+
+    staff_id: int
+    scope: Scope
+    scope_id: int
+    amount_minor: int
+    currency: str
 
 
 class ApprovalNotFound(NotFound):
@@ -121,6 +159,11 @@ class SecondPersonNeeded(Forbidden):
     default_message = "A request must be decided by somebody else than who made it"
 
 
+class NotTheAsker(Forbidden):
+    code = "NOT_THE_ASKER"
+    default_message = "A request is withdrawn by the person who made it"
+
+
 def decide(approval: Approval | None, verdict: Verdict, at: datetime) -> Approval | Refusal:
     """The request as decided, or why it may not be decided so, or by this person, or any more."""
     if approval is None:
@@ -136,3 +179,16 @@ def decide(approval: Approval | None, verdict: Verdict, at: datetime) -> Approva
     return replace(
         approval, state=state, decided_by=verdict.staff_id, note=verdict.note, decided_at=at
     )
+
+
+def withdraw(approval: Approval | None, staff_id: int, at: datetime) -> Approval | Refusal:
+    """The request as taken back by this person, or why it may not be."""
+    if approval is None:
+        return ApprovalNotFound()
+    if approval.requested_by != staff_id:
+        return NotTheAsker()
+    if approval.state is not ApprovalState.REQUESTED:
+        return ApprovalDecided(approval.state)
+    if approval.expires_at <= at:
+        return ApprovalExpired()
+    return replace(approval, state=ApprovalState.WITHDRAWN, withdrawn_at=at)

@@ -11,25 +11,26 @@ from rewards.staff.model_approvals import Approval, ApprovalAsk, ApprovalKind, A
 COLUMNS = """
 a.id, a.kind, a.subject_kind, a.subject_id, a.amount_minor, a.currency, a.details, a.state,
 a.requested_by, a.reason, a.requested_at, a.expires_at, a.decided_by, a.note, a.decided_at,
-a.carried_out_at
+a.carried_out_at, a.reference, a.withdrawn_at, a.refused, a.transfer_id
 """
 
 # Whoever asks for the same at the same moment waits here, and finds it asked.
 ADD = f"""
 INSERT INTO approvals AS a (
     kind, subject_kind, subject_id, amount_minor, currency, details, requested_by, reason,
-    requested_at, expires_at
+    reference, requested_at, expires_at
 )
 SELECT kind, subject_kind, subject_id, amount_minor, currency, details::jsonb, requested_by, reason,
-    $9, $10
+    reference, $10, $11
 FROM unnest(
     $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
-    $8::text[]
+    $8::text[], $9::text[]
 ) AS ask (
-    kind, subject_kind, subject_id, amount_minor, currency, details, requested_by, reason
+    kind, subject_kind, subject_id, amount_minor, currency, details, requested_by, reason, reference
 )
-ORDER BY kind, subject_kind, subject_id
-ON CONFLICT (kind, subject_kind, subject_id) WHERE state IN ('REQUESTED', 'APPROVED') DO NOTHING
+ORDER BY kind, subject_kind, subject_id, reference
+ON CONFLICT (kind, subject_kind, subject_id, reference)
+    WHERE state IN ('REQUESTED', 'APPROVED') DO NOTHING
 RETURNING {COLUMNS}
 """
 
@@ -39,8 +40,9 @@ READ = f"SELECT {COLUMNS} FROM approvals AS a WHERE a.id = ANY($1)"
 
 LIST = f"""
 SELECT {COLUMNS} FROM approvals AS a
-WHERE ($1::text IS NULL OR a.state = $1) AND ($2::text IS NULL OR a.kind = $2) AND a.id < $3
-ORDER BY a.id DESC LIMIT $4
+WHERE ($1::text IS NULL OR a.state = $1) AND ($2::text IS NULL OR a.kind = $2)
+    AND ($3::bigint IS NULL OR a.requested_by = $3) AND a.id < $4
+ORDER BY a.id DESC LIMIT $5
 """
 
 LAST_OF = f"""
@@ -69,11 +71,15 @@ WHERE a.subject_kind = $1 AND a.subject_id = $2 ORDER BY a.id DESC LIMIT $3
 MOVE = """
 UPDATE approvals AS a
 SET state = ask.state, decided_by = ask.decided_by, note = ask.note, decided_at = ask.decided_at,
-    carried_out_at = ask.carried_out_at
+    carried_out_at = ask.carried_out_at, withdrawn_at = ask.withdrawn_at, refused = ask.refused,
+    transfer_id = ask.transfer_id
 FROM unnest(
     $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[],
-    $7::timestamptz[]
-) AS ask (id, source, state, decided_by, note, decided_at, carried_out_at)
+    $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bigint[]
+) AS ask (
+    id, source, state, decided_by, note, decided_at, carried_out_at, withdrawn_at, refused,
+    transfer_id
+)
 WHERE a.id = ask.id AND a.state = ask.source
 RETURNING a.id
 """
@@ -109,6 +115,7 @@ async def add(
         [msgspec.json.encode(ask.details).decode() for ask in asks],
         [ask.requested_by for ask in asks],
         [ask.reason for ask in asks],
+        [ask.reference for ask in asks],
         at,
         expires_at,
     )
@@ -124,10 +131,16 @@ async def read(tx: Tx, approval_ids: Sequence[int]) -> dict[int, Approval]:
 
 
 async def find(
-    tx: Tx, state: ApprovalState | None, kind: ApprovalKind | None, before_id: int, limit: int
+    tx: Tx,
+    state: ApprovalState | None,
+    kind: ApprovalKind | None,
+    requested_by: int | None,
+    before_id: int,
+    limit: int,
 ) -> list[Approval]:
     """Newest first."""
-    return [_as_approval(row) for row in await tx.fetch(LIST, state, kind, before_id, limit)]
+    rows = await tx.fetch(LIST, state, kind, requested_by, before_id, limit)
+    return [_as_approval(row) for row in rows]
 
 
 async def last_of(
@@ -164,6 +177,9 @@ async def move(tx: Tx, moves: Sequence[tuple[Approval, Approval]]) -> None:
         [after.note for _, after in moves],
         [after.decided_at for _, after in moves],
         [after.carried_out_at for _, after in moves],
+        [after.withdrawn_at for _, after in moves],
+        [after.refused for _, after in moves],
+        [after.transfer_id for _, after in moves],
     )
     assert len(moved) == len(moves), "approvals move under their lock"
 

@@ -19,6 +19,7 @@ from rewards.staff.model_approvals import Approval, ApprovalAsk, ApprovalKind, A
 Value = TypeVar("Value")
 GONE = "the vendor cannot be asked for it any more"
 EXPIRED = "nobody decided about it in time"
+WITHDRAWN = "whoever asked for it took it back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,11 @@ async def _agreed(
 
 async def _called_off(tx: Tx, approval: Approval, waiting: StockOrder, at: datetime) -> None:
     order = await ordering.called_off(tx, waiting, at)
-    person = approval.decided_by
+    withdrawn = approval.state is ApprovalState.WITHDRAWN
+    person = approval.requested_by if withdrawn else approval.decided_by
     actor = SYSTEM if person is None else Actor(ActorKind.STAFF, person)
-    await audit.record(tx, [_fact(actor, "called_off", order, approval.note or EXPIRED)], at)
+    reason = WITHDRAWN if withdrawn else approval.note or EXPIRED
+    await audit.record(tx, [_fact(actor, "called_off", order, reason)], at)
 
 
 async def _send(

@@ -104,15 +104,32 @@ async def adjust(tx: Tx, asks: Sequence[Adjustment], at: datetime) -> list[Poste
     return await _book(tx, TransferKind.ADJUSTMENT, asks, at)
 
 
-async def _book(
-    tx: Tx, kind: TransferKind, asks: Sequence[TopUp | Adjustment], at: datetime
-) -> list[Posted | Refusal]:
+async def foresee(
+    tx: Tx, kind: TransferKind, asks: Sequence[TopUp | Adjustment]
+) -> list[Posted | Refusal | None]:
+    """What `top_up` or `adjust` would answer now, in order; None for what would be booked.
+
+    Nothing is booked. The wallets stay locked, so that it holds until the transaction ends.
+    """
+    _, _, decided = await _decide(tx, kind, asks)
+    return [None if isinstance(answer, int) else answer for answer in decided]
+
+
+async def _decide(
+    tx: Tx, kind: TransferKind, asks: Sequence[TopUp | Adjustment]
+) -> tuple[dict[int, Wallet], list[Posting], list[int | Posted | Refusal]]:
     wallet_ids = sorted({ask.wallet_id for ask in asks})
     wallets = {wallet.id: wallet for wallet in await sql.lock(tx, wallet_ids)}
     # Read after the lock: whoever booked the same reference a moment ago held it.
     names = {(ask.wallet_id, ask.reference) for ask in asks if ask.reference is not None}
     earlier = await sql.find_booked(tx, kind, sorted(names)) if names else {}
-    postings, decided = decide_bookings(wallets, kind, asks, earlier)
+    return wallets, *decide_bookings(wallets, kind, asks, earlier)
+
+
+async def _book(
+    tx: Tx, kind: TransferKind, asks: Sequence[TopUp | Adjustment], at: datetime
+) -> list[Posted | Refusal]:
+    wallets, postings, decided = await _decide(tx, kind, asks)
     posted = await post(tx, wallets, postings, at)
     events = [
         credited_event(wallets[posting.wallet_id], posting, done)

@@ -1,0 +1,34 @@
+"""What one person did without a second lately: many small acts are one large one (spec.md §8)."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from rewards.infra.db import Tx
+from rewards.staff import sql_alone
+from rewards.staff.model_approvals import LoneAct, Scope
+
+WINDOW = timedelta(hours=24)
+FORGET_MAX = 10_000
+
+
+async def spent(
+    tx: Tx, staff_id: int, scope: Scope, scope_ids: Collection[int], at: datetime
+) -> dict[int, list[tuple[int, str]]]:
+    """Sums (minor units, currency) of the last 24 hours, for each of these wallets or clients.
+
+    What a second person agreed to does not count. The person is locked until the transaction ends,
+    so that none of their acts is decided beside another. Take it after every other lock.
+    """
+    return await sql_alone.spent(tx, staff_id, scope, scope_ids, at - WINDOW)
+
+
+async def note(tx: Tx, acts: Sequence[LoneAct], at: datetime) -> None:
+    """Remember acts that one person was enough for; those of 0 count for nothing."""
+    counting = [act for act in acts if act.amount_minor]
+    if counting:
+        await sql_alone.add(tx, counting, at)
+
+
+async def forget(tx: Tx, at: datetime) -> int:
+    """Drop what counts no more; how many rows, at most FORGET_MAX."""
+    return await sql_alone.forget(tx, at - 2 * WINDOW, FORGET_MAX)

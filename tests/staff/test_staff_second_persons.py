@@ -1,0 +1,364 @@
+"""Money above the limit: one person asks, another agrees, and it moves once."""
+
+import ast
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rewards
+from rewards.orders.model import Order
+from rewards.staff import alone, bookings, cancels
+from rewards.staff.model import Role
+from rewards.wallets.model import WalletStatus
+from tests.market import MovedClock
+from tests.staff.office import Office, open_office
+
+# 100.00 USD.
+LIMIT_MINOR = 10_000
+ABOVE = {"amount": "100.01", "note": "wire of today"}
+NO = {"reason": "nobody sent it"}
+
+
+class Till:
+    """An office, and a client of it with wallets."""
+
+    def __init__(self, office: Office, clock: MovedClock, client: int, wallet: int) -> None:
+        self.office, self.clock, self.client = office, clock, client
+        self.path = f"/wallets/{wallet}"
+        self.wallet = wallet
+
+    async def book(
+        self, act: str, body: Any = ABOVE, status: int = 202, who: str = "finance"
+    ) -> Any:
+        return await self.office.ask(who, "POST", f"{self.path}/{act}", body, status)
+
+    async def decide(self, number: int, verdict: str = "approve", body: Any = None) -> Any:
+        return await self.office.ask("admin", "POST", f"/approvals/{number}/{verdict}", body)
+
+    async def approval(self, number: int) -> Any:
+        return await self.office.ask("viewer", "GET", f"/approvals/{number}")
+
+    async def balance(self) -> int:
+        return await self.office.shop.balance(self.client)
+
+    async def sold(self, quantity: int) -> Order:
+        """A delivered order of that many vouchers of 25.50 each."""
+        shop = self.office.shop
+        product = shop.parts.catalog.product(6) or await shop.product()
+        await shop.stock(product, quantity)
+        return (await shop.place_one(shop.ask(self.client, product, quantity))).order
+
+
+@pytest.fixture
+async def till(dsn: str, tmp_path: Path) -> AsyncIterator[Till]:
+    clock = MovedClock()
+    async with open_office(dsn, tmp_path, clock, money_approval_limit_minor=LIMIT_MINOR) as office:
+        client = await office.shop.client(minor=100_000)
+        wallet = (await office.shop.wallets(client))["USD"].id
+        yield Till(office, clock, client, wallet)
+        assert await office.shop.broken() == {}
+
+
+@pytest.mark.parametrize(
+    ("act", "more", "moved"),
+    [
+        ("top-up", {}, 10_001),
+        ("adjust", {"direction": "credit"}, 10_001),
+        ("adjust", {"direction": "debit"}, -10_001),
+    ],
+)
+async def test_above_the_limit_money_moves_once_another_has_agreed(
+    till: Till, act: str, more: dict[str, str], moved: int
+) -> None:
+    asked = await till.book(act, ABOVE | more | {"reference": "WIRE-7"})
+    assert (asked["state"], asked["amount"], asked["currency"]) == ("REQUESTED", 100.01, "USD")
+    assert asked["requested_by"] == till.office.people["finance"]
+    assert (asked["subject_kind"], asked["subject_id"]) == ("wallet", till.wallet)
+    await till.office.work_off()
+    assert await till.balance() == 100_000, "nobody agreed yet"
+    await till.decide(asked["approval_id"])
+    await asyncio.gather(till.office.work_off(), till.office.work_off())
+    await till.office.work_off()
+    assert await till.balance() == 100_000 + moved
+    done = await till.approval(asked["approval_id"])
+    assert (done["state"], done["refused"]) == ("CARRIED_OUT", None)
+    [line] = await till.office.shop.parts.db.run(
+        lambda tx: tx.fetch("SELECT * FROM ledger_transfers WHERE id = $1", done["transaction_id"])
+    )
+    assert (line["amount_minor"], line["reference"]) == (moved, "WIRE-7")
+    # Asked again it was booked before, and nobody is asked.
+    told = await till.book(act, ABOVE | more | {"reference": "WIRE-7"}, 200)
+    assert (told["repeated"], told["transaction_id"]) == (True, done["transaction_id"])
+
+
+async def test_up_to_the_limit_one_person_is_enough_and_many_small_acts_are_a_large_one(
+    till: Till,
+) -> None:
+    await till.book("top-up", {"amount": "60"}, 200)
+    await till.book("adjust", {"amount": "40", "direction": "debit", "note": "slip"}, 200)
+    waits = await till.book("top-up", {"amount": "0.01"})
+    assert waits["amount"] == 0.01
+    # Another person has a limit of their own, and so has another wallet.
+    await till.book("top-up", {"amount": "100"}, 200, who="admin")
+    other = await till.office.shop.client(minor=1)
+    other_wallet = (await till.office.shop.wallets(other))["USD"].id
+    await till.office.ask("finance", "POST", f"/wallets/{other_wallet}/top-up", {"amount": 100})
+    # What a second person agreed to does not count, and a day later nothing does.
+    await till.decide(waits["approval_id"])
+    await till.office.work_off()
+    till.clock.ahead += timedelta(hours=24)
+    await till.book("top-up", {"amount": "100"}, 200)
+    await till.book("top-up", {"amount": "0.01"})
+
+
+async def test_acts_at_the_same_time_do_not_slip_past_the_limit_together(till: Till) -> None:
+    told = await asyncio.gather(
+        *(
+            till.office.status("finance", "POST", till.path + "/top-up", {"amount": "40"})
+            for _ in range(6)
+        )
+    )
+    assert sorted(told) == [200, 200, 202, 409, 409, 409], "one waits, the rest are its twins"
+    assert await till.balance() == 100_000 + 2 * 4_000
+
+
+async def test_two_that_are_named_apart_wait_side_by_side_and_twins_do_not(till: Till) -> None:
+    first = await till.book("top-up", ABOVE | {"reference": "A"})
+    second = await till.book("top-up", ABOVE | {"reference": "B"})
+    again = ABOVE | {"reference": "A", "amount": "200"}
+    assert (
+        await till.office.refused("finance", "POST", till.path + "/top-up", again)
+        == "APPROVAL_PENDING"
+    )
+    await till.decide(first["approval_id"])
+    await till.decide(second["approval_id"], "reject", NO)
+    await till.office.work_off()
+    assert await till.balance() == 100_000 + 10_001
+
+
+async def test_what_is_refused_is_refused_before_anybody_is_asked(till: Till) -> None:
+    office = till.office
+
+    async def refused(act: str, body: Any, status: int = 409) -> str:
+        return await office.refused("finance", "POST", f"{till.path}/{act}", body, status)
+
+    debit = {"amount": "1000.01", "direction": "debit", "note": "slip"}
+    assert await refused("adjust", debit, 400) == "INSUFFICIENT_FUNDS"
+    await till.book("top-up", {"amount": "1", "reference": "R"}, 200)
+    assert await refused("top-up", ABOVE | {"reference": "R"}) == "REFERENCE_REUSED"
+    await office.shop.set_wallet_status(till.client, WalletStatus.FROZEN)
+    assert await refused("top-up", ABOVE) == "WALLET_FROZEN"
+    assert await office.ask("viewer", "GET", "/approvals") == []
+
+
+@pytest.mark.parametrize("trouble", ["frozen", "closed", "spent", "booked"])
+async def test_what_the_wallet_refuses_by_then_the_request_says_and_nothing_moves(
+    till: Till, trouble: str
+) -> None:
+    act, more, code = "top-up", {"reference": "X"}, f"WALLET_{trouble.upper()}"
+    if trouble == "spent":
+        act, more, code = "adjust", {"direction": "debit"}, "INSUFFICIENT_FUNDS"
+    if trouble == "booked":
+        code = "REFERENCE_REUSED"
+    asked = await till.book(act, ABOVE | more)
+    if trouble == "frozen":
+        await till.office.shop.set_wallet_status(till.client, WalletStatus.FROZEN)
+    elif trouble == "booked":
+        body = {"amount": "1", "reference": "X"}
+        await till.book("top-up", body, 200, who="admin")
+    else:
+        for _ in range(10):
+            body = {"amount": "100", "direction": "debit", "note": "moved"}
+            await till.book("adjust", body, 200, who=await till.office.hire(Role.FINANCE, f"f{_}"))
+    if trouble == "closed":
+        await till.office.shop.set_wallet_status(till.client, WalletStatus.CLOSED)
+    before = await till.balance()
+    await till.decide(asked["approval_id"])
+    await till.office.work_off()
+    told = await till.approval(asked["approval_id"])
+    assert (told["state"], told["refused"], told["transaction_id"]) == ("CARRIED_OUT", code, None)
+    assert told["note"].startswith(f"{code}: ")
+    assert await till.balance() == before
+
+
+async def test_a_request_is_withdrawn_by_its_asker_alone_and_decided_once(till: Till) -> None:
+    office = till.office
+    number = (await till.book("top-up"))["approval_id"]
+    path = f"/approvals/{number}"
+    for stranger in ("admin", "viewer"):
+        told = await office.refused(stranger, "POST", path + "/withdraw", None, 403)
+        assert told == "NOT_THE_ASKER"
+    assert await office.refused("finance", "POST", "/approvals/999/withdraw", None, 404)
+    withdrawn = await office.ask("finance", "POST", path + "/withdraw")
+    assert (withdrawn["state"], withdrawn["decided_by"]) == ("WITHDRAWN", None)
+    assert withdrawn["withdrawn_at"] is not None
+    assert await office.refused("admin", "POST", path + "/approve") == "APPROVAL_DECIDED"
+    assert await office.refused("finance", "POST", path + "/withdraw") == "APPROVAL_DECIDED"
+    await office.work_off()
+    assert await till.balance() == 100_000
+    # One may ask again, and it expires.
+    again = (await till.book("top-up"))["approval_id"]
+    till.clock.ahead += timedelta(days=3)
+    told = await office.refused("finance", "POST", f"/approvals/{again}/withdraw")
+    assert told == "APPROVAL_EXPIRED"
+
+
+@pytest.mark.parametrize("verdicts", [("approve", "reject"), ("approve", "withdraw")])
+async def test_of_two_who_decide_at_once_one_wins(till: Till, verdicts: tuple[str, str]) -> None:
+    office = till.office
+    other = {"reject": await office.hire(Role.ADMIN, "admin two"), "withdraw": "finance"}
+    for _ in range(5):
+        number = (await till.book("top-up"))["approval_id"]
+        told = await asyncio.gather(
+            office.status("admin", "POST", f"/approvals/{number}/{verdicts[0]}"),
+            office.status(other[verdicts[1]], "POST", f"/approvals/{number}/{verdicts[1]}", NO)
+            if verdicts[1] == "reject"
+            else office.status("finance", "POST", f"/approvals/{number}/withdraw"),
+        )
+        assert sorted(told) == [200, 409]
+        before = await till.balance()
+        await office.work_off()
+        agreed = (await till.approval(number))["state"] == "CARRIED_OUT"
+        assert agreed == (told[0] == 200)
+        assert await till.balance() == before + 10_001 * agreed
+
+
+async def test_a_freeze_and_the_carrying_out_race_and_either_it_moved_or_it_says_why(
+    till: Till,
+) -> None:
+    parts = till.office.shop.parts
+    for _ in range(5):
+        number = (await till.book("top-up"))["approval_id"]
+        await till.decide(number)
+        before = await till.balance()
+        await asyncio.gather(
+            bookings.carry_out(parts.db, parts.clock, number),
+            till.office.shop.set_wallet_status(till.client, WalletStatus.FROZEN),
+        )
+        told = await till.approval(number)
+        moved = told["transaction_id"] is not None
+        assert told["refused"] == (None if moved else "WALLET_FROZEN")
+        assert await till.balance() == before + 10_001 * moved
+        await till.office.shop.set_wallet_status(till.client, WalletStatus.ACTIVE)
+
+
+async def test_requests_are_found_by_state_kind_and_who_asked(till: Till) -> None:
+    office = till.office
+    first = (await till.book("top-up"))["approval_id"]
+    second = (await till.book("adjust", ABOVE | {"direction": "credit"}, who="admin"))[
+        "approval_id"
+    ]
+
+    async def found(query: str, who: str = "finance") -> list[int]:
+        listed = await office.ask(who, "GET", "/approvals" + query)
+        return [one["approval_id"] for one in listed]
+
+    assert await found("") == [second, first]
+    assert await found("?mine=true") == [first]
+    assert await found("?mine=true", "viewer") == []
+    assert await found("?kind=adjustment&state=requested") == [second]
+    assert await office.refused("viewer", "GET", "/approvals?mine=perhaps", None, 400)
+    assert await office.refused("viewer", "GET", "/approvals/999", None, 404)
+
+
+async def test_taking_back_what_was_delivered_counts_as_money(till: Till) -> None:
+    office, shop = till.office, till.office.shop
+    small, large = await till.sold(3), await till.sold(4)
+    reason = {"reason": "fraud"}
+    path = f"/orders/{large.id}/cancel"
+    asked = await office.ask("operations", "POST", path, reason, 202)
+    assert (asked["kind"], asked["subject_id"]) == ("LATE_CANCEL", large.id)
+    assert asked["amount"] == large.amount_minor / 100
+    assert str((await shop.order(large.id)).state) == "DELIVERED·COMPLETED"
+    assert await office.refused("operations", "POST", path, reason) == "APPROVAL_PENDING"
+    told = await office.ask("operations", "POST", f"/orders/{small.id}/cancel", reason)
+    assert told["status"] == "CANCELLED"
+    # 76.50 were given back alone, and 25.50 more are too much, whatever the act.
+    third = await till.sold(1)
+    await office.ask("operations", "POST", f"/orders/{third.id}/cancel", reason, 202)
+    await office.ask("finance", "POST", f"/approvals/{asked['approval_id']}/approve")
+    await asyncio.gather(office.work_off(), office.work_off())
+    assert str((await shop.order(large.id)).state) == "CANCELLED·REFUNDED"
+    assert await shop.item_states(large.id) == ["REVOKED"] * 4
+    assert (await till.approval(asked["approval_id"]))["state"] == "CARRIED_OUT"
+    assert await till.balance() == 100_000 - third.amount_minor
+
+
+async def test_named_items_are_kept_in_the_request_and_a_frozen_wallet_is_told(till: Till) -> None:
+    office, shop = till.office, till.office.shop
+    order = await till.sold(6)
+    items = [f"{order.id}-{position}" for position in range(1, 6)]
+    body = {"reason": "fraud", "item_ids": items}
+    asked = await office.ask("operations", "POST", f"/orders/{order.id}/cancel", body, 202)
+    await office.ask("finance", "POST", f"/approvals/{asked['approval_id']}/approve")
+    await shop.set_wallet_status(till.client, WalletStatus.FROZEN)
+    await office.work_off()
+    assert str((await shop.order(order.id)).state) == "CANCELLED·NOT_REFUNDED"
+    assert await shop.item_states(order.id) == ["REVOKED"] * 5 + ["DELIVERED"]
+    told = await till.approval(asked["approval_id"])
+    assert (told["state"], told["note"]) == ("CARRIED_OUT", cancels.STILL_OWED)
+
+
+async def test_what_was_taken_back_meanwhile_is_left_alone(till: Till) -> None:
+    office, shop = till.office, till.office.shop
+    order = await till.sold(4)
+    body = {"reason": "fraud"}
+    asked = await office.ask("operations", "POST", f"/orders/{order.id}/cancel", body, 202)
+    await shop.cancel(order.id)
+    await office.ask("finance", "POST", f"/approvals/{asked['approval_id']}/approve")
+    await office.work_off()
+    told = await till.approval(asked["approval_id"])
+    assert (told["state"], told["refused"]) == ("CARRIED_OUT", "ORDER_NOT_CANCELLABLE")
+    assert await till.balance() == 100_000
+
+
+async def test_what_nobody_got_is_given_up_by_one_person_however_much_it_is(till: Till) -> None:
+    shop = till.office.shop
+    product = await shop.product()
+    order = (await shop.place_one(shop.ask(till.client, product, 8))).order
+    told = await till.office.ask(
+        "operations", "POST", f"/orders/{order.id}/cancel", {"reason": "too late"}
+    )
+    assert told["sub_status"] == "REFUNDED"
+    assert await till.balance() == 100_000
+
+
+async def test_another_currency_counts_at_its_rate_and_without_one_it_takes_two(till: Till) -> None:
+    shop = till.office.shop
+    client = await shop.client(minor=1, currencies=("EUR",))
+    path = f"/wallets/{(await shop.wallets(client))['EUR'].id}/top-up"
+
+    async def status(amount: str) -> int:
+        return await till.office.status("finance", "POST", path, {"amount": amount})
+
+    assert await status("1") == 202, "nobody knows how much a euro is"
+    await shop.rates(EUR="1.25")
+    assert await status("80") == 200
+    assert await status("0.01") == 409, "the first one waits"
+
+
+async def test_old_acts_are_forgotten_when_they_count_no_more(till: Till) -> None:
+    await till.book("top-up", {"amount": "60"}, 200)
+    parts = till.office.shop.parts
+    for hours, forgotten in ((47, 0), (2, 1), (0, 0)):
+        till.clock.ahead += timedelta(hours=hours)
+        async with parts.db.transaction() as tx:
+            assert await alone.forget(tx, parts.clock.now()) == forgotten
+
+
+def test_no_route_of_staff_moves_money_but_through_the_limit() -> None:
+    """Whichever way in: whoever calls the ledger or a cancel is one of the two that ask first."""
+    staff = Path(rewards.__file__).parent / "staff"
+    callers: dict[str, set[str]] = {}
+    for path in staff.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=verb)):
+                    callers.setdefault(f"{owner}.{verb}", set()).add(path.name)
+    assert callers["wallets.top_up"] == callers["wallets.adjust"] == {"bookings.py"}
+    assert callers["orders.cancel"] == {"cancels.py"}
+    assert "wallets.post" not in callers
