@@ -27,6 +27,7 @@ from rewards.clients.limits import Limiter
 from rewards.clients.model import NewClient, NewCredential
 from rewards.clients.sessions import Sessions
 from rewards.clients.tokens import AccessTokens
+from rewards.entry.kept import KEPT
 from rewards.entry.purchasing import purchasing
 from rewards.infra.address import Proxies
 from rewards.infra.changes import ChangeFeed
@@ -209,6 +210,7 @@ async def opened(
         "accounts": accounts,
         "buyers": bought.buyers,
         "fulfilment": bought.fulfilment,
+        "kept": KEPT,
         "money_limit": OnePersonLimit(1_000_000, "USD", prices),
         "restocks": bought.restocks,
         "links": ClaimLinks(vault, settings),

@@ -23,6 +23,7 @@ from rewards.clients.auth import SECURITY
 from rewards.console.http import console
 from rewards.entry import database, operations, reference
 from rewards.entry.alerting import watching
+from rewards.entry.kept import KEPT
 from rewards.entry.observing import observed
 from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.beats import ProcessKind
@@ -160,6 +161,7 @@ def build_routes(parts: Parts) -> Litestar:
         ],
         dependencies={
             "gate": _always(parts.staff_gate),
+            "kept": _always(KEPT),
             **{name: _always(getattr(parts, name)) for name in PROVIDED},
         },
         state=State(

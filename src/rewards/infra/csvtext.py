@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from litestar import Request
+import msgspec
+from litestar import Request, Response
 
 from rewards.infra.http import JSON
 
@@ -19,6 +20,22 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 def wants_csv(request: Request[Any, Any, Any]) -> bool:
     """True where the Accept header prefers text/csv to application/json."""
     return request.accept.best_match([JSON, CSV]) == CSV
+
+
+def in_kind(
+    request: Request[Any, Any, Any],
+    answer: Response[bytes],
+    shape: type[msgspec.Struct],
+    body: Sequence[msgspec.Struct],
+) -> Response[bytes]:
+    """The answer as JSON, or the same lines as CSV where that was asked for."""
+    answer.headers["Vary"] = "Accept"
+    if wants_csv(request):
+        name = request.scope["path"].rsplit("/", 1)[-1]
+        answer.content = write_csv(shape.__struct_fields__, map(msgspec.structs.astuple, body))
+        answer.media_type = CSV
+        answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return answer
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

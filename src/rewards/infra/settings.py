@@ -37,8 +37,9 @@ class Settings(BaseSettings):
     # Addresses of proxies whose X-Forwarded-For is believed.
     trusted_proxies: tuple[str, ...] = ()
 
-    # Tiers (D1).
+    # Tiers (D1). Up to so many vouchers an order is served in its request,
     request_quantity_max: int = 10
+    # and up to so many at once by a worker; more are filled at the first retry.
     filled_quantity_max: int = 50
     # Open bulk units of one client above which a bulk order is cancelled at its first retry.
     bulk_units_max: int = 10_000
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     fx_provider_url: SecretStr = SecretStr("")
     # What an order says of whose rate it was; empty: the host of the URL.
     fx_provider_name: str = ""
+    # How often it is asked.
     fx_provider_every_s: int = 3_600
 
     # The seeds' name, on purpose a negative: true (the default) means nothing retries by itself.
@@ -70,14 +72,17 @@ class Settings(BaseSettings):
     vendor_loopback: bool = False
     # One call to a vendor; one that has not answered by then is read back, never repeated.
     vendor_timeout_s: float = 15.0
+    # Until the connection for it stands.
     vendor_connect_s: float = 5.0
     # What one person may have vendors deliver for one client within 24 hours, or for stock at once,
     # by face value; more takes a second.
     vendor_approval_limit_minor: int = 100_000
+    # The limit's currency; what comes in another counts at its rate.
     vendor_approval_currency: str = "USD"
     # What one person may move on one wallet within 24 hours: top-ups, adjustments, and refunds of
     # what was delivered. More takes a second; 0: everything does.
     money_approval_limit_minor: int = 1_000_000
+    # The limit's currency; what comes in another counts at its rate.
     money_approval_currency: str = "USD"
     # How long an unknown or slow vendor order is read back before it is a person's case.
     reprocess_window_hours: int = 24
@@ -95,23 +100,30 @@ class Settings(BaseSettings):
     # A stock file that staff upload; about four million rows.
     import_bytes_max: int = 512 * 1024 * 1024
 
-    # Order desk.
+    # Order desk: orders that are placed in one transaction,
     desk_batch_max: int = 64
+    # such transactions at once in one process,
     desk_batches_in_flight: int = 2
+    # and requests that may wait for one; more are told to come back.
     desk_queue_max: int = 2_000
 
     # The relay that takes our mail; without one nothing is mailed, and notices say so.
     mail_host: str = ""
+    # Where it listens.
     mail_port: int = 587
     # STARTTLS (required, never fallen back from), TLS from the first byte, or NONE.
     mail_tls: Literal["STARTTLS", "TLS", "NONE"] = "STARTTLS"
     # Of an authority of one's own that signed the relay's certificate; empty: the system's.
     mail_ca_file: Path | None = None
+    # Our account with the relay; empty: none.
     mail_username: str = ""
+    # Its password.
     mail_password: SecretStr = SecretStr("")
     # Envelope sender, where bounces go; also the From of clients that have none of their own.
     mail_from: str = "notices@localhost"
+    # The name beside it.
     mail_from_name: str = "Starship Rewards"
+    # Until the connection to the relay stands.
     mail_connect_s: float = 10.0
     # One mail's dialogue, from MAIL to the answer to its last byte.
     mail_timeout_s: float = 45.0
@@ -154,8 +166,11 @@ class Settings(BaseSettings):
     alert_key_age_days: int = 365
     alert_secret_age_days: int = 730
 
+    # Connections to the database that one process holds.
     pool_size: int = 8
+    # A statement that takes longer is given up,
     statement_timeout_s: float = 10.0
+    # and one that waits longer for somebody else's lock.
     lock_timeout_s: float = 3.0
 
     # A killed worker's jobs run elsewhere within this, and a sixth of it.

@@ -1,14 +1,16 @@
 """Orders of all clients, as staff look at them; nothing here opens a code."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
 from rewards.orders import sql, sql_open, sql_read
 from rewards.orders.model import Item, Order, OrderNotFound, SubStatus
-from rewards.orders.sql_read import Step
-
-__all__ = ["Step", "find", "lock", "open_orders", "read", "read_items"]
+from rewards.orders.sql_read import Step as Step
+from rewards.wallets import service as wallets
+from rewards.wallets.model import refusal_to_credit
 
 
 async def find(tx: Tx, order_ids: Sequence[int]) -> list[Order | None]:
@@ -41,3 +43,29 @@ async def read(tx: Tx, order_id: int) -> tuple[Order, list[Item], list[Step]]:
 async def open_orders(tx: Tx) -> dict[SubStatus, tuple[int, datetime]]:
     """How many orders wait in each sub-status, and when the oldest of them was placed."""
     return await sql_open.open_orders(tx)
+
+
+@dataclass(frozen=True, slots=True)
+class OwedRefund:
+    """What an order owes its client; `blocked_by`: why its wallet does not take it now, if so."""
+
+    order: Order
+    blocked_by: Refusal | None
+
+
+async def refunds_owed(tx: Tx, *, after_id: int = 0, limit: int) -> list[OwedRefund]:
+    """Refunds that could not be booked, the oldest order first; the next page is after its last."""
+    ids = await sql_read.refunds_owed(tx, after_id, limit)
+    orders = await sql_read.read_orders(tx, ids)
+    # One that was paid a moment ago is gone.
+    owing = [orders[number] for number in ids if orders[number].refund_owed_minor]
+    held = await wallets.get(tx, [order.wallet_id for order in owing])
+    return [
+        OwedRefund(
+            order,
+            wallet
+            if isinstance(wallet, Refusal)
+            else refusal_to_credit(wallet, order.refund_owed_minor),
+        )
+        for order, wallet in zip(owing, held, strict=True)
+    ]

@@ -1,6 +1,7 @@
 """What staff handlers are given: by name, where `entry/api.py` provides it, and in bodies."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, TypeAlias
 
@@ -22,6 +23,7 @@ from rewards.pricing.service import Prices
 from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
+from rewards.staff.model_settings import Kept
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
 from rewards.webhooks.acts import Webhooks
@@ -34,6 +36,7 @@ GivenDatabase: TypeAlias = NamedDependency[SkipValidation[Database]]
 GivenFulfilment: TypeAlias = NamedDependency[SkipValidation[Fulfilment]]
 GivenGate: TypeAlias = NamedDependency[SkipValidation[StaffGate]]
 GivenImports: TypeAlias = NamedDependency[SkipValidation[Imports]]
+GivenKept: TypeAlias = NamedDependency[SkipValidation[Sequence[Kept]]]
 GivenMoneyLimit: TypeAlias = NamedDependency[SkipValidation[OnePersonLimit]]
 GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
 GivenPrices: TypeAlias = NamedDependency[SkipValidation[Prices]]

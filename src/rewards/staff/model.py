@@ -67,6 +67,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     JOBS_READ = "jobs:read"
     JOBS_REVIVE = "jobs:revive"
+    SETTINGS_READ = "settings:read"
 
 
 class Role(StrEnum):
@@ -117,6 +118,7 @@ _OPERATIONS = _SUPPORT | {
     Permission.VENDORS_WRITE,
     Permission.VENDORS_APPROVE,
     Permission.WEBHOOKS_WRITE,
+    Permission.SETTINGS_READ,
 }
 # Money comes in through one role and stock through another: no single one but admin has both. What
 # operations ask for costs money, so finance decides; nobody decides what they asked for themselves.
@@ -133,6 +135,7 @@ _FINANCE = _VIEWER | {
     Permission.FX_WRITE,
     Permission.RECONCILIATION_EXPLAIN,
     Permission.AUDIT_READ,
+    Permission.SETTINGS_READ,
 }
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from rewards.infra.db import Tx
 from rewards.wallets import sql_books
-from rewards.wallets.model_books import Flow, OrderBooking, WalletMoment
+from rewards.wallets.model import OTHER_SIDE, TransferKind
+from rewards.wallets.model_books import AccountFlow, Flow, OrderBooking, WalletMoment
 
 # Entries that one statement adds up.
 ENTRIES_MAX = 50_000
@@ -42,9 +43,11 @@ async def for_orders(
     return await sql_books.for_orders(tx, after_id, upto_id, since, until, limit)
 
 
-async def wallet_ids(tx: Tx, after_id: int, before: datetime, limit: int) -> list[int]:
-    """Wallets that were open before then, a page at a time by id."""
-    return await sql_books.wallet_ids(tx, after_id, before, limit)
+async def wallet_ids(
+    tx: Tx, after_id: int, before: datetime, limit: int, client_id: int | None = None
+) -> list[int]:
+    """Wallets that were open before then, of one client or of all, a page at a time by id."""
+    return await sql_books.wallet_ids(tx, after_id, before, limit, client_id)
 
 
 async def moments(tx: Tx, ids: Sequence[int], at: datetime) -> list[WalletMoment]:
@@ -61,3 +64,21 @@ async def flow(tx: Tx, wallet_id: int, after_version: int, upto_version: int) ->
         )
         in_minor, out_minor = in_minor + came, out_minor + went
     return Flow(in_minor, out_minor)
+
+
+async def of_accounts(
+    tx: Tx, since: datetime, until: datetime, currency: str | None = None
+) -> list[AccountFlow]:
+    """What went through each of our accounts from then until then, by account and currency."""
+    sums: dict[tuple[str, str], AccountFlow] = {}
+    for row in await sql_books.of_accounts(tx, since, until, currency):
+        account = OTHER_SIDE[TransferKind(row["kind"])]
+        name = (account, row["currency"])
+        known = sums.get(name, AccountFlow(account, row["currency"], 0, 0, 0))
+        sums[name] = replace(
+            known,
+            transfers=known.transfers + row["transfers"],
+            in_minor=known.in_minor + row["in_minor"],
+            out_minor=known.out_minor + row["out_minor"],
+        )
+    return [sums[name] for name in sorted(sums)]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
-import msgspec
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
@@ -12,7 +11,7 @@ from rewards.catalog.service import Catalog
 from rewards.clients.auth import SECURITY, principal_of, requires
 from rewards.core.errors import Refusal
 from rewards.core.page import PageAsk
-from rewards.infra.csvtext import CSV, wants_csv, write_csv
+from rewards.infra.csvtext import in_kind
 from rewards.infra.db import Database
 from rewards.infra.http import cursor_answer, encode, one_of, page_answer, page_ask, path_id
 from rewards.infra.openapi import answers
@@ -87,7 +86,7 @@ async def list_wallets(
     async with db.connection() as connection:
         found = await service.list_wallets(connection, wanted, ask)
     body = [wallet_shape(wallet, catalog.currency(wallet.currency).id) for wallet in found.items]
-    return _in_kind(request, page_answer(request, found, body), WalletShape, body)
+    return in_kind(request, page_answer(request, found, body), WalletShape, body)
 
 
 @get(
@@ -178,7 +177,7 @@ async def _page_of_lines(
         answer = page_answer(request, found, body)
         if following:
             answer.headers["X-Next-Cursor"] = following
-    return _in_kind(request, answer, TransactionShape, body)
+    return in_kind(request, answer, TransactionShape, body)
 
 
 @get(
@@ -205,22 +204,6 @@ async def get_transaction(
 
 def _shapes(catalog: Catalog, lines: Sequence[Transaction]) -> list[TransactionShape]:
     return [transaction_shape(line, catalog.currency(line.currency).id) for line in lines]
-
-
-def _in_kind(
-    request: Request[Any, Any, Any],
-    answer: Response[bytes],
-    shape: type[msgspec.Struct],
-    body: Sequence[msgspec.Struct],
-) -> Response[bytes]:
-    """The answer as JSON, or the same lines as CSV where that was asked for."""
-    answer.headers["Vary"] = "Accept"
-    if wants_csv(request):
-        name = request.scope["path"].rsplit("/", 1)[-1]
-        answer.content = write_csv(shape.__struct_fields__, map(msgspec.structs.astuple, body))
-        answer.media_type = CSV
-        answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    return answer
 
 
 ROUTER = Router(

@@ -294,6 +294,10 @@ class WalletFilter:
     type: WalletType | None = None
     status: WalletStatus | None = None
     active: bool | None = None
+    # Of a balance below this; for one currency.
+    below_minor: int | None = None
+    # Older than this wallet: where the last page ended.
+    before_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rewards.wallets.model import SystemAccount
+
 
 @dataclass(frozen=True, slots=True)
 class OrderBooking:
@@ -29,5 +31,16 @@ class WalletMoment:
 class Flow:
     """What some entries of a wallet brought in and took out, both counted above zero."""
 
+    in_minor: int
+    out_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFlow:
+    """What one of our accounts got from wallets in one currency, and what it gave them."""
+
+    account: SystemAccount
+    currency: str
+    transfers: int
     in_minor: int
     out_minor: int

@@ -188,6 +188,11 @@ async def list_wallets(tx: Tx, wanted: WalletFilter, ask: PageAsk) -> Page[Walle
     return Page(wallets, ask, total)
 
 
+async def find_wallets(tx: Tx, wanted: WalletFilter, limit: int) -> list[Wallet]:
+    """At most `limit` wallets that fit, newest first, older than `wanted.before_id`."""
+    return await sql.find_wallets(tx, wanted, limit)
+
+
 async def list_for_client(tx: Tx, client_id: int) -> list[Wallet]:
     """Every wallet of one client, whatever its status, in order of id; nothing is locked."""
     return await sql.read_of_clients(tx, [client_id])

@@ -273,6 +273,8 @@ WALLET_TESTS = {
     "type": "type = $",
     "status": "status = $",
     "active": "(status = 'ACTIVE') = $",
+    "below_minor": "balance_minor < $",
+    "before_id": "id < $",
 }
 TRANSACTION_TESTS = {
     "client_id": "t.client_id = $",
@@ -308,14 +310,17 @@ def _cut(values: Sequence[object]) -> str:
 async def list_wallets(tx: Tx, wanted: WalletFilter, ask: PageAsk) -> tuple[list[Wallet], int]:
     parts, values = _where(WALLET_TESTS, wanted)
     where = " AND ".join(parts)
-    rows = await tx.fetch(
-        f"SELECT {COLUMNS} FROM wallets WHERE {where} ORDER BY id DESC {_cut(values)}",
-        *values,
-        ask.size,
-        ask.offset,
-    )
+    wallets = await find_wallets(tx, wanted, ask.size, ask.offset)
     total = await tx.fetchval(f"SELECT count(*) FROM wallets WHERE {where}", *values)
-    return [wallet_of(row) for row in rows], total
+    return wallets, total
+
+
+async def find_wallets(tx: Tx, wanted: WalletFilter, limit: int, offset: int = 0) -> list[Wallet]:
+    """Newest first."""
+    parts, values = _where(WALLET_TESTS, wanted)
+    where = " AND ".join(parts)
+    statement = f"SELECT {COLUMNS} FROM wallets WHERE {where} ORDER BY id DESC {_cut(values)}"
+    return [wallet_of(row) for row in await tx.fetch(statement, *values, limit, offset)]
 
 
 LINE = """

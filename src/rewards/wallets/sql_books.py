@@ -20,6 +20,23 @@ WHERE t.kind = 'REFUND' AND t.order_id = ANY($1::bigint[]) GROUP BY t.order_id
 """
 
 
+# As our accounts see it: what a wallet gave, they got.
+OF_ACCOUNTS = """
+SELECT t.kind, w.currency, count(*) AS transfers,
+    coalesce(sum(-t.amount_minor) FILTER (WHERE t.amount_minor < 0), 0)::bigint AS in_minor,
+    coalesce(sum(t.amount_minor) FILTER (WHERE t.amount_minor > 0), 0)::bigint AS out_minor
+FROM ledger_transfers AS t JOIN wallets AS w ON w.id = t.wallet_id
+WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::text IS NULL OR w.currency = $3)
+GROUP BY t.kind, w.currency ORDER BY w.currency, t.kind
+"""
+
+
+async def of_accounts(
+    tx: Tx, since: datetime, until: datetime, currency: str | None
+) -> list[Record]:
+    return await tx.fetch(OF_ACCOUNTS, since, until, currency)
+
+
 async def booked(tx: Tx, order_ids: Sequence[int]) -> list[Record]:
     return list(await tx.fetch(BOOKED, list(order_ids)))
 
@@ -72,12 +89,15 @@ async def moments(tx: Tx, wallet_ids: Sequence[int], at: datetime) -> list[Recor
 
 
 WALLET_IDS = """
-SELECT id FROM wallets WHERE id > $1 AND created_at < $2 ORDER BY id LIMIT $3
+SELECT id FROM wallets
+WHERE id > $1 AND created_at < $2 AND ($4::bigint IS NULL OR client_id = $4) ORDER BY id LIMIT $3
 """
 
 
-async def wallet_ids(tx: Tx, after_id: int, before: datetime, limit: int) -> list[int]:
-    return [row["id"] for row in await tx.fetch(WALLET_IDS, after_id, before, limit)]
+async def wallet_ids(
+    tx: Tx, after_id: int, before: datetime, limit: int, client_id: int | None
+) -> list[int]:
+    return [row["id"] for row in await tx.fetch(WALLET_IDS, after_id, before, limit, client_id)]
 
 
 FLOW = """
