@@ -135,6 +135,17 @@ VALUES ('{kind}', '{subject_kind}', {subject_id}, 100, 'USD', 'CARRIED_OUT', 1, 
 """
 
 
+def report(state: str, *, chunks: int, kept: int) -> str:
+    """A report of so many chunks, the first of which are there."""
+    return f"""
+INSERT INTO reports (kind, parameters, asked_by, state, first_after, position, upto, chunks,
+    asked_at, ended_at, expires_at)
+VALUES ('ORDERS', '{{}}', 1, '{state}', 0, 1, 1, {chunks}, now(), now(), now() + interval '7 days');
+INSERT INTO report_chunks (report_id, number, content)
+SELECT 1, number, 'x' FROM generate_series(1, {kept}) AS number;
+"""
+
+
 def bought(state: str = "FULFILLED", *, key: int = 1, **rest: str) -> str:
     """A purchase for that stock order."""
     return purchase(1, state, purpose="STOCK", key=key, position=key - 1, sent_at="now()", **rest)
@@ -421,6 +432,8 @@ PLANTS = {
     "approval_took_back_what_was_agreed_to": Plant(
         STAFF + agreed("LATE_CANCEL", "order", DELIVERED_ID), 1
     ),
+    "report_file_is_whole": Plant(STAFF + report("DONE", chunks=2, kept=1), 1),
+    "report_without_a_file_keeps_no_chunk": Plant(STAFF + report("CANCELLED", chunks=1, kept=1), 1),
     "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),
     "orphan_transition": Plant(
         "INSERT INTO order_transitions (order_id, seq, path, actor_kind, at)"

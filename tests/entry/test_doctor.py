@@ -15,6 +15,7 @@ from rewards.infra.migrate import APPEND_ONLY
 from rewards.notices import sql_checks as notices
 from rewards.orders import sql_checks as orders
 from rewards.reconciliation import sql_checks as reconciliation
+from rewards.reports import sql_checks as reports
 from rewards.restocks import sql_checks as restocks
 from rewards.staff import sql_checks as staff
 from rewards.vendors import sql_checks as vendors
@@ -75,6 +76,7 @@ def test_every_check_of_ours_has_a_breach_to_find() -> None:
         staff,
         webhooks,
         audit,
+        reports,
     )
     assert PLANTS.keys() == {name for each in slices for name in each.CHECKS}
 

@@ -24,6 +24,8 @@ HOUSEKEEPING = (
     equipment.FORGET_EXCHANGES,
     equipment.FORGET_EVENTS,
     equipment.EXPIRE_APPROVALS,
+    equipment.REPORTS_LEFT,
+    equipment.FORGET_REPORTS,
     equipment.DEAD_IMPORTS,
     equipment.PUMP,
     equipment.STUCK,

@@ -19,6 +19,7 @@ from tests.failpoints.stories_money import MONEY_STORIES
 from tests.failpoints.stories_notices import NOTICE_STORIES
 from tests.failpoints.stories_orders import ORDER_STORIES, ServedAtOnce
 from tests.failpoints.stories_people import PEOPLE_STORIES
+from tests.failpoints.stories_reports import REPORT_STORIES
 from tests.failpoints.stories_stock import STOCK_STORIES
 from tests.failpoints.stories_vendors import VENDOR_STORIES
 from tests.failpoints.stories_webhooks import WEBHOOK_STORIES
@@ -31,6 +32,7 @@ STORIES = (
     *(*NOTICE_STORIES, *ALERT_STORIES),
     *MEMBER_STORIES,
     *(*NOTICE_STORIES, *MONEY_STORIES),
+    *(*NOTICE_STORIES, *MONEY_STORIES, *REPORT_STORIES),
 )
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.
@@ -115,6 +117,8 @@ UNTOLD = {
     "commit entry.stock._import": AGAIN,
     "commit entry.vendors.add": AGAIN,
     "commit reconciliation.tasks.Reconciling.work_on": "queues what waits, as the sweep does",
+    "commit reports.tasks.Writing.work_on": "queues what is left, as the sweep does",
+    "commit reports.tasks.Writing._fail": "tests/reports/test_reports_writing.py",
     "commit vendors.buying.Buying._renew": "tests/vendors/test_vendors_leases.py",
     "commit sandbox.seed.seed": "the sandbox's first start; the next one finds nothing and seeds",
     "commit entry.wiring._mint_batch": "a process's own batch; without a unit it is nothing",

@@ -178,6 +178,7 @@ class Town:
             equipment.orders,
             equipment.stock(parts.catalog),
             equipment.second_persons(bought.restocks),
+            equipment.reports(parts.catalog),
             equipment.rates(parts.catalog),
             equipment.vendors(parts.accounts),
             equipment.purchases(bought),

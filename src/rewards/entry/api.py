@@ -36,6 +36,7 @@ from rewards.members import http as members_http
 from rewards.orders import http as orders_http
 from rewards.portal.http import portal
 from rewards.pricing import http as pricing_http
+from rewards.reports import http as reports_http
 from rewards.staff import http as staff_http
 from rewards.staff.auth import SECURITY as STAFF_SECURITY
 from rewards.traffic import http as traffic_http
@@ -154,6 +155,7 @@ def build_routes(parts: Parts) -> Litestar:
                 route_handlers=[alerts_http.ROUTER, http_health.ROUTER],
                 security=STAFF_SECURITY,
             ),
+            reports_http.ROUTER,
             vendors_http.ROUTER,
             claims_http.ROUTER,
             *_rooms(parts),

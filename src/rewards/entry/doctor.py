@@ -22,6 +22,7 @@ from rewards.inventory import sql_checks as inventory
 from rewards.notices import sql_checks as notices
 from rewards.orders import sql_checks as orders
 from rewards.reconciliation import sql_checks as reconciliation
+from rewards.reports import sql_checks as reports
 from rewards.restocks import sql_checks as restocks
 from rewards.staff import sql_checks as staff
 from rewards.vendors import sql_checks as vendors
@@ -52,6 +53,7 @@ SLICES: tuple[Mapping[str, str], ...] = (
     claims.CHECKS,
     notices.CHECKS,
     staff.CHECKS,
+    reports.CHECKS,
     webhooks.CHECKS,
     audit.CHECKS,
     alerts.CHECKS,

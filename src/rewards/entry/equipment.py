@@ -30,6 +30,9 @@ from rewards.portal import service as portal
 from rewards.pricing.provider import provider_of
 from rewards.pricing.tasks import refresh_rates
 from rewards.reconciliation.tasks import RUN_JOB, Reconciling
+from rewards.reports.service import WRITE_JOB
+from rewards.reports.sources import sources
+from rewards.reports.tasks import Writing
 from rewards.restocks.service import Restocks
 from rewards.staff import alone, approvals, bookings, cancels, fulfilments, recalls, stock_orders
 from rewards.staff.model_approvals import ApprovalKind
@@ -68,6 +71,8 @@ FORGET_NOTICES = jobs.declare("notices.forget")
 FORGET_REQUESTS = jobs.declare("traffic.forget_requests")
 FORGET_CHANGES = jobs.declare("infra.forget_changes")
 REFRESH_RATES = jobs.declare("pricing.refresh_rates")
+REPORTS_LEFT = jobs.declare("reports.left")
+FORGET_REPORTS = jobs.declare("reports.forget")
 FORGET_EVENTS = jobs.declare("webhooks.forget_events")
 
 PUMP_EVERY_S = 1_800
@@ -212,6 +217,24 @@ def second_persons(restocks: Restocks) -> Equip:
             worker.register(name, _agreed(carry_out))
         worker.register(EXPIRE_APPROVALS, _alone(expire))
         worker.schedule(EXPIRE_APPROVALS, SWEEP_EVERY_S)
+
+    return equip
+
+
+def reports(catalog: Catalog) -> Equip:
+    """Files that staff asked for: written, taken up again where they were left, dropped."""
+
+    def equip(worker: Worker, context: Context) -> None:
+        tasks = Writing(context.db, context.clock, sources(catalog, context.clock))
+
+        async def write(payloads: Sequence[Mapping[str, Any]]) -> None:
+            await tasks.work_on([int(payload["report_id"]) for payload in payloads])
+
+        worker.register(WRITE_JOB, write, batch_max=1, timeout_s=LONG_S)
+        worker.register(REPORTS_LEFT, _alone(tasks.sweep))
+        worker.schedule(REPORTS_LEFT, SWEEP_EVERY_S)
+        worker.register(FORGET_REPORTS, _alone(tasks.expire), timeout_s=LONG_S)
+        worker.schedule(FORGET_REPORTS, FORGET_EVERY_S)
 
     return equip
 

@@ -3,6 +3,7 @@
 from rewards.entry.equipment import JOB_LOG_KEPT, SESSIONS_KEPT
 from rewards.infra import idempotency
 from rewards.notices import tasks as notices
+from rewards.reports import model as reports
 from rewards.staff import alone
 from rewards.staff.model_approvals import LIFETIME
 from rewards.staff.model_settings import Kept
@@ -16,6 +17,7 @@ KEPT = (
     Kept("notices", notices.KEPT, "Mails and how they went"),
     Kept("client_sessions", SESSIONS_KEPT, "Sessions of clients that are long over"),
     Kept("job_log", JOB_LOG_KEPT, "What workers did"),
+    Kept("reports", reports.LIFETIME, "Files that staff had made"),
     Kept("approvals", LIFETIME, "A request for a second person waits so long"),
     Kept("lone_acts", alone.WINDOW, "What one person did alone counts against a limit so long"),
 )

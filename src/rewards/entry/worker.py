@@ -99,6 +99,7 @@ async def run(chosen: Settings) -> None:
             equipment.orders,
             equipment.stock(catalog),
             equipment.second_persons(bought.restocks),
+            equipment.reports(catalog),
             equipment.rates(catalog),
             equipment.vendors(accounts),
             equipment.purchases(bought),

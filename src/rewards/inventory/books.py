@@ -14,6 +14,7 @@ class CountedUnit:
     """What of a unit is counted; never its code."""
 
     id: int
+    product_id: int
     batch_id: int
     denomination_minor: int
     currency: str

@@ -13,7 +13,8 @@ async def bounds(tx: Tx) -> tuple[int, int] | None:
 
 
 COUNTED = """
-SELECT id, batch_id, denomination_minor, currency, cost_minor, cost_currency, state, created_at
+SELECT id, product_id, batch_id, denomination_minor, currency, cost_minor, cost_currency, state,
+    created_at
 FROM units WHERE id > $1 AND id <= $2 ORDER BY id
 """
 

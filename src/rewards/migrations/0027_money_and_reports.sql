@@ -48,11 +48,12 @@ CREATE TABLE reports (
     asked_by bigint NOT NULL CONSTRAINT reports_asked_by_fk REFERENCES staff_users,
     state text NOT NULL DEFAULT 'QUEUED' CONSTRAINT reports_state_check
         CHECK (state IN ('QUEUED', 'RUNNING', 'DONE', 'FAILED', 'CANCELLED', 'EXPIRED')),
-    -- Behind which row it goes on; written with the chunk that ends there.
+    -- Ids it goes through: behind the first, up to the last, both fixed when it begins; and how far
+    -- it is, written with the chunk that ends there. NULL before it has begun.
+    first_after bigint,
     position bigint,
+    upto bigint,
     rows bigint NOT NULL DEFAULT 0,
-    -- How many rows there may be, as far as somebody could tell when it began.
-    estimated bigint,
     chunks integer NOT NULL DEFAULT 0,
     bytes bigint NOT NULL DEFAULT 0,
     problem text,
@@ -63,6 +64,9 @@ CREATE TABLE reports (
     -- Who is at it, by the database's clock.
     lease uuid,
     leased_until timestamptz,
+    CONSTRAINT reports_position_check CHECK (position BETWEEN first_after AND upto),
+    CONSTRAINT reports_begun_check
+        CHECK ((position IS NULL) = (first_after IS NULL) AND (position IS NULL) = (upto IS NULL)),
     CONSTRAINT reports_ended_check CHECK ((ended_at IS NULL) = (state IN ('QUEUED', 'RUNNING'))),
     CONSTRAINT reports_expires_check CHECK ((expires_at IS NOT NULL) = (ended_at IS NOT NULL)),
     CONSTRAINT reports_lease_check CHECK ((lease IS NULL) = (leased_until IS NULL) AND (lease IS NULL OR ended_at IS NULL))
@@ -74,7 +78,7 @@ CREATE INDEX reports_expires_idx ON reports (expires_at) WHERE state IN ('DONE',
 CREATE TABLE report_chunks (
     report_id bigint NOT NULL CONSTRAINT report_chunks_report_fk REFERENCES reports ON DELETE CASCADE,
     number integer NOT NULL,
-    -- CSV, compressed by itself: chunks can be opened one after the other.
+    -- CSV, compressed by itself (zlib): chunks are opened one after the other.
     content bytea NOT NULL,
     CONSTRAINT report_chunks_pk PRIMARY KEY (report_id, number)
 );

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from rewards.core.errors import Refusal
 from rewards.infra.db import Tx
-from rewards.orders import sql, sql_open, sql_read
-from rewards.orders.model import Item, Order, OrderNotFound, SubStatus
+from rewards.orders import sql, sql_open, sql_overview, sql_read
+from rewards.orders.model import Item, Order, OrderNotFound, Status, SubStatus
 from rewards.orders.sql_read import Step as Step
 from rewards.wallets import service as wallets
 from rewards.wallets.model import refusal_to_credit
@@ -69,3 +69,22 @@ async def refunds_owed(tx: Tx, *, after_id: int = 0, limit: int) -> list[OwedRef
         )
         for order, wallet in zip(owing, held, strict=True)
     ]
+
+
+async def placed_bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
+    """The first and last id of the orders that were placed in that time; None for none."""
+    return await sql_overview.placed_bounds(tx, since, until)
+
+
+async def placed(
+    tx: Tx,
+    after_id: int,
+    upto_id: int,
+    since: datetime,
+    until: datetime,
+    *,
+    client_id: int | None = None,
+    status: Status | None = None,
+) -> list[Order]:
+    """Orders placed in that time, with an id above the first and up to the last, in order."""
+    return await sql_overview.placed(tx, after_id, upto_id, since, until, client_id, status)

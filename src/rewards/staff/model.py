@@ -68,6 +68,7 @@ class Permission(StrEnum):
     JOBS_READ = "jobs:read"
     JOBS_REVIVE = "jobs:revive"
     SETTINGS_READ = "settings:read"
+    REPORTS_MAKE = "reports:make"
 
 
 class Role(StrEnum):
@@ -104,6 +105,7 @@ _SUPPORT = _VIEWER | {
     Permission.WEBHOOKS_SEND,
     Permission.NOTICES_RESEND,
     Permission.ALERTS_ACKNOWLEDGE,
+    Permission.REPORTS_MAKE,
 }
 _OPERATIONS = _SUPPORT | {
     Permission.ORDERS_CANCEL,
@@ -136,6 +138,7 @@ _FINANCE = _VIEWER | {
     Permission.RECONCILIATION_EXPLAIN,
     Permission.AUDIT_READ,
     Permission.SETTINGS_READ,
+    Permission.REPORTS_MAKE,
 }
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(

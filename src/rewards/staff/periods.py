@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request
 
 from rewards.core.errors import InvalidField
+from rewards.core.text import day
 
 DAY = timedelta(days=1)
 DAYS: dict[str, dict[str, Any]] = {
@@ -49,12 +50,7 @@ def days_of(request: Request[Any, Any, Any], now: datetime, *, days_max: int) ->
 def _day(field: str, text: str | None) -> date | None:
     if not text:
         return None
-    try:
-        if len(text) != len("2026-11-21"):
-            raise ValueError("no day")
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise InvalidField(field, "date") from None
-    if not 1970 <= day.year < 9998:
+    found = day(field, text)
+    if not 1970 <= found.year < 9998:
         raise InvalidField(field, "date")
-    return day
+    return found

@@ -323,3 +323,21 @@ async def apply(tx: Tx, settlement: Settlement, buyer: Buyer, at: datetime) -> P
     if after.open:
         await jobs.enqueue(tx, [buy_job(after.id, after.next_at)])
     return after
+
+
+async def made_bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
+    """The first and last id of the purchases that were made in that time; None for none."""
+    return await sql_purchases.made_bounds(tx, since, until)
+
+
+async def made(
+    tx: Tx,
+    after_id: int,
+    upto_id: int,
+    since: datetime,
+    until: datetime,
+    *,
+    vendor_id: int | None = None,
+) -> list[Purchase]:
+    """Purchases made in that time, with an id above the first and up to the last, in order."""
+    return await sql_purchases.made(tx, after_id, upto_id, since, until, vendor_id)

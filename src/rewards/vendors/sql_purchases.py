@@ -147,6 +147,30 @@ async def lock_leased(tx: Tx, purchase_id: int, token: UUID) -> Purchase | None:
 
 READ = f"SELECT {COLUMNS} FROM vendor_orders AS v WHERE v.id = $1"
 
+MADE_BOUNDS = """
+SELECT min(id) AS first_id, max(id) AS last_id FROM vendor_orders
+WHERE created_at >= $1 AND created_at < $2
+"""
+
+MADE = f"""
+SELECT {COLUMNS} FROM vendor_orders AS v
+WHERE v.id > $1 AND v.id <= $2 AND v.created_at >= $3 AND v.created_at < $4
+    AND ($5::bigint IS NULL OR v.vendor_id = $5)
+ORDER BY v.id
+"""
+
+
+async def made_bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
+    row = await tx.fetchrow(MADE_BOUNDS, since, until)
+    return None if row is None or row["first_id"] is None else (row["first_id"], row["last_id"])
+
+
+async def made(
+    tx: Tx, after_id: int, upto_id: int, since: datetime, until: datetime, vendor_id: int | None
+) -> list[Purchase]:
+    rows = await tx.fetch(MADE, after_id, upto_id, since, until, vendor_id)
+    return [as_purchase(row) for row in rows]
+
 
 async def read(tx: Tx, purchase_id: int) -> Purchase | None:
     row = await tx.fetchrow(READ, purchase_id)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rewards.infra.db import Tx
 from rewards.wallets import sql_books
-from rewards.wallets.model import OTHER_SIDE, TransferKind
+from rewards.wallets.model import OTHER_SIDE, Transaction, TransferKind
 from rewards.wallets.model_books import AccountFlow, Flow, OrderBooking, WalletMoment
 
 # Entries that one statement adds up.
@@ -82,3 +82,17 @@ async def of_accounts(
             out_minor=known.out_minor + row["out_minor"],
         )
     return [sums[name] for name in sorted(sums)]
+
+
+async def lines(
+    tx: Tx,
+    after_id: int,
+    upto_id: int,
+    since: datetime,
+    until: datetime,
+    *,
+    client_id: int | None = None,
+    kind: TransferKind | None = None,
+) -> list[Transaction]:
+    """What was booked in that time, with an id above the first and up to the last, in order."""
+    return await sql_books.lines(tx, after_id, upto_id, since, until, client_id, kind)

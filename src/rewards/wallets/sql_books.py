@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rewards.infra.db import Record, Tx
+from rewards.wallets.model import Transaction, TransferKind
+from rewards.wallets.sql import LINE, line_of
 
 # Two indexes, one for each kind; one condition on both kinds would use neither.
 BOOKED = """
@@ -18,6 +20,28 @@ FROM ledger_transfers AS t
 JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
 WHERE t.kind = 'REFUND' AND t.order_id = ANY($1::bigint[]) GROUP BY t.order_id
 """
+
+
+LINES = f"""{LINE}
+FROM ledger_transfers AS t
+JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
+WHERE t.id > $1 AND t.id <= $2 AND t.created_at >= $3 AND t.created_at < $4
+    AND ($5::bigint IS NULL OR t.client_id = $5) AND ($6::text IS NULL OR t.kind = $6)
+ORDER BY t.id
+"""
+
+
+async def lines(
+    tx: Tx,
+    after_id: int,
+    upto_id: int,
+    since: datetime,
+    until: datetime,
+    client_id: int | None,
+    kind: TransferKind | None,
+) -> list[Transaction]:
+    rows = await tx.fetch(LINES, after_id, upto_id, since, until, client_id, kind)
+    return [line_of(row) for row in rows]
 
 
 # As our accounts see it: what a wallet gave, they got.

@@ -179,3 +179,21 @@ async def give_up_deleted(db: Database, clock: Clock) -> int:
         if done < GIVE_UP_BATCH_MAX:
             break
     return count
+
+
+async def made_bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
+    """The first and last id of the deliveries that were made in that time; None for none."""
+    return await sql_deliveries.made_bounds(tx, since, until)
+
+
+async def made(
+    tx: Tx,
+    after_id: int,
+    upto_id: int,
+    since: datetime,
+    until: datetime,
+    *,
+    client_id: int | None = None,
+) -> list[Delivery]:
+    """Deliveries made in that time, with an id above the first and up to the last, in order."""
+    return await sql_deliveries.made(tx, after_id, upto_id, since, until, client_id)

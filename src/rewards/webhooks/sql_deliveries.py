@@ -239,3 +239,27 @@ async def recover_waiting(
 async def give_up_deleted(tx: Tx, at: datetime, why: str, limit: int) -> int:
     """End what waits for endpoints that are deleted; how many rows that were."""
     return rows_affected(await tx.execute(GIVE_UP, at, why, limit))
+
+
+MADE_BOUNDS = """
+SELECT min(id) AS first_id, max(id) AS last_id FROM webhook_deliveries
+WHERE created_at >= $1 AND created_at < $2
+"""
+MADE = f"""
+SELECT {COLUMNS} FROM webhook_deliveries AS d
+WHERE d.id > $1 AND d.id <= $2 AND d.created_at >= $3 AND d.created_at < $4
+    AND ($5::bigint IS NULL OR d.client_id = $5)
+ORDER BY d.id
+"""
+
+
+async def made_bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
+    row = await tx.fetchrow(MADE_BOUNDS, since, until)
+    return None if row is None or row["first_id"] is None else (row["first_id"], row["last_id"])
+
+
+async def made(
+    tx: Tx, after_id: int, upto_id: int, since: datetime, until: datetime, client_id: int | None
+) -> list[Delivery]:
+    rows = await tx.fetch(MADE, after_id, upto_id, since, until, client_id)
+    return [delivery_of(row) for row in rows]

@@ -1,0 +1,1 @@
+"""Files that staff ask for, made in the background."""
