@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from rewards.core.errors import Unavailable
 from rewards.infra.db import Tx
 from rewards.reports import tasks
 from rewards.reports.model import Parameters, ReportKind
@@ -120,7 +121,7 @@ async def test_a_fault_of_ours_fails_it_and_trouble_with_the_database_does_not(d
         return replace(writing, sources={ReportKind.ORDERS: source})
 
     number = await desk.ask()
-    with pytest.raises(ConnectionError):
+    with pytest.raises(Unavailable):
         await (await failing(ConnectionError("the database went away"))).work(number)
     assert (await desk.read(number))["state"] == "RUNNING"
     with pytest.raises(ValueError, match="a bug"):

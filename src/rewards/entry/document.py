@@ -65,6 +65,10 @@ SEARCHED = {
         "schema": {"type": "string", "format": "date-time"},
     }
 }
+# Answered as a file and nothing else; and what comes as CSV where that is asked for.
+FILES = frozenset({"downloadReport"})
+AS_CSV = FILES | {"listWallets", "listTransactions", "findWallets", "listWalletTransactions"}
+AS_CSV |= {"listLedgerAccounts", "listRefundsOwed", "makeStatement"}
 LIMITED = ("createOrder", "login", "staffLogin")
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -252,6 +256,11 @@ def _response(
     made["content"] = {JSON: content}
     if status == "200":
         made["content"] = FILES.get(name) or made["content"] | ALSO_CSV.get(name, {})
+        # What waits for a second person looks otherwise than what was done.
+        content["example"] = shown.get(f"response_{status}", shown["response"])
+    made["content"] = {} if name in FILES and status == "200" else {JSON: content}
+    if name in AS_CSV and status == "200":
+        made["content"]["text/csv"] = {"schema": {"type": "string"}}
     return made
 
 

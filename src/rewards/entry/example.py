@@ -59,6 +59,13 @@ from rewards.pricing.model_rates import (
     HeldState,
 )
 from rewards.reconciliation.model import DayNotOver, DriftExplained, DriftNotFound
+from rewards.reports.model import (
+    ReportEnded,
+    ReportNotFound,
+    ReportNotReady,
+    ReportState,
+    TooManyReports,
+)
 from rewards.restocks.model import StockOrderNotFound, StockOrderOpen, StockReferenceReused
 from rewards.staff.http_jobs import DeadJobNotFound
 from rewards.staff.model import LastAdmin, StaffNotFound
@@ -69,6 +76,7 @@ from rewards.staff.model_approvals import (
     ApprovalNotFound,
     ApprovalPending,
     ApprovalState,
+    NotTheAsker,
     SecondPersonNeeded,
 )
 from rewards.vendors.account import VendorNameTaken
@@ -135,6 +143,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{notice_id}": NoticeNotFound,
     "{alert_id}": AlertNotFound,
     "{delivery_id}": DeliveryNotFound,
+    "{report_id}": ReportNotFound,
 }
 
 # What a body names, where no id of the path is meant.
@@ -142,6 +151,8 @@ NAMED: dict[str, type[Refusal]] = {
     "orderStock": ProductNotFound,
     "createWebhook": CredentialNotFound,
     "putOwnNoticeSettings": WalletNotFound,
+    "makeStatement": ClientNotFound,
+    "askForReport": ClientNotFound,
 }
 # What asks for the password again.
 PROVED = frozenset(
@@ -197,6 +208,8 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
         return (*GENERAL[403], SecondPersonNeeded())
     if status == 403 and operation_id in PROVED:
         return (*GENERAL[403], WrongPassword())
+    if status == 403 and operation_id == "withdraw":
+        return (*GENERAL[403], NotTheAsker())
     if status == 409:
         return CONFLICTS.get(operation_id, GENERAL[409])
     return GENERAL.get(status, ())
@@ -216,11 +229,11 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "dismissHeldFxRate": (HeldRateDecided(HeldState.CONFIRMED),),
     "createVendor": (VendorNameTaken(),),
     "changeVendor": (VendorNameTaken(),),
-    "topUpWallet": (LedgerReferenceReused(), WalletFrozen()),
-    "adjustWallet": (LedgerReferenceReused(), WalletFrozen()),
+    "topUpWallet": (LedgerReferenceReused(), WalletFrozen(), ApprovalPending()),
+    "adjustWallet": (LedgerReferenceReused(), WalletFrozen(), ApprovalPending()),
     "changeWallet": (WalletNotEmpty(), WalletStatusRefused(), CreditInUse()),
     "retryOrder": (OrderNotRetryable(DELIVERED), DeliverByPassed(), PurchaseUnderWay()),
-    "cancelOrder": (OrderNotCancellable(REFUNDED), PurchaseUnderWay()),
+    "cancelOrder": (OrderNotCancellable(REFUNDED), PurchaseUnderWay(), ApprovalPending()),
     "resendLinks": (NoLinks(),),
     "reissueLinks": (NoLinks(),),
     "retryRefund": (RefundNotOwed(REFUNDED), WalletFrozen(), WalletClosed(), WalletFull()),
@@ -248,6 +261,11 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     },
     "approve": (ApprovalDecided(ApprovalState.REJECTED), ApprovalExpired()),
     "reject": (ApprovalDecided(ApprovalState.APPROVED), ApprovalExpired()),
+    "withdraw": (ApprovalDecided(ApprovalState.APPROVED), ApprovalExpired()),
+    "makeStatement": (DayNotOver(),),
+    "askForReport": (TooManyReports(),),
+    "cancelReport": (ReportEnded(details={"state": ReportState.DONE}),),
+    "downloadReport": (ReportNotReady(details={"state": ReportState.RUNNING}),),
 }
 ORDER: dict[int, Sequence[Refusal]] = {
     400: (

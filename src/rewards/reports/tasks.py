@@ -15,7 +15,7 @@ import structlog
 
 from rewards.core.clock import Clock
 from rewards.infra import jobs
-from rewards.infra.csvtext import write_rows
+from rewards.infra.csvtext import write_csv
 from rewards.infra.db import TROUBLE, Database, Tx
 from rewards.reports import service, sql
 from rewards.reports.model import IDS_A_STEP, LIFETIME, Report, ReportKind, ReportState
@@ -85,29 +85,32 @@ class Writing:
         source = self.sources[report.kind]
 
         async def written(tx: Tx) -> Report:
-            after = await (self._window if report.begun else self._begin)(tx, source, report)
+            after, text = await (self._window if report.begun else self._begin)(tx, source, report)
+            # First of all: whoever lost the lease writes no chunk.
             if not await sql.advance(tx, after, token, LEASE_S):
                 raise TakenOver
+            if text:
+                await sql.add_chunk(tx, after.id, after.chunks, zlib.compress(text))
             if after.written:
                 await sql.end(tx, after.id, ReportState.DONE, self.clock.now(), LIFETIME)
             return after
 
         return await self.db.run(written)
 
-    async def _begin(self, tx: Tx, source: Source, report: Report) -> Report:
+    async def _begin(self, tx: Tx, source: Source, report: Report) -> tuple[Report, bytes]:
         """Fix which ids it goes through; the header is the first chunk."""
         found = await source.bounds(tx, report.parameters)
         first_after, upto = (found[0] - 1, found[1]) if found else (0, 0)
         begun = replace(report, first_after=first_after, position=first_after, upto=upto)
-        return await _append(tx, begun, write_rows([source.header]), 0)
+        return _with(begun, write_csv(source.header, ()), 0)
 
-    async def _window(self, tx: Tx, source: Source, report: Report) -> Report:
+    async def _window(self, tx: Tx, source: Source, report: Report) -> tuple[Report, bytes]:
         assert report.position is not None, "it has begun"
         assert report.upto is not None, "and knows where it ends"
         upto_id = min(report.position + self.ids_a_step, report.upto)
         rows = await source.rows(tx, report.parameters, report.position, upto_id)
         after = replace(report, position=upto_id)
-        return await _append(tx, after, write_rows(rows), len(rows)) if rows else after
+        return _with(after, write_csv(None, rows), len(rows))
 
     async def _fail(self, report_id: int, problem: Exception) -> None:
         """It would fail again: whoever asked is told that it did, the log says why."""
@@ -149,7 +152,12 @@ async def _give_up(tx: Tx, report_id: int, at: datetime, problem: str) -> None:
         await sql.drop_chunks(tx, [report_id])
 
 
-async def _append(tx: Tx, report: Report, text: bytes, rows: int) -> Report:
-    number = report.chunks + 1
-    await sql.add_chunk(tx, report.id, number, zlib.compress(text))
-    return replace(report, chunks=number, rows=report.rows + rows, bytes=report.bytes + len(text))
+def _with(report: Report, text: bytes, rows: int) -> tuple[Report, bytes]:
+    """The report with this text as its next chunk; no text is no chunk."""
+    after = replace(
+        report,
+        chunks=report.chunks + (1 if text else 0),
+        rows=report.rows + rows,
+        bytes=report.bytes + len(text),
+    )
+    return after, text
