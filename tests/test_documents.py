@@ -10,6 +10,7 @@ from rewards.alerts import http_health
 from rewards.clients import http as clients_http
 from rewards.entry.cli import app
 from rewards.orders import http as orders_http
+from rewards.reports import http as reports_http
 from rewards.staff import http as staff_http
 from rewards.vendors import http as vendors_http
 from rewards.wallets import http as wallets_http
@@ -23,6 +24,7 @@ MOUNTED = (
     ("", staff_http.ROUTER),
     ("", alerts_http.ROUTER),
     ("", http_health.ROUTER),
+    ("", reports_http.ROUTER),
     ("", vendors_http.ROUTER),
     ("/api/v1", orders_http.ROUTER),
     ("/api/v1", wallets_http.ROUTER),

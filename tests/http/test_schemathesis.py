@@ -84,6 +84,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "acknowledgeAlert",
     "deleteSavedSearch",
     "explainDrift",
+    "downloadReport",
     "getApproval",
     "reissueLinks",
     "resendLinks",

@@ -41,6 +41,7 @@ from rewards.infra.targets import Targets
 from rewards.infra.tokens import Signer
 from rewards.pricing.one_person import OnePersonLimit
 from rewards.pricing.service import Prices
+from rewards.reports import http as reports_http
 from rewards.staff import http as staff_http
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
 from rewards.staff.imports import Imports
@@ -225,6 +226,7 @@ async def opened(
     app = Litestar(
         [
             staff_http.ROUTER,
+            reports_http.ROUTER,
             alerts_http.ROUTER,
             http_health.ROUTER,
             clients_http.ROUTER,
