@@ -18,9 +18,17 @@ from rewards.orders import service as orders
 from rewards.orders.foreseeing import Foresight
 from rewards.orders.model import Order
 from rewards.orders.service import CancelAsk, RetryAsk
+from rewards.staff import cancels
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings, reason_of
+from rewards.staff.given import (
+    GivenClock,
+    GivenDatabase,
+    GivenMoneyLimit,
+    GivenSettings,
+    reason_of,
+)
 from rewards.staff.model import Permission
+from rewards.staff.model_approvals import Approval
 
 ORDERS_MAX = 100
 
@@ -52,9 +60,15 @@ class ManyOut(msgspec.Struct):
     currency: str | None = None
     code: str | None = None
     message: str | None = None
+    # It waits for a second person; nothing happened to it yet.
+    approval_id: int | None = None
 
     @classmethod
-    def of(cls, order_id: int, answer: Foresight | Refusal, *, preview: bool) -> "ManyOut":
+    def of(
+        cls, order_id: int, answer: Foresight | Approval | Refusal, *, preview: bool
+    ) -> "ManyOut":
+        if isinstance(answer, Approval):
+            return cls(order_id, preview, approval_id=answer.id)
         if isinstance(answer, Refusal):
             return cls(order_id, preview, code=answer.code, message=answer.message)
         before, after = answer.before, answer.after
@@ -112,7 +126,7 @@ async def retry_many(
             told = await foreseeing.retries(connection, asks, limit, clock.now())
         return encode(_shown(ids, told, preview=True))
 
-    async def work(tx: Tx) -> list[Foresight | Refusal]:
+    async def work(tx: Tx) -> list[Foresight | Approval | Refusal]:
         before = await overview.lock(tx, ids)
         return _paired(before, await orders.retry(tx, asks, limit, clock.now()))
 
@@ -128,39 +142,45 @@ async def retry_many(
     responses=answers(list[ManyOut], 400, 401, 403),
 )
 async def cancel_many(
-    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    money_limit: GivenMoneyLimit,
 ) -> Response[bytes]:
     """Cancel and refund up to 100 orders in one act; each answers for itself.
 
     Of a waiting order what was not delivered; a delivered one is taken back whole. With `preview`
-    nothing is done: the answer is what would happen now, with the refund to the minor unit.
+    nothing is done: the answer is what would happen now, with the refund to the minor unit. What
+    one person may not give back alone waits for another, each by itself: `approval_id`.
     """
     body = decode(MANY, await request.body())
     reason, ids = reason_of(body.reason), ids_of(body.order_ids)
-    asks = [CancelAsk(number, caller(request).actor, reason) for number in ids]
+    who = caller(request)
+    asks = [CancelAsk(number, who.actor, reason) for number in ids]
     if body.preview:
         async with db.connection() as connection:
             told = await foreseeing.cancels(connection, asks, clock.now())
         return encode(_shown(ids, told, preview=True))
 
-    async def work(tx: Tx) -> list[Foresight | Refusal]:
+    async def work(tx: Tx) -> list[Foresight | Approval | Refusal]:
         before = await overview.lock(tx, ids)
-        return _paired(before, await orders.cancel(tx, asks, clock.now()))
+        told = await cancels.cancel(tx, money_limit, asks, who.staff.id, clock.now())
+        return _paired(before, told)
 
     return encode(_shown(ids, await db.run(work), preview=False))
 
 
 def _paired(
-    before: Sequence[Order | None], done: Sequence[Order | Refusal]
-) -> list[Foresight | Refusal]:
+    before: Sequence[Order | None], done: Sequence[Order | Approval | Refusal]
+) -> list[Foresight | Approval | Refusal]:
     return [
-        answer if isinstance(answer, Refusal) else Foresight(old or answer, answer)
+        answer if isinstance(answer, Refusal | Approval) else Foresight(old or answer, answer)
         for old, answer in zip(before, done, strict=True)
     ]
 
 
 def _shown(
-    ids: Sequence[int], told: Sequence[Foresight | Refusal], *, preview: bool
+    ids: Sequence[int], told: Sequence[Foresight | Approval | Refusal], *, preview: bool
 ) -> list[ManyOut]:
     return [
         ManyOut.of(number, answer, preview=preview)
