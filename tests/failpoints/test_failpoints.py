@@ -29,10 +29,8 @@ from tests.failpoints.town import Town, open_town
 STORIES = (
     *(*STOCK_STORIES, *ORDER_STORIES, *VENDOR_STORIES),
     *(*PEOPLE_STORIES, *EVENT_STORIES, *WEBHOOK_STORIES, *LINK_STORIES),
-    *(*NOTICE_STORIES, *ALERT_STORIES),
     *MEMBER_STORIES,
-    *(*NOTICE_STORIES, *MONEY_STORIES),
-    *(*NOTICE_STORIES, *MONEY_STORIES, *REPORT_STORIES),
+    *(*NOTICE_STORIES, *ALERT_STORIES, *MONEY_STORIES, *REPORT_STORIES),
 )
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.

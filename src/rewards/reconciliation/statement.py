@@ -57,28 +57,11 @@ class _Sums:
                 yield Line(*account, *numbers)
 
 
-# Derived from a key that is never rotated: one public key for the life of a deployment.
-KEY_PURPOSE = "statement-signing"
-
-
-def signing_key(vault: Vault) -> Ed25519PrivateKey:
-    """The key that signs this deployment's statements."""
-    return Ed25519PrivateKey.from_private_bytes(vault.mac_key(KEY_PURPOSE))
-
-
 async def state(
-    db: Database,
-    clock: Clock,
-    first_day: date,
-    last_day: date,
-    told: Told | None = None,
-    *,
-    client_id: int | None = None,
-    vendor_id: int | None = None,
+    db: Database, clock: Clock, first_day: date, last_day: date, told: Told | None = None
 ) -> Statement:
     """The statement of whole days that are over, from the first to the last.
 
-    Of one client its money; of one vendor the stock that came from it, and who got it; else all.
     A window at a time, in constant memory. Refuses days in the wrong order; raises DayNotOver.
     """
     sums, made_at = _began(clock, first_day, last_day)
@@ -102,37 +85,38 @@ async def state_of_wallets(
     return Statement(first_day, last_day, made_at, tuple(sums.lines()))
 
 
+async def state_of_vendor(
+    db: Database, clock: Clock, vendor_id: int, first_day: date, last_day: date
+) -> Statement:
+    """The stock that came from this vendor, and who got it: those lines of `state`.
+
+    Refuses and raises as `state` does.
+    """
+    sums, made_at = _began(clock, first_day, last_day)
+    await _count_units(db, sums, None)
+    lines = tuple(line for line in sums.lines() if line.vendor_id == vendor_id)
+    return Statement(first_day, last_day, made_at, lines)
+
+
 def signing_key(vault: Vault) -> Ed25519PrivateKey:
     """Signs every statement of a deployment; one public key for its life."""
     return Ed25519PrivateKey.from_private_bytes(vault.mac_key(KEY_PURPOSE))
 
 
 def _began(clock: Clock, first_day: date, last_day: date) -> tuple[_Sums, datetime]:
-    assert client_id is None or vendor_id is None, "one party, or all"
     if last_day < first_day:
         raise InvalidField("To", "min")
     made_at = clock.now()
     if last_day >= day_of(made_at):
         raise DayNotOver
     return _Sums(beginning_of(first_day), beginning_of(last_day + DAY)), made_at
-    sums = _Sums(beginning_of(first_day), beginning_of(last_day + DAY))
-    if vendor_id is None:
-        await _count_wallets(db, sums, told, client_id)
-    if client_id is None:
-        await _count_units(db, sums, told)
-    lines = tuple(line for line in sums.lines() if vendor_id in (None, line.vendor_id))
-    return Statement(first_day, last_day, made_at, lines)
 
 
-async def _count_wallets(
-    db: Database, sums: _Sums, told: Told | None, client_id: int | None
-) -> None:
+async def _count_wallets(db: Database, sums: _Sums, told: Told | None) -> None:
     after_id, seen = 0, 0
     while True:
         async with db.connection() as connection:
-            ids = await ledger.wallet_ids(
-                connection, after_id, sums.until, WALLETS_A_STEP, client_id
-            )
+            ids = await ledger.wallet_ids(connection, after_id, sums.until, WALLETS_A_STEP)
         if not ids:
             return
         async with db.connection() as connection:

@@ -20,6 +20,7 @@ from rewards.staff.model import Permission
 from rewards.staff.periods import DAY, DAYS, days_of
 from rewards.vendors import service as vendors
 from rewards.vendors.model import VendorNotFound
+from rewards.wallets import service as wallets
 
 DAYS_MAX = 366
 # One goes through every unit there is: two at once would only be slower.
@@ -55,19 +56,25 @@ async def make_statement(
     if client_id is not None and vendor_id is not None:
         raise InvalidField("Vendor", "alone")
     days = days_of(request, clock.now() - DAY, days_max=DAYS_MAX)
+    held: list[int] = []
     async with db.connection() as connection:
         if client_id is not None:
             await clients.check_there(connection, client_id)
+            held = [w.id for w in await wallets.list_for_client(connection, client_id)]
         if vendor_id is not None:
             [vendor] = await vendors.read(connection, [vendor_id])
             if vendor is None:
                 raise VendorNotFound
     if _turn.locked():
         raise Unavailable
+    period = (days.first, days.last)
     async with _turn:
-        made = await statement.state(
-            *(db, clock, days.first, days.last), client_id=client_id, vendor_id=vendor_id
-        )
+        if client_id is not None:
+            made = await statement.state_of_wallets(db, clock, held, *period)
+        elif vendor_id is not None:
+            made = await statement.state_of_vendor(db, clock, vendor_id, *period)
+        else:
+            made = await statement.state(db, clock, *period)
     document = documents.sign(made, statement.signing_key(vault))
     as_csv = wants_csv(request)
     name = f"statement-{days.first}-{days.last}.{'csv' if as_csv else 'json'}"

@@ -43,11 +43,9 @@ async def for_orders(
     return await sql_books.for_orders(tx, after_id, upto_id, since, until, limit)
 
 
-async def wallet_ids(
-    tx: Tx, after_id: int, before: datetime, limit: int, client_id: int | None = None
-) -> list[int]:
-    """Wallets that were open before then, of one client or of all, a page at a time by id."""
-    return await sql_books.wallet_ids(tx, after_id, before, limit, client_id)
+async def wallet_ids(tx: Tx, after_id: int, before: datetime, limit: int) -> list[int]:
+    """Wallets that were open before then, a page at a time by id."""
+    return await sql_books.wallet_ids(tx, after_id, before, limit)
 
 
 async def moments(tx: Tx, ids: Sequence[int], at: datetime) -> list[WalletMoment]:

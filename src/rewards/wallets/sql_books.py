@@ -113,15 +113,12 @@ async def moments(tx: Tx, wallet_ids: Sequence[int], at: datetime) -> list[Recor
 
 
 WALLET_IDS = """
-SELECT id FROM wallets
-WHERE id > $1 AND created_at < $2 AND ($4::bigint IS NULL OR client_id = $4) ORDER BY id LIMIT $3
+SELECT id FROM wallets WHERE id > $1 AND created_at < $2 ORDER BY id LIMIT $3
 """
 
 
-async def wallet_ids(
-    tx: Tx, after_id: int, before: datetime, limit: int, client_id: int | None
-) -> list[int]:
-    return [row["id"] for row in await tx.fetch(WALLET_IDS, after_id, before, limit, client_id)]
+async def wallet_ids(tx: Tx, after_id: int, before: datetime, limit: int) -> list[int]:
+    return [row["id"] for row in await tx.fetch(WALLET_IDS, after_id, before, limit)]
 
 
 FLOW = """
