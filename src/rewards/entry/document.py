@@ -55,8 +55,17 @@ FOLLOWING = {
 }
 TEXT: Json = {"schema": {"type": "string"}}
 # What is answered as CSV too where that is asked for, and what is never JSON.
-ALSO_CSV: Json = {name: {"text/csv": TEXT} for name in ("listWallets", "listTransactions")}
-FILES: Json = {"exportAuditTrail": {"application/x-ndjson": TEXT, "text/csv": TEXT}}
+ALSO_CSV: Json = {
+    name: {"text/csv": TEXT}
+    for name in (
+        *("listWallets", "listTransactions", "findWallets", "listWalletTransactions"),
+        *("listLedgerAccounts", "listRefundsOwed", "makeStatement"),
+    )
+}
+FILES: Json = {
+    "exportAuditTrail": {"application/x-ndjson": TEXT, "text/csv": TEXT},
+    "downloadReport": {"text/csv": TEXT},
+}
 CURSOR = {"X-Next-Cursor": {"description": "The next `cursor`", "schema": {"type": "string"}}}
 SEARCHED = {
     "X-Searched-To": {
@@ -65,10 +74,6 @@ SEARCHED = {
         "schema": {"type": "string", "format": "date-time"},
     }
 }
-# Answered as a file and nothing else; and what comes as CSV where that is asked for.
-FILES = frozenset({"downloadReport"})
-AS_CSV = FILES | {"listWallets", "listTransactions", "findWallets", "listWalletTransactions"}
-AS_CSV |= {"listLedgerAccounts", "listRefundsOwed", "makeStatement"}
 LIMITED = ("createOrder", "login", "staffLogin")
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -252,15 +257,11 @@ def _response(
     if schema == ERROR:
         content["examples"] = error_examples(path, name, int(status))
     elif "response" in shown:
-        content["example"] = shown["response"]
+        # What waits for a second person looks otherwise than what was done.
+        content["example"] = shown.get(f"response_{status}", shown["response"])
     made["content"] = {JSON: content}
     if status == "200":
         made["content"] = FILES.get(name) or made["content"] | ALSO_CSV.get(name, {})
-        # What waits for a second person looks otherwise than what was done.
-        content["example"] = shown.get(f"response_{status}", shown["response"])
-    made["content"] = {} if name in FILES and status == "200" else {JSON: content}
-    if name in AS_CSV and status == "200":
-        made["content"]["text/csv"] = {"schema": {"type": "string"}}
     return made
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from rewards.core.clock import Clock
 from rewards.infra import jobs
-from rewards.infra.csvtext import write_csv
+from rewards.infra.csvtext import write_rows
 from rewards.infra.db import TROUBLE, Database, Tx
 from rewards.reports import service, sql
 from rewards.reports.model import IDS_A_STEP, LIFETIME, Report, ReportKind, ReportState
@@ -102,7 +102,7 @@ class Writing:
         found = await source.bounds(tx, report.parameters)
         first_after, upto = (found[0] - 1, found[1]) if found else (0, 0)
         begun = replace(report, first_after=first_after, position=first_after, upto=upto)
-        return _with(begun, write_csv(source.header, ()), 0)
+        return _with(begun, write_rows([source.header]), 0)
 
     async def _window(self, tx: Tx, source: Source, report: Report) -> tuple[Report, bytes]:
         assert report.position is not None, "it has begun"
@@ -110,7 +110,7 @@ class Writing:
         upto_id = min(report.position + self.ids_a_step, report.upto)
         rows = await source.rows(tx, report.parameters, report.position, upto_id)
         after = replace(report, position=upto_id)
-        return _with(after, write_csv(None, rows), len(rows))
+        return _with(after, write_rows(rows), len(rows))
 
     async def _fail(self, report_id: int, problem: Exception) -> None:
         """It would fail again: whoever asked is told that it did, the log says why."""
