@@ -103,6 +103,8 @@ class Act:
     path: str
     body: Facts | None = None
     prepare: Callable[[Town, Facts], Awaitable[Facts]] | None = None
+    # What it may be told the second time.
+    again: tuple[int, ...] = (400, 401, 404, 409)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -133,6 +135,7 @@ async def colleague(town: Town, facts: Facts) -> Facts:
     async with parts.db.transaction() as tx:
         [made] = await people.create_staff(tx, parts.passwords, [new], town.clock.now())
     assert not isinstance(made, Exception)
+    await town.sign_in(made.id)
     return {"colleague": made.id, "name": new.username, "caller": made.id}
 
 
@@ -328,7 +331,7 @@ class Acted(Story):
             json=filled(self.act.body, self.facts),
             headers=self.town.token(self.facts["caller"]),
         )
-        served(answer, (400, 401, 404, 409) if self.again else ())
+        served(answer, self.act.again if self.again else ())
 
     async def check(self) -> None:
         """Twice what it does once only where it was done and asked for again."""

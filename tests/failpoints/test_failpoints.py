@@ -20,6 +20,7 @@ from tests.failpoints.stories_notices import NOTICE_STORIES
 from tests.failpoints.stories_orders import ORDER_STORIES, ServedAtOnce
 from tests.failpoints.stories_people import PEOPLE_STORIES
 from tests.failpoints.stories_reports import REPORT_STORIES
+from tests.failpoints.stories_signin import SIGN_IN_STORIES
 from tests.failpoints.stories_stock import STOCK_STORIES
 from tests.failpoints.stories_vendors import VENDOR_STORIES
 from tests.failpoints.stories_webhooks import WEBHOOK_STORIES
@@ -31,6 +32,7 @@ STORIES = (
     *(*PEOPLE_STORIES, *EVENT_STORIES, *WEBHOOK_STORIES, *LINK_STORIES),
     *MEMBER_STORIES,
     *(*NOTICE_STORIES, *ALERT_STORIES, *MONEY_STORIES, *REPORT_STORIES),
+    *SIGN_IN_STORIES,
 )
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.

@@ -24,10 +24,8 @@ from rewards.entry.mailing import mailing
 from rewards.entry.purchasing import Purchasing, purchasing
 from rewards.entry.wiring import Parts, open_parts
 from rewards.infra.settings import Settings
-from rewards.infra.tokens import Signer
 from rewards.infra.worker import Worker
 from rewards.notices.tasks import NoticeTasks
-from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
 from rewards.vendors import service as vendors
 from rewards.vendors.account import NewAccount
@@ -38,6 +36,7 @@ from tests.market import MovedClock
 from tests.notices.postoffice import PostOffice, post_office
 from tests.pricing.publisher import Publisher, publishing
 from tests.shop import Shop
+from tests.staff.signed_in import bearer, sign_in
 from tests.webhooks.receiver import Receiver, receiving
 
 ACT_S = 20.0
@@ -272,10 +271,12 @@ class Town:
 
     def token(self, who: str | int) -> dict[str, str]:
         """The headers of somebody who is logged in: a role, or the number of a person."""
-        signer = Signer(self.other.parts.vault.mac_key(TOKEN_KEY), AUDIENCE)
         number = self.people[who] if isinstance(who, str) else who
-        token = signer.issue(number, 0, self.clock.now(), timedelta(hours=1))
-        return {"Authorization": f"Bearer {token}"}
+        return bearer(self.other.parts.vault, number, self.clock.now())
+
+    async def sign_in(self, staff_id: int) -> None:
+        async with self.other.parts.db.connection() as connection:
+            await sign_in(connection, staff_id)
 
     @property
     def struck(self) -> bool:
@@ -364,5 +365,6 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
                 " VALUES ($1, $1, 'none', now()) RETURNING id",
                 str(role),
             )
+            await town.sign_in(town.people[role])
         yield town
         await town.stop()

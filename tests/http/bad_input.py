@@ -100,6 +100,7 @@ class Asked:
         return ("{" + ", ".join(pairs) + "}").encode()
 
 
+ME = "/admin/api/v1/me"
 NULL = {"null"}
 TEXTS = {"text", "blank", "text NaN", "text Infinity", "arabic digits", "text of 30 digits"}
 # Of 12 characters and more.
@@ -137,7 +138,20 @@ ASKED = [
     ORDER,
     Asked("POST", "/auth/login", {"username": "nobody", "password": "x" * 20}),
     Asked("POST", "/auth/refresh", {"refresh_token": "x" * 20}),
-    Asked("POST", "/admin/auth/login", {"username": "nobody", "password": "x" * 20}),
+    Asked(
+        "POST",
+        "/admin/auth/login",
+        {"username": "nobody", "password": "x" * 20, "code": None, "recovery_code": None},
+    ),
+    Asked("POST", f"{ME}/prove", {"password": "x" * 20, "code": None}, staff=True),
+    Asked("POST", f"{ME}/password", {"old_password": "x", "new_password": "x" * 20}, staff=True),
+    Asked("POST", f"{ME}/second-factor/confirm", {"code": "123456"}, staff=True),
+    Asked(
+        "POST",
+        f"{ME}/second-factor/remove",
+        {"code": None, "password": "x" * 20, "recovery_code": "A" * 16},
+        staff=True,
+    ),
     Asked(
         "POST",
         "/api/v1/products/6/charges",

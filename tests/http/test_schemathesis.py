@@ -68,26 +68,31 @@ CLIENT = schemathesis.openapi.from_path(str(DOCS / "openapi.json"), config=CONFI
 STAFF = schemathesis.openapi.from_path(str(DOCS / "admin-openapi.json"), config=CONFIG)
 # The vendor account that is there, and nobody behind it.
 NOBODY = {"sandbox": "http://127.0.0.1:9"}
-# Nobody guesses a password or a token.
+# Nobody guesses a password, a token or a code.
 GUARDED = {"login", "refresh", "staffLogin"} | {
     *("changeMyPassword", "addMember", "changeMember", "issueOwnCredential"),
     *("revokeOwnCredential", "rotateOwnSigningSecret"),
 }
+# The same of the staff's.
+PROVEN = {"changeOwnPassword", "proveMyself", "confirmSecondFactor", "removeSecondFactor"}
 # For somebody who is signed in, and no key.
 PERSONAL = GUARDED - {"login", "refresh", "staffLogin"} | {
     *("listMembers", "listOwnCredentials", "getOwnNoticeSettings", "putOwnNoticeSettings"),
 }
 # They need something to be in a state that no lone request brings it to: a refund owed, a dead job,
 # a rate held back, a mail, what a second person asked for, a batch that is blocked, an outcome that
-# nobody can tell, books that disagree, a search that was kept. Their own tests do.
+# nobody can tell, books that disagree, a search that was kept, a session or a second factor. Their
+# own tests do.
 STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retryRefund"} | {
     "acknowledgeAlert",
     "deleteSavedSearch",
     "explainDrift",
     "downloadReport",
     "getApproval",
+    "endOwnSession",
     "reissueLinks",
     "resendLinks",
+    "resetSecondFactor",
     "getNotice",
     "resendNotice",
     "revealCode",
@@ -106,7 +111,7 @@ SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret", "getStatement
     "redeliverClientWebhookDelivery",
     "testClientWebhook",
 }
-NEVER_RIGHT = GUARDED | STATEFUL | SHUT | SELDOM
+NEVER_RIGHT = GUARDED | PROVEN | STATEFUL | SHUT | SELDOM
 _addresses = itertools.count(1)
 
 
@@ -166,6 +171,8 @@ async def attacked(
             "REWARDS_SANDBOX": "true",
             "REWARDS_EVENT_WAIT_MAX_S": "0.1",
             "REWARDS_TRUSTED_PROXIES": '["127.0.0.1"]',
+            # Nobody who generates requests proves again who they are.
+            "REWARDS_STAFF_PROOF_MINUTES": "0",
         },
         port=port,
     )
@@ -190,6 +197,7 @@ async def attacked(
         {
             "": _token(session, url + "/admin/auth/login", "fuzz"),
             "staffLogout": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
+            "endOwnSession": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
         },
         process,
     )

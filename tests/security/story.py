@@ -4,13 +4,17 @@ import asyncio
 import json
 import re
 import secrets
+from base64 import b32decode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
+
+from rewards.staff.totp import code_of, step_at
 
 # In every code, PIN and link that this day brings in, and nowhere else.
 MARK = "CNRY" + secrets.token_hex(8).upper()
@@ -89,6 +93,7 @@ class Day:
         token = answer.json()["access_token"]
         self.secrets["staff token"] = token
         self._staff = {"Authorization": f"Bearer {token}"}
+        await self.set_up_a_factor(staff["support"])
         wide = {"orders_per_minute": 5000, "orders_per_10s": 5000, "concurrent_orders": 50}
         path = f"{ADMIN}/clients/{client['client_id']}"
         assert (await self.call("PATCH", path, json={"limits": wide})).status_code == 200
@@ -105,6 +110,28 @@ class Day:
         assert issued.status_code == 201
         told = issued.json()
         self.secrets |= {f"second {k}": told[k] for k in told if k.endswith("secret")}
+
+    async def set_up_a_factor(self, person: dict[str, str]) -> None:
+        """Somebody logs in, sets up a second factor, and logs in by code and by recovery code."""
+        login, factor = "/admin/auth/login", f"{ADMIN}/me/second-factor"
+        told = (await self.call("POST", login, own=True, json=person)).json()
+        self.secrets["support token"] = told["access_token"]
+        mine = {"Authorization": f"Bearer {told['access_token']}"}
+        secret = (await self.call("POST", factor, own=True, headers=mine)).json()["secret"]
+        step = step_at(datetime.now(UTC))
+        # The next half minute's counts too, and leaves none that fits both.
+        codes = [code_of(b32decode(secret), step + aside) for aside in (0, 1)]
+        sent = {"json": {"code": codes[0]}, "headers": mine}
+        told = (await self.call("POST", f"{factor}/confirm", own=True, **sent)).json()
+        self.secrets["second factor"] = secret
+        for turn, code in enumerate(told["recovery_codes"]):
+            self.secrets[f"recovery code {turn}"] = code
+            self.secrets[f"recovery code {turn} as typed"] = code.replace("-", "")
+        assert (await self.call("POST", login, json=person)).status_code == 401
+        for given in ({"code": codes[1]}, {"recovery_code": told["recovery_codes"][0]}):
+            for expected in (200, 401):
+                answer = await self.call("POST", login, own=True, json={**person, **given})
+                assert answer.status_code == expected, answer.text
 
     async def subscribe(self) -> None:
         """A webhook whose secret is rotated, tested, disabled and deleted; and one that stays."""

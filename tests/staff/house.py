@@ -46,12 +46,14 @@ from rewards.staff import http as staff_http
 from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
 from rewards.staff.imports import Imports
 from rewards.staff.model import Role
+from rewards.staff.signing_in import SignIn
 from rewards.vendors import http as vendors_http
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet
 from rewards.webhooks.acts import Webhooks
+from tests.staff.signed_in import bearer, sign_in
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PASSWORD = "a long and quiet password"
@@ -92,9 +94,9 @@ class House:
     accounts: Accounts
 
     async def member(self, role: Role, *, active: bool = True, username: str = "") -> int:
-        """Somebody of this role who was not let in by anybody and has no password."""
+        """Somebody of this role, logged in, whom nobody let in and who has no password."""
         async with self.db.connection() as connection:
-            return await connection.fetchval(
+            staff_id: int = await connection.fetchval(
                 "INSERT INTO staff_users (username, role, password_hash, active, created_at)"
                 " VALUES ($1, $2, 'none', $3, $4) RETURNING id",
                 username or f"{role}@example.com",
@@ -102,10 +104,16 @@ class House:
                 active,
                 NOON,
             )
+            await sign_in(connection, staff_id)
+        return staff_id
 
     def token(self, staff_id: int, epoch: int = 0) -> dict[str, str]:
+        return bearer(self.vault, staff_id, self.clock.now(), epoch=epoch)
+
+    def sessionless(self, staff_id: int) -> dict[str, str]:
+        """A genuine token as they were before there were sessions."""
         signer = Signer(self.vault.mac_key(TOKEN_KEY), AUDIENCE)
-        shown = signer.issue(staff_id, epoch, self.clock.now(), timedelta(hours=1))
+        shown = signer.issue(staff_id, 0, self.clock.now(), timedelta(hours=1))
         return {"Authorization": f"Bearer {shown}"}
 
     async def as_role(self, role: Role) -> dict[str, str]:
@@ -169,11 +177,17 @@ class House:
 
 @asynccontextmanager
 async def opened(
-    db: Database, home: Path, passwords: Passwords, clock: MovedClock, client: int, wallet: int
+    db: Database,
+    home: Path,
+    passwords: Passwords,
+    clock: MovedClock,
+    client: int,
+    wallet: int,
+    **chosen: Any,
 ) -> AsyncIterator[House]:
     """What entry/api.py wires, as far as staff are concerned; two of them are two processes."""
     settings = Settings(
-        home=home, environment="test", import_bytes_max=2_000_000, vendor_loopback=True
+        home=home, environment="test", import_bytes_max=2_000_000, vendor_loopback=True, **chosen
     )
     vault = await Vault.open_database(db, settings)
     feed = ChangeFeed(db)
@@ -187,9 +201,17 @@ async def opened(
         feed=feed,
         vault=vault,
         clock=clock,
+        proxies=proxies,
+        settings=settings,
+    )
+    signin = SignIn(
+        db=db,
+        vault=vault,
+        clock=clock,
         passwords=passwords,
         proxies=proxies,
         limiter=limiter,
+        gate=gate,
     )
     imports = Imports(db, vault, catalog, clock)
     session = open_session()
@@ -206,6 +228,7 @@ async def opened(
         "vault": vault,
         "gate": gate,
         "passwords": passwords,
+        "signin": signin,
         "catalog": catalog,
         "imports": imports,
         "accounts": accounts,

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ import httpx
 
 from rewards.core.clock import Clock
 from rewards.entry.api import build_app
-from rewards.infra.tokens import Signer
 from rewards.staff import approvals, bookings, cancels, fulfilments, recalls
-from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
 from rewards.staff.model_approvals import ApprovalKind
 from tests.shop import Shop, open_shop
+from tests.staff.signed_in import bearer, sign_in
 
 API = "/admin/api/v1"
 
@@ -38,6 +36,7 @@ class Office:
                 name,
                 role,
             )
+            await sign_in(connection, self.people[name])
         return name
 
     async def ask(
@@ -55,9 +54,7 @@ class Office:
 
     def token(self, who: str) -> dict[str, str]:
         """Headers that let this person in."""
-        signer = Signer(self.shop.parts.vault.mac_key(TOKEN_KEY), AUDIENCE)
-        token = signer.issue(self.people[who], 0, self.shop.now, timedelta(hours=1))
-        return {"Authorization": f"Bearer {token}"}
+        return bearer(self.shop.parts.vault, self.people[who], self.shop.now)
 
     async def refused(
         self, who: str, method: str, path: str, body: Any = None, status: int = 409

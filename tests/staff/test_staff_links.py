@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from rewards.catalog.model import LinkType
 from rewards.claims.model import digest_of
 from rewards.core.actor import Actor, ActorKind
 from rewards.entry.api import build_app
-from rewards.infra.tokens import Signer
 from rewards.orders.view import OrderOut
-from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
 from tests.shop import Shop, open_shop
+from tests.staff.signed_in import bearer, sign_in
 
 ORDERS = "/admin/api/v1/orders"
 WHY = {"reason": "it went to the wrong person"}
@@ -29,7 +27,7 @@ class Desk:
 
     shop: Shop
     http: httpx.AsyncClient
-    tokens: dict[str, str]
+    tokens: dict[str, dict[str, str]]
 
     async def post(
         self, order_id: int, act: str, body: Any = WHY, who: str = "operations"
@@ -37,7 +35,7 @@ class Desk:
         return await self.http.post(
             f"{ORDERS}/{order_id}/links/{act}",
             json=body,
-            headers={"Authorization": f"Bearer {self.tokens[who]}"},
+            headers=self.tokens[who],
         )
 
     async def order(self, quantity: int = 2, *, linked: bool = True) -> int:
@@ -67,7 +65,6 @@ class Desk:
 @pytest.fixture
 async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_shop(dsn, tmp_path) as shop:
-        signer = Signer(shop.parts.vault.mac_key(TOKEN_KEY), AUDIENCE)
         tokens = {}
         async with shop.parts.db.transaction() as tx:
             for role in Role:
@@ -76,7 +73,8 @@ async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
                     " VALUES ($1, $1, 'none', now()) RETURNING id",
                     str(role),
                 )
-                tokens[str(role)] = signer.issue(staff_id, 0, shop.now, timedelta(hours=1))
+                await sign_in(tx, staff_id)
+                tokens[str(role)] = bearer(shop.parts.vault, staff_id, shop.now)
         transport = httpx.ASGITransport(build_app(shop.parts), client=("127.0.0.1", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://desk") as http:
             yield Desk(shop, http, tokens)

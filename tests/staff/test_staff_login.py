@@ -8,26 +8,9 @@ from rewards.infra.passwords import Passwords
 from rewards.staff import service
 from rewards.staff.model import LastAdmin, NewStaff, Role, Staff, StaffChange, UsernameTaken
 from tests.staff.house import NOON, PASSWORD, House
+from tests.staff.people import LOGIN, let_in, log_in
 
-LOGIN = "/admin/auth/login"
 CLIENTS = "/admin/api/v1/clients"
-
-
-async def let_in(
-    house: House, passwords: Passwords, username: str = "ann", role: Role = Role.ADMIN
-) -> Staff:
-    async with house.db.transaction() as tx:
-        [person] = await service.create_staff(
-            tx, passwords, [NewStaff(username, role, PASSWORD)], NOON
-        )
-    assert isinstance(person, Staff)
-    return person
-
-
-async def log_in(house: House, username: str = "ann", password: str = PASSWORD) -> dict[str, str]:
-    answer = await house.http.post(LOGIN, json={"username": username, "password": password})
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 async def test_a_login_gives_a_token_that_works(house: House, passwords: Passwords) -> None:
@@ -35,7 +18,7 @@ async def test_a_login_gives_a_token_that_works(house: House, passwords: Passwor
     answer = await house.http.post(LOGIN, json={"username": "ANN", "password": PASSWORD})
     assert answer.status_code == 200
     told = answer.json()
-    assert told.keys() == {"access_token", "access_expires_at", "role", "staff_id"}
+    assert told.keys() == {"access_token", "access_expires_at", "role", "staff_id", "session_id"}
     assert (told["role"], told["staff_id"]) == ("support", person.id)
     assert told["access_expires_at"] == (NOON + timedelta(hours=10)).isoformat().replace(
         "+00:00", "Z"
@@ -138,16 +121,17 @@ async def test_all_addresses_of_a_v6_network_count_as_one(house: House) -> None:
     assert await guess(11) == 401
 
 
-async def test_logout_ends_every_session_of_that_person(house: House, passwords: Passwords) -> None:
+async def test_logout_ends_this_session_and_no_other(house: House, passwords: Passwords) -> None:
     await let_in(house, passwords)
     await let_in(house, passwords, "bob", Role.VIEWER)
     first, second, other = await log_in(house), await log_in(house), await log_in(house, "bob")
     answer = await house.http.post("/admin/auth/logout", headers=first)
     assert (answer.status_code, answer.content) == (204, b"")
-    for headers in (first, second):
-        assert (await house.http.get(CLIENTS, headers=headers)).status_code == 401
-    assert (await house.http.get(CLIENTS, headers=other)).status_code == 200
-    assert (await house.audit())[-1]["action"] == "staff.logged_out"
+    assert (await house.http.get(CLIENTS, headers=first)).status_code == 401
+    for headers in (second, other):
+        assert (await house.http.get(CLIENTS, headers=headers)).status_code == 200
+    entry = (await house.audit())[-1]
+    assert (entry["action"], entry["facts"]["reason"]) == ("staff.session_ended", "LOGGED_OUT")
 
 
 async def test_a_change_counts_in_every_process_within_a_second(

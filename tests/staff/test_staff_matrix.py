@@ -9,9 +9,30 @@ from litestar.handlers import HTTPRouteHandler
 from rewards.staff.auth import Requires
 from rewards.staff.model import PERMISSIONS, Permission, Role
 from tests.staff.house import House
+from tests.staff.signed_in import SESSIONS_FROM, bearer
 
+API = "/admin/api/v1"
 OPEN_TO_ALL = {("POST", "/admin/auth/login")}
-ANY_STAFF = {("POST", "/admin/auth/logout")}
+# What everybody may do with what is their own; and what of it is open before there is a second
+# factor, where everybody must have one.
+ENROLLING = {("POST", "/admin/auth/logout"), ("GET", f"{API}/me"), ("POST", f"{API}/me/prove")} | {
+    ("POST", f"{API}/me/second-factor"),
+    ("POST", f"{API}/me/second-factor/confirm"),
+}
+ANY_STAFF = ENROLLING | {
+    ("POST", f"{API}/me/password"),
+    ("POST", f"{API}/me/second-factor/remove"),
+    ("GET", f"{API}/sessions"),
+    ("DELETE", f"{API}/sessions/{{session_id:str}}"),
+    ("POST", f"{API}/sessions/end-others"),
+}
+# What hands out a secret, or decides who may come in.
+PROVEN = {("POST", f"{API}/me/second-factor")}
+PROVEN_PERMISSIONS = {
+    Permission.CREDENTIALS_ISSUE,
+    Permission.STAFF_WRITE,
+    Permission.VENDORS_SECRETS,
+}
 
 
 def staff_routes(house: House) -> dict[tuple[str, str], list[Requires]]:
@@ -43,7 +64,10 @@ async def test_every_staff_route_names_its_permission(house: House) -> None:
             assert guards == []
         else:
             assert len(guards) == 1, key
-            assert (guards[0].permission is None) == (key in ANY_STAFF), key
+            [guard] = guards
+            assert (guard.permission is None) == (key in ANY_STAFF), key
+            assert guard.enrolling == (key in ENROLLING), key
+            assert guard.proof == (key in PROVEN or guard.permission in PROVEN_PERMISSIONS), key
 
 
 async def test_every_permission_opens_some_route(house: House) -> None:
@@ -65,6 +89,13 @@ async def test_nobody_else_gets_in(house: House) -> None:
         "older epoch": house.token(admin, epoch=-1),
         "newer epoch": house.token(admin, epoch=1),
         "nobody of this id": house.token(999_999),
+        "no session": house.sessionless(admin),
+        "another's session": bearer(
+            house.vault, gone, house.clock.now(), session_id=SESSIONS_FROM + admin
+        ),
+        "a session that never was": bearer(
+            house.vault, admin, house.clock.now(), session_id=999_999
+        ),
         "a client's token": await house.client_token(),
         "a client's key": await house.client_key(),
     }

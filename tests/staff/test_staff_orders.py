@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ import pytest
 from rewards.entry import doctor
 from rewards.entry.api import build_app
 from rewards.infra import checks
-from rewards.infra.tokens import Signer
 from rewards.orders.model import Order
-from rewards.staff.auth import AUDIENCE, TOKEN_KEY
 from rewards.staff.model import Role
 from rewards.wallets.model import WalletStatus
 from tests.shop import Shop, open_shop
+from tests.staff.signed_in import bearer, sign_in
 
 API = "/admin/api/v1/orders"
 
@@ -83,11 +82,10 @@ async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
                 " VALUES ('olga', $1, 'none', now()) RETURNING id",
                 Role.OPERATIONS,
             )
-        signer = Signer(shop.parts.vault.mac_key(TOKEN_KEY), AUDIENCE)
-        token = signer.issue(staff_id, 0, shop.now, timedelta(hours=1))
+            await sign_in(connection, staff_id)
         transport = httpx.ASGITransport(build_app(shop.parts), client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://desk") as http:
-            headers = {"Authorization": f"Bearer {token}"}
+            headers = bearer(shop.parts.vault, staff_id, shop.now)
             yield Desk(shop, http, headers, staff_id, dsn)
 
 

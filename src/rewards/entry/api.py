@@ -65,6 +65,7 @@ PROVIDED = (
     "limiter",
     "proxies",
     "sessions",
+    "signin",
     "directory",
     "orders",
     "passwords",

@@ -35,6 +35,7 @@ from rewards.reports.sources import sources
 from rewards.reports.tasks import Writing
 from rewards.restocks.service import Restocks
 from rewards.staff import alone, approvals, bookings, cancels, fulfilments, recalls, stock_orders
+from rewards.staff import sessions as staff_sessions
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.traffic.tasks import forget_requests
 from rewards.vendors.accounts import Accounts
@@ -380,6 +381,7 @@ def caches(worker: Worker, context: Context) -> None:
             await forget_sessions(tx, now - SESSIONS_KEPT)
             await beats.forget(tx)
             await portal.forget_sessions(tx, now)
+            await staff_sessions.forget(tx, now - SESSIONS_KEPT)
 
     async def requests() -> None:
         await forget_requests(context.db, context.clock, context.settings)

@@ -79,6 +79,18 @@ from rewards.staff.model_approvals import (
     NotTheAsker,
     SecondPersonNeeded,
 )
+from rewards.staff.model_sessions import (
+    CodeRefused,
+    NoPendingFactor,
+    OwnSecondFactor,
+    ProofNeeded,
+    ProofRefused,
+    SecondFactorNeeded,
+    SecondFactorOff,
+    SecondFactorOn,
+    SecondFactorRequired,
+    SessionNotFound,
+)
 from rewards.vendors.account import VendorNameTaken
 from rewards.vendors.model import PurchaseUnderWay, VendorNotAvailable, VendorNotFound
 from rewards.vendors.purchases import NoCase, PurchaseNotFound
@@ -144,6 +156,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{alert_id}": AlertNotFound,
     "{delivery_id}": DeliveryNotFound,
     "{report_id}": ReportNotFound,
+    "{session_id}": SessionNotFound,
 }
 
 # What a body names, where no id of the path is meant.
@@ -204,18 +217,44 @@ def _refusals(path: str, operation_id: str, status: int) -> Sequence[Refusal]:
     if status == 404:
         ids = [part for part in path.split("/") if part in MISSING]
         return [MISSING[part]() for part in reversed(ids)] or [NotFound()]
-    if status == 403 and operation_id in ("approve", "reject"):
-        return (*GENERAL[403], SecondPersonNeeded())
+    if status == 403 and operation_id in FORBIDDEN:
+        return FORBIDDEN[operation_id]
     if status == 403 and operation_id in PROVED:
         return (*GENERAL[403], WrongPassword())
-    if status == 403 and operation_id == "withdraw":
-        return (*GENERAL[403], NotTheAsker())
+    if status == 401 and operation_id == "staffLogin":
+        return (Unauthorized(), SecondFactorRequired(), CodeRefused())
     if status == 409:
         return CONFLICTS.get(operation_id, GENERAL[409])
     return GENERAL.get(status, ())
 
 
+# What hands out a secret or decides who comes in.
+PROVEN = {
+    "issueCredential",
+    "revokeCredential",
+    "rotateSigningSecret",
+    "addLogin",
+    "changeLogin",
+} | {
+    *("createVendor", "changeVendor", "createStaff", "changeStaff", "endStaffSessions"),
+    *("resetSecondFactor", "createClientWebhook", "rotateClientWebhookSecret"),
+}
+FORBIDDEN: dict[str, Sequence[Refusal]] = {
+    **dict.fromkeys(("approve", "reject"), (Forbidden(), SecondPersonNeeded())),
+    **dict.fromkeys(PROVEN, (Forbidden(), ProofNeeded(), SecondFactorNeeded())),
+    **dict.fromkeys(("changeOwnPassword", "removeSecondFactor"), (ProofRefused(),)),
+    **dict.fromkeys(("proveMyself", "confirmSecondFactor"), (ProofRefused(),)),
+    "beginSecondFactor": (ProofNeeded(),),
+    **dict.fromkeys(("listOwnSessions", "endOwnSession"), (SecondFactorNeeded(),)),
+    "endOtherSessions": (SecondFactorNeeded(),),
+    "withdraw": (Forbidden(), NotTheAsker()),
+}
 CONFLICTS: dict[str, Sequence[Refusal]] = {
+    "proveMyself": (SecondFactorOff(),),
+    "beginSecondFactor": (SecondFactorOn(),),
+    "confirmSecondFactor": (NoPendingFactor(),),
+    "removeSecondFactor": (SecondFactorOff(),),
+    "resetSecondFactor": (SecondFactorOff(), OwnSecondFactor()),
     "listEvents": (EventsAhead(1_041),),
     "addLogin": (UsernameTaken(),),
     "addMember": (UsernameTaken(), MembersFull()),

@@ -57,11 +57,16 @@ FOR_STAFF = Side(
 What the operators of the service do: clients, money, stock, orders, the audit trail.
 
 Send `Authorization: Bearer` with a token from `POST /admin/auth/login`. Every route needs a
-permission of your role; without it the answer is 403. Refusals have the same form as on the
-clients' API, and have changed nothing.""",
+permission of your role; without it the answer is 403. What hands out a secret or decides who may
+come in also needs a proof of the last ten minutes that you are who you were: a login, or
+`POST /admin/api/v1/me/prove` (403 `PROOF_NEEDED`). Where a second factor is required, nothing
+but setting one up is open without one (403 `SECOND_FACTOR_NEEDED`). Refusals have the same form as
+on the clients' API, and have changed nothing.""",
     prefix=STAFF_PREFIX,
     tags={
         "Staff": "Log in, and who may.",
+        "Oneself (staff)": "Who one is, a password, a second factor, a proof of who sits there.",
+        "Sessions (staff)": "Where people are logged in, and an end to it.",
         "Clients (staff)": "Clients, their credentials and logins.",
         "Webhooks (staff)": "Where clients are told of events, and what became of it.",
         "Overview (staff)": "Today at a glance, and where each number leads.",

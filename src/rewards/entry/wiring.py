@@ -38,6 +38,7 @@ from rewards.pricing.service import Prices
 from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
+from rewards.staff.signing_in import SignIn
 from rewards.traffic.recorder import RequestLog
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
@@ -71,6 +72,7 @@ class Parts:
     directory: Directory
     gate: Gate
     staff_gate: StaffGate
+    signin: SignIn
     orders: Orders
     passwords: Passwords
     imports: Imports
@@ -136,6 +138,9 @@ async def open_parts(
         sources = Sources(prices, await _mint(db, vault, clock, settings), PoolHints(), links)
         orders = Orders(db, catalog, sources, vault, clock, settings, passwords)
         stack.push_async_callback(orders.close, DESK_GRACE_S)
+        gate = StaffGate(
+            db=db, feed=feed, vault=vault, clock=clock, proxies=proxies, settings=settings
+        )
         imports = Imports(db, vault, catalog, clock)
         stack.push_async_callback(imports.close)
         bought = purchasing(db, catalog, vault, accounts, prices, clock, settings)
@@ -154,7 +159,16 @@ async def open_parts(
             sessions=Sessions(db, tokens, passwords, limiter, clock),
             directory=directory,
             gate=Gate(directory, proxies, clock),
-            staff_gate=_staff_gate(db, feed, vault, clock, passwords, proxies, limiter),
+            staff_gate=gate,
+            signin=SignIn(
+                db=db,
+                vault=vault,
+                clock=clock,
+                passwords=passwords,
+                proxies=proxies,
+                limiter=limiter,
+                gate=gate,
+            ),
             orders=orders,
             passwords=passwords,
             imports=imports,
@@ -191,26 +205,6 @@ async def _opened(
 def _money_limit(settings: Settings, prices: Prices) -> OnePersonLimit:
     return OnePersonLimit(
         settings.money_approval_limit_minor, settings.money_approval_currency, prices
-    )
-
-
-def _staff_gate(
-    db: Database,
-    feed: ChangeFeed,
-    vault: Vault,
-    clock: Clock,
-    passwords: Passwords,
-    proxies: Proxies,
-    limiter: Limiter,
-) -> StaffGate:
-    return StaffGate(
-        db=db,
-        feed=feed,
-        vault=vault,
-        clock=clock,
-        passwords=passwords,
-        proxies=proxies,
-        limiter=limiter,
     )
 
 

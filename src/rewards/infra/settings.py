@@ -37,6 +37,14 @@ class Settings(BaseSettings):
     # Addresses of proxies whose X-Forwarded-For is believed.
     trusted_proxies: tuple[str, ...] = ()
 
+    # Staff. `required`: who has no second factor can do nothing but set one up.
+    staff_second_factor: Literal["optional", "required"] = "optional"
+    # How long a password or code counts for what hands out secrets or changes who may come in;
+    # after that it is asked for again. 0: never again after the login.
+    staff_proof_minutes: int = Field(default=10, ge=0, le=600)
+    # A session that nobody used for so long is over; each is after ten hours.
+    staff_idle_minutes: int = Field(default=60, ge=1, le=600)
+
     # Tiers (D1). Up to so many vouchers an order is served in its request,
     request_quantity_max: int = 10
     # and up to so many at once by a worker; more are filled at the first retry.

@@ -1,38 +1,44 @@
 """Who of the staff is calling, and whether they may: the guard that every staff route carries."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias, cast
 
 from litestar.connection import ASGIConnection
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import Scope
 
-from rewards.clients.limits import Limiter
-from rewards.clients.windows import Window
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
-from rewards.core.errors import Forbidden, Unauthorized
-from rewards.infra.address import Proxies, origin_of
+from rewards.core.errors import Forbidden, Refusal, Unauthorized
+from rewards.infra.address import Proxies
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
-from rewards.infra.passwords import Passwords
+from rewards.infra.settings import Settings
 from rewards.infra.tokens import Signer
-from rewards.staff import service
-from rewards.staff.model import CHANGES_TOPIC, Permission, Session, Staff
+from rewards.staff import sessions
+from rewards.staff.directory import StaffDirectory
+from rewards.staff.model import Permission, Staff
+from rewards.staff.model_sessions import (
+    SEEN_EVERY,
+    SESSION_LIFETIME,
+    ProofNeeded,
+    SecondFactorNeeded,
+    SessionRules,
+    SessionState,
+    SignedIn,
+    StaffSession,
+)
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
 # Its own audience and its own key: a client's token says nothing here, nor ours there.
 AUDIENCE = "staff"
 TOKEN_KEY = "staff-token"  # noqa: S105
+# What a token names beside its owner; one of before there were sessions has none, and says nothing.
+SESSION_CLAIM = "session"
 SCHEME = "bearer "
-# A working day: deactivation, a new role and a new password count at once, whatever a token says.
-SESSION_LIFETIME = timedelta(hours=10)
-LOGIN_WINDOWS = (Window(10, 60),)
-LOGIN_ADDRESS = "staff-login-address"
-LOGIN_USER = "staff-login-user"
 
 SECURITY_COMPONENTS = Components(
     security_schemes={
@@ -47,51 +53,79 @@ SECURITY_COMPONENTS = Components(
 SECURITY: list[dict[str, list[str]]] = [{"staff": []}]
 
 
-class StaffDirectory:
-    """Staff by id, in memory; what changed is read again within a second."""
-
-    def __init__(self, db: Database, feed: ChangeFeed) -> None:
-        self._db = db
-        self._feed = feed
-        self._known: dict[int, Staff] = {}
-        self._drops = 0
-        feed.subscribe(CHANGES_TOPIC, self._drop)
-
-    async def _drop(self, staff_ids: list[int]) -> None:
-        self._drops += 1
-        for staff_id in staff_ids:
-            self._known.pop(staff_id, None)
-
-    async def find(self, staff_id: int) -> Staff | None:
-        """The person as of less than a second ago. Raises Unavailable without a database."""
-        if not self._feed.fresh:
-            await self._feed.ensure_fresh()
-        known = self._known.get(staff_id)
-        if known is not None:
-            return known
-        drops = self._drops
-        async with self._db.connection() as connection:
-            [person] = await service.read_staff(connection, [staff_id])
-        # A change that came in while we read may be newer than what we read.
-        if person is not None and drops == self._drops:
-            self._known[staff_id] = person
-        return person
-
-    def expire(self) -> None:
-        """Poll before the next look-up: what this process just committed then counts at once."""
-        self._feed.expire()
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An admitted member of staff, and the same as the actor of history and audit rows."""
+    """An admitted member of staff in a session, and the same as the actor of audit rows."""
 
     staff: Staff
     actor: Actor
+    session: StaffSession
+    second_factor: bool
+
+
+def rules_of(settings: Settings) -> SessionRules:
+    """What the settings say of sessions."""
+    minutes = settings.staff_proof_minutes
+    return SessionRules(
+        idle_max=timedelta(minutes=settings.staff_idle_minutes),
+        proof_for=timedelta(minutes=minutes) if minutes else None,
+        second_factor_required=settings.staff_second_factor == "required",
+    )
+
+
+class Requires:
+    """A guard: admits staff whose role has the permission, refuses the rest with 401 and 403.
+
+    It stands on the route object, so no spelling of a path can walk around it. Before it has
+    admitted the caller nothing of the request but its headers is looked at. `permission` None:
+    what everybody may do with what is their own. `proof`: the caller must have shown who they are
+    a short while ago. `enrolling`: open also to who must still set up a second factor.
+    """
+
+    def __init__(
+        self, permission: Permission | None, *, proof: bool = False, enrolling: bool = False
+    ) -> None:
+        self.permission = permission
+        self.proof = proof
+        self.enrolling = enrolling
+
+    async def __call__(self, connection: Connection, _handler: object = None) -> None:
+        gate: StaffGate = connection.scope["litestar_app"].state.staff_gate
+        who = await gate.admit(connection, self)
+        cast("dict[str, Any]", connection.scope)["rewards_staff"] = who
+
+    def refusal(self, held: SignedIn, rules: SessionRules, at: datetime) -> Refusal | None:
+        """Why this session is not let in here, if it is not."""
+        if held.session.state(at, rules.idle_max) is not SessionState.LIVE or not held.staff.active:
+            return Unauthorized()
+        if rules.second_factor_required and not held.second_factor and not self.enrolling:
+            return SecondFactorNeeded()
+        if self.permission is not None and not held.staff.may(self.permission):
+            return Forbidden(details={"permission": self.permission})
+        until = held.session.proven_until(rules)
+        if self.proof and until is not None and at >= until:
+            return ProofNeeded()
+        return None
+
+
+def requires(permission: Permission, *, proof: bool = False) -> Requires:
+    """The guard of a route that needs this permission: `guards=[requires(Permission.X)]`.
+
+    `proof=True` for what hands out a secret or is as dangerous: a stolen session is not enough.
+    """
+    return Requires(permission, proof=proof)
+
+
+# What everybody may do with their own session and account, once they are who they must be.
+ANY_STAFF = Requires(None)
+ANY_STAFF_PROVEN = Requires(None, proof=True)
+# The same for who has no second factor yet, where everybody must.
+ENROLLING = Requires(None, enrolling=True)
+ENROLLING_PROVEN = Requires(None, proof=True, enrolling=True)
 
 
 class StaffGate:
-    """Lets staff in: by password once, then by token. One a process, at `app.state.staff_gate`."""
+    """Lets staff in by their token. One a process, at `app.state.staff_gate`."""
 
     def __init__(
         self,
@@ -100,65 +134,73 @@ class StaffGate:
         feed: ChangeFeed,
         vault: Vault,
         clock: Clock,
-        passwords: Passwords,
         proxies: Proxies,
-        limiter: Limiter,
+        settings: Settings,
     ) -> None:
         self._db = db
         self._directory = StaffDirectory(db, feed)
         self._signer = Signer(vault.mac_key(TOKEN_KEY), AUDIENCE)
         self._clock = clock
-        self._passwords = passwords
         self._proxies = proxies
-        self._limiter = limiter
+        self.rules = rules_of(settings)
 
-    async def limit_address(self, scope: Scope) -> dict[str, str]:
-        """Count a login from this address; X-RateLimit-* headers, or raises TooManyRequests."""
-        address = self._proxies.address(scope)
-        return await self._limiter.spend(LOGIN_ADDRESS, origin_of(address), LOGIN_WINDOWS)
+    async def admit(self, connection: Connection, wants: Requires) -> Caller:
+        """Who calls, by the bearer token, if they may do what `wants` guards.
 
-    async def log_in(self, scope: Scope, username: str, password: str) -> Session:
-        """A session for the right password.
-
-        Raises Unauthorized for an unknown name, a wrong password and somebody deactivated alike,
-        and as late; TooManyRequests when this name was tried too often. An address where the person
-        logged in before has a count of its own, so that a stranger's guesses lock nobody out.
+        Raises Unauthorized for nobody we know and for a session that is over; then as
+        `Requires.refusal` says. Costs no round trip but once a minute, when the session is seen.
         """
-        origin = self._origin(scope)
-        found = await service.find_login(self._db, username, origin.address)
-        name = f"{found.username} {origin.address}" if found.known_address else found.username
-        await self._limiter.spend(LOGIN_USER, name, LOGIN_WINDOWS)
-        # No connection is held while the digest is made.
-        right = await self._passwords.matches(found.password_hash, password)
-        if found.staff is None or not right or not found.staff.active:
-            raise Unauthorized
-        person, at = found.staff, self._clock.now()
-        who = Actor(ActorKind.STAFF, person.id, origin.request_id, origin.address)
-        async with self._db.transaction() as tx:
-            await service.note_login(tx, person, who, at)
-        token = self._signer.issue(person.id, person.token_epoch, at, SESSION_LIFETIME)
-        return Session(person, token, at.replace(microsecond=0) + SESSION_LIFETIME)
-
-    async def admit(self, connection: Connection) -> Caller:
-        """Who calls, by the bearer token. Raises Unauthorized for nobody we know."""
         shown = [value for name, value in connection.scope["headers"] if name == b"authorization"]
         # Two proxies may disagree about which of two counts.
         if len(shown) != 1 or shown[0][: len(SCHEME)].lower() != SCHEME.encode():
             raise Unauthorized
         token = shown[0][len(SCHEME) :].decode("latin-1")
-        claims = self._signer.read(token, self._clock.now())
-        person = await self._directory.find(claims.subject_id)
-        if person is None or not person.active or person.token_epoch != claims.epoch:
+        at = self._clock.now()
+        claims = self._signer.read(token, at)
+        session_id = claims.extra.get(SESSION_CLAIM)
+        if session_id is None:
             raise Unauthorized
-        origin = self._origin(connection.scope)
+        held = await self._let_in(session_id, wants, at)
+        person, session = held.staff, held.session
+        if person.id != claims.subject_id or person.token_epoch != claims.epoch:
+            raise Unauthorized
+        if at >= session.last_seen_at + SEEN_EVERY:
+            self._directory.saw(held, at)
+            await self._see(session.id, at)
+        origin = self.origin(connection.scope)
         actor = Actor(ActorKind.STAFF, person.id, origin.request_id, origin.address)
-        return Caller(person, actor)
+        return Caller(person, actor, session, held.second_factor)
+
+    async def _let_in(self, session_id: int, wants: Requires, at: datetime) -> SignedIn:
+        held = await self._directory.find(session_id)
+        refusal = Unauthorized() if held is None else wants.refusal(held, self.rules, at)
+        if held is not None and refusal is not None and not _final(held, refusal, at):
+            held = await self._directory.read(session_id)
+            refusal = Unauthorized() if held is None else wants.refusal(held, self.rules, at)
+        if held is None or refusal is not None:
+            raise refusal or Unauthorized()
+        return held
+
+    async def _see(self, session_id: int, at: datetime) -> None:
+        async with self._db.transaction() as tx:
+            await sessions.see(tx, session_id, at)
+
+    def token_of(self, person: Staff, session: StaffSession) -> str:
+        """The bearer token of a fresh session."""
+        return self._signer.issue(
+            person.id,
+            person.token_epoch,
+            session.created_at,
+            SESSION_LIFETIME,
+            {SESSION_CLAIM: session.id},
+        )
 
     def expire(self) -> None:
         """What this process just committed about staff counts from its next request on."""
         self._directory.expire()
 
-    def _origin(self, scope: Scope) -> Actor:
+    def origin(self, scope: Scope) -> Actor:
+        """Where a request comes from, before it is known from whom."""
         address = self._proxies.address(scope)
         return Actor(
             ActorKind.SYSTEM,
@@ -168,31 +210,15 @@ class StaffGate:
         )
 
 
-class Requires:
-    """A guard: admits staff whose role has the permission, refuses the rest with 401 and 403.
+def _final(held: SignedIn, refusal: Refusal, at: datetime) -> bool:
+    """Whether a look into the database cannot help.
 
-    It stands on the route object, so no spelling of a path can walk around it. Before it has
-    admitted the caller nothing of the request but its headers is looked at.
+    Another process may just have seen the owner of a session that is idle here, or heard a proof.
     """
-
-    def __init__(self, permission: Permission | None) -> None:
-        self.permission = permission
-
-    async def __call__(self, connection: Connection, _handler: object = None) -> None:
-        gate: StaffGate = connection.scope["litestar_app"].state.staff_gate
-        who = await gate.admit(connection)
-        if self.permission is not None and not who.staff.may(self.permission):
-            raise Forbidden(details={"permission": self.permission})
-        cast("dict[str, Any]", connection.scope)["rewards_staff"] = who
-
-
-def requires(permission: Permission) -> Requires:
-    """The guard of a route that needs this permission: `guards=[requires(Permission.X)]`."""
-    return Requires(permission)
-
-
-# For what every member of staff may do: nothing but ending their own session.
-ANY_STAFF = Requires(None)
+    if not isinstance(refusal, Unauthorized):
+        return isinstance(refusal, Forbidden)
+    session = held.session
+    return not held.staff.active or session.ended_at is not None or at >= session.expires_at
 
 
 def caller(connection: Connection) -> Caller:

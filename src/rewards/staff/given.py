@@ -24,6 +24,7 @@ from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.staff.model_settings import Kept
+from rewards.staff.signing_in import SignIn
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
 from rewards.webhooks.acts import Webhooks
@@ -42,6 +43,7 @@ GivenPasswords: TypeAlias = NamedDependency[SkipValidation[Passwords]]
 GivenPrices: TypeAlias = NamedDependency[SkipValidation[Prices]]
 GivenRestocks: TypeAlias = NamedDependency[SkipValidation[Restocks]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
+GivenSignIn: TypeAlias = NamedDependency[SkipValidation[SignIn]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
 GivenWebhooks: TypeAlias = NamedDependency[SkipValidation[Webhooks]]
 

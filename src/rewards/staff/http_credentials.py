@@ -55,7 +55,7 @@ async def list_credentials(client_id: FromPath[str], db: GivenDatabase) -> Respo
     "/clients/{client_id:str}/credentials",
     status_code=201,
     operation_id="issueCredential",
-    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
     operation_class=takes(NewCredentialIn, required=False),
     responses=answers(IssuedOut, 400, 401, 403, 404, status=201, told="Issued"),
 )
@@ -85,7 +85,7 @@ async def issue_credential(
     "/clients/{client_id:str}/credentials/{credential_id:str}/revoke",
     status_code=200,
     operation_id="revokeCredential",
-    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
     responses=answers(CredentialOut, 401, 403, 404),
 )
 async def revoke_credential(
@@ -109,7 +109,7 @@ async def revoke_credential(
     "/clients/{client_id:str}/credentials/{credential_id:str}/rotate-signing-secret",
     status_code=200,
     operation_id="rotateSigningSecret",
-    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
     responses=answers(RotatedOut, 401, 403, 404),
 )
 async def rotate_signing_secret(

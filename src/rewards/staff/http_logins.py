@@ -81,7 +81,7 @@ async def list_logins(client_id: FromPath[str], db: GivenDatabase) -> Response[b
     "/clients/{client_id:str}/logins",
     status_code=201,
     operation_id="addLogin",
-    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
     operation_class=takes(NewLoginIn),
     responses=answers(LoginOut, 400, 401, 403, 404, 409, status=201, told="Added"),
 )
@@ -110,7 +110,7 @@ async def add_login(
 @patch(
     "/clients/{client_id:str}/logins/{login_id:str}",
     operation_id="changeLogin",
-    guards=[requires(Permission.CREDENTIALS_ISSUE)],
+    guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
     operation_class=takes(PasswordIn),
     responses=answers(LoginOut, 400, 401, 403, 404),
 )

@@ -81,7 +81,7 @@ async def list_staff(request: Request[Any, Any, Any], db: GivenDatabase) -> Resp
     "/staff",
     status_code=201,
     operation_id="createStaff",
-    guards=[requires(Permission.STAFF_WRITE)],
+    guards=[requires(Permission.STAFF_WRITE, proof=True)],
     operation_class=takes(NewStaffIn),
     responses=answers(StaffOut, 400, 401, 403, 409, status=201, told="Let in"),
 )
@@ -103,7 +103,7 @@ async def create_staff(
 @patch(
     "/staff/{staff_id:str}",
     operation_id="changeStaff",
-    guards=[requires(Permission.STAFF_WRITE)],
+    guards=[requires(Permission.STAFF_WRITE, proof=True)],
     operation_class=takes(StaffChangeIn),
     responses=answers(StaffOut, 400, 401, 403, 404, 409),
 )

@@ -6,7 +6,6 @@ import msgspec
 from litestar import Request, Response, Router, get, patch, post
 from litestar.params import FromPath
 
-from rewards.core.errors import Forbidden
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
@@ -72,6 +71,7 @@ class VendorChangeIn(msgspec.Struct, forbid_unknown_fields=True):
         return "VendorChangeIn([redacted])"
 
 
+SECRETS = requires(Permission.VENDORS_SECRETS, proof=True)
 NEW_VENDOR = msgspec.json.Decoder(NewVendorIn)
 VENDOR_CHANGE = msgspec.json.Decoder(VendorChangeIn)
 
@@ -130,7 +130,7 @@ async def get_vendor(
     "/vendors",
     status_code=201,
     operation_id="createVendor",
-    guards=[requires(Permission.VENDORS_SECRETS)],
+    guards=[SECRETS],
     operation_class=takes(NewVendorIn),
     responses=answers(VendorOut, 400, 401, 403, 409, status=201, told="Added"),
 )
@@ -183,7 +183,8 @@ async def change_vendor(
     body = decode(VENDOR_CHANGE, await request.body())
     number = path_id(vendor_id, VendorNotFound)
     if body.config is not None or body.secrets is not None:
-        _needs_secrets(request)
+        # An address decides where secrets are sent: it is as good as the secrets.
+        await SECRETS(request)
     status = None if body.status is None else member_of("Status", AccountStatus, body.status)
     wanted = AccountChange(body.name, status, body.config, body.secrets)
     who, loopback = caller(request).actor, settings.vendor_loopback
@@ -230,12 +231,6 @@ async def sync_vendor(
 
     await db.run(work)
     return encode(SyncOut(number), 202)
-
-
-def _needs_secrets(request: Request[Any, Any, Any]) -> None:
-    """An address decides where secrets are sent: it is as good as the secrets."""
-    if not caller(request).staff.may(Permission.VENDORS_SECRETS):
-        raise Forbidden(details={"permission": Permission.VENDORS_SECRETS})
 
 
 async def _one(tx: Tx, vault: Vault, vendor_id: int, request: Request[Any, Any, Any]) -> VendorOut:

@@ -53,7 +53,7 @@ READ = [requires(Permission.WEBHOOKS_READ)]
 SEND = [requires(Permission.WEBHOOKS_SEND)]
 WRITE = [requires(Permission.WEBHOOKS_WRITE)]
 # Their answers show a secret.
-ISSUE = [requires(Permission.CREDENTIALS_ISSUE)]
+ISSUE = [requires(Permission.CREDENTIALS_ISSUE, proof=True)]
 
 
 def _whose(request: Request[Any, Any, Any], client_id: str) -> Whose:

@@ -198,15 +198,6 @@ class Login:
     known_address: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A fresh login."""
-
-    staff: Staff
-    access_token: str = field(repr=False)
-    access_expires_at: datetime
-
-
 class StaffNotFound(NotFound):
     code = "STAFF_NOT_FOUND"
     default_message = "Staff user not found"

@@ -1,7 +1,6 @@
 """What others may do with staff: let people in, change what they are, end their sessions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from rewards.audit import service as audit
@@ -19,7 +18,7 @@ from rewards.core.text import printable
 from rewards.infra import changes
 from rewards.infra.db import Database, Tx
 from rewards.infra.passwords import Passwords
-from rewards.staff import sql
+from rewards.staff import sessions, sql
 from rewards.staff.model import (
     CHANGES_TOPIC,
     PASSWORD_CHARS_MIN,
@@ -30,6 +29,7 @@ from rewards.staff.model import (
     UsernameTaken,
     decide_change,
 )
+from rewards.staff.model_sessions import EndReason, NewSession, StaffSession
 
 
 async def create_staff(
@@ -65,13 +65,14 @@ async def create_staff(
 def _check(ask: NewStaff) -> Refusal | None:
     try:
         check_username(normal_username(ask.username))
-        _check_password(ask.password, ask.username)
+        check_password_of(ask.username, ask.password)
     except InvalidField as refusal:
         return refusal
     return None
 
 
-def _check_password(password: str, username: str) -> None:
+def check_password_of(username: str, password: str) -> None:
+    """Refuses a password that breaks a rule: `Invalid Password: …`."""
     check_password(password, username)
     printable("Password", password, PASSWORD_CHARS_MAX)
     if len(password) < PASSWORD_CHARS_MIN:
@@ -92,7 +93,7 @@ async def change_staff(
 ) -> list[Staff | Refusal]:
     """Change roles, passwords, and who is active; one answer each, in order, with an audit row.
 
-    A new password or a deactivation voids every token; a role counts from the next request, in
+    A new password or a deactivation ends every session; a role counts from the next request, in
     every process within a second. Refused: an unknown id, a bad password, and leaving no active
     admin. At most one ask for each person.
     """
@@ -118,17 +119,27 @@ async def change_staff(
         tx, [(person, digest) for (_, person), digest in zip(changed, digests, strict=True)]
     )
     await changes.announce(tx, CHANGES_TOPIC, [person.id for _, person in changed])
+    await _end_sessions(tx, [person for _, person in changed], before, at, actor)
     await audit.record(
         tx, [_changed(before[ask.staff_id], person, ask, actor) for ask, person in changed], at
     )
     return answers
 
 
+async def _end_sessions(
+    tx: Tx, changed: Sequence[Staff], before: Mapping[int, Staff], at: datetime, actor: Actor
+) -> None:
+    voided = [one for one in changed if one.token_epoch != before[one.id].token_epoch]
+    for reason, active in ((EndReason.PASSWORD_CHANGED, True), (EndReason.DEACTIVATED, False)):
+        who = [one.id for one in voided if one.active is active]
+        await sessions.end(tx, who, reason, actor, at)
+
+
 def _decide(people: Mapping[int, Staff], ask: StaffChange) -> Staff | Refusal:
     person = people.get(ask.staff_id)
     if person is not None and ask.password is not None:
         try:
-            _check_password(ask.password, person.username)
+            check_password_of(person.username, ask.password)
         except InvalidField as refusal:
             return refusal
     return decide_change(people, ask)
@@ -155,25 +166,31 @@ async def find_login(db: Database, username: str, address: str | None) -> Login:
         return await sql.read_login(connection, name, address)
 
 
-async def note_login(tx: Tx, person: Staff, actor: Actor, at: datetime) -> None:
-    """Leave an audit row, and remember the address as one where this person is at home."""
+async def begin_session(tx: Tx, new: NewSession, actor: Actor, at: datetime) -> StaffSession:
+    """A session for somebody who proved who they are, with an audit row.
+
+    Remembers the address as one where this person is at home. The caller holds the person's row.
+    """
     if actor.address is not None:
-        await sql.remember_address(tx, person.id, actor.address)
-    await audit.record(tx, [AuditFact(actor, None, "staff.logged_in", "staff", person.id)], at)
+        await sql.remember_address(tx, new.staff_id, actor.address)
+    session = await sessions.begin(tx, new, at)
+    facts = {"session": session.id, "proof": new.proof}
+    fact = AuditFact(actor, None, "staff.logged_in", "staff", new.staff_id, facts)
+    await audit.record(tx, [fact], at)
+    return session
 
 
-async def log_out(tx: Tx, staff_ids: Sequence[int], at: datetime, actor: Actor) -> None:
-    """Void every token these people have."""
-    people = await sql.lock_all(tx)
-    ending = [people[staff_id] for staff_id in staff_ids if staff_id in people]
-    after = [replace(person, token_epoch=person.token_epoch + 1) for person in ending]
-    await sql.change(tx, [(person, None) for person in after])
-    await changes.announce(tx, CHANGES_TOPIC, [person.id for person in after])
-    await audit.record(
-        tx,
-        [AuditFact(actor, None, "staff.logged_out", "staff", person.id) for person in after],
-        at,
-    )
+async def change_own_password(
+    tx: Tx, person: Staff, digest: str, session_id: int, at: datetime, actor: Actor
+) -> None:
+    """Set the digest of a password that `check_password_of` let pass; ends the other sessions.
+
+    The caller holds the person's row.
+    """
+    await sql.change(tx, [(person, digest)])
+    facts = {"password_changed": True}
+    await audit.record(tx, [AuditFact(actor, None, "staff.changed", "staff", person.id, facts)], at)
+    await sessions.end(tx, [person.id], EndReason.PASSWORD_CHANGED, actor, at, keep=session_id)
 
 
 async def list_staff(tx: Tx, limit: int, offset: int) -> tuple[list[Staff], int]:
