@@ -204,15 +204,7 @@ async def opened(
         proxies=proxies,
         settings=settings,
     )
-    signin = SignIn(
-        db=db,
-        vault=vault,
-        clock=clock,
-        passwords=passwords,
-        proxies=proxies,
-        limiter=limiter,
-        gate=gate,
-    )
+    signin = SignIn(db, vault, clock, passwords, proxies, limiter, gate)
     imports = Imports(db, vault, catalog, clock)
     session = open_session()
     accounts = Accounts(db, vault, feed, settings, clock, session)

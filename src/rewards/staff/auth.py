@@ -16,7 +16,7 @@ from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
 from rewards.infra.settings import Settings
-from rewards.infra.tokens import Signer
+from rewards.infra.tokens import Claims, Signer
 from rewards.staff import sessions
 from rewards.staff.directory import StaffDirectory
 from rewards.staff.model import Permission, Staff
@@ -156,14 +156,8 @@ class StaffGate:
             raise Unauthorized
         token = shown[0][len(SCHEME) :].decode("latin-1")
         at = self._clock.now()
-        claims = self._signer.read(token, at)
-        session_id = claims.extra.get(SESSION_CLAIM)
-        if session_id is None:
-            raise Unauthorized
-        held = await self._let_in(session_id, wants, at)
+        held = await self._let_in(self._signer.read(token, at), wants, at)
         person, session = held.staff, held.session
-        if person.id != claims.subject_id or person.token_epoch != claims.epoch:
-            raise Unauthorized
         if at >= session.last_seen_at + SEEN_EVERY:
             self._directory.saw(held, at)
             await self._see(session.id, at)
@@ -171,14 +165,21 @@ class StaffGate:
         actor = Actor(ActorKind.STAFF, person.id, origin.request_id, origin.address)
         return Caller(person, actor, session, held.second_factor)
 
-    async def _let_in(self, session_id: int, wants: Requires, at: datetime) -> SignedIn:
+    async def _let_in(self, claims: Claims, wants: Requires, at: datetime) -> SignedIn:
+        session_id = claims.extra.get(SESSION_CLAIM)
+        if session_id is None:
+            raise Unauthorized
         held = await self._directory.find(session_id)
-        refusal = Unauthorized() if held is None else wants.refusal(held, self.rules, at)
-        if held is not None and refusal is not None and not _final(held, refusal, at):
+        if held is not None and _worth_another_look(wants.refusal(held, self.rules, at), held, at):
             held = await self._directory.read(session_id)
-            refusal = Unauthorized() if held is None else wants.refusal(held, self.rules, at)
-        if held is None or refusal is not None:
-            raise refusal or Unauthorized()
+        if held is None or (held.staff.id, held.staff.token_epoch) != (
+            claims.subject_id,
+            claims.epoch,
+        ):
+            raise Unauthorized
+        refusal = wants.refusal(held, self.rules, at)
+        if refusal is not None:
+            raise refusal
         return held
 
     async def _see(self, session_id: int, at: datetime) -> None:
@@ -210,15 +211,15 @@ class StaffGate:
         )
 
 
-def _final(held: SignedIn, refusal: Refusal, at: datetime) -> bool:
-    """Whether a look into the database cannot help.
+def _worth_another_look(refusal: Refusal | None, held: SignedIn, at: datetime) -> bool:
+    """Whether the database may know better than memory.
 
     Another process may just have seen the owner of a session that is idle here, or heard a proof.
     """
-    if not isinstance(refusal, Unauthorized):
-        return isinstance(refusal, Forbidden)
-    session = held.session
-    return not held.staff.active or session.ended_at is not None or at >= session.expires_at
+    if isinstance(refusal, Unauthorized):
+        session = held.session
+        return held.staff.active and session.ended_at is None and at < session.expires_at
+    return isinstance(refusal, ProofNeeded | SecondFactorNeeded)
 
 
 def caller(connection: Connection) -> Caller:

@@ -45,7 +45,6 @@ class SignIn:
 
     def __init__(
         self,
-        *,
         db: Database,
         vault: Vault,
         clock: Clock,
