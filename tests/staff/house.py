@@ -196,14 +196,7 @@ async def opened(
     limiter = Limiter(clock)
     proxies = Proxies(())
     catalog = Catalog(db, feed)
-    gate = StaffGate(
-        db=db,
-        feed=feed,
-        vault=vault,
-        clock=clock,
-        proxies=proxies,
-        settings=settings,
-    )
+    gate = StaffGate(db, feed, vault, clock, proxies, settings)
     signin = SignIn(db, vault, clock, passwords, proxies, limiter, gate)
     imports = Imports(db, vault, catalog, clock)
     session = open_session()

@@ -129,7 +129,6 @@ class StaffGate:
 
     def __init__(
         self,
-        *,
         db: Database,
         feed: ChangeFeed,
         vault: Vault,
