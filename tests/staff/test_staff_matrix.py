@@ -29,6 +29,7 @@ ANY_STAFF = ENROLLING | {
 # What hands out a secret, or decides who may come in.
 PROVEN = {("POST", f"{API}/me/second-factor")}
 PROVEN_PERMISSIONS = {
+    Permission.CODES_REVEAL,
     Permission.CREDENTIALS_ISSUE,
     Permission.STAFF_WRITE,
     Permission.VENDORS_SECRETS,

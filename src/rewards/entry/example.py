@@ -237,7 +237,7 @@ PROVEN = {
     "changeLogin",
 } | {
     *("createVendor", "changeVendor", "createStaff", "changeStaff", "endStaffSessions"),
-    *("resetSecondFactor", "createClientWebhook", "rotateClientWebhookSecret"),
+    *("resetSecondFactor", "createClientWebhook", "rotateClientWebhookSecret", "revealCode"),
 }
 FORBIDDEN: dict[str, Sequence[Refusal]] = {
     **dict.fromkeys(("approve", "reject"), (Forbidden(), SecondPersonNeeded())),

@@ -44,7 +44,7 @@ REVEAL = msgspec.json.Decoder(RevealIn)
     "/orders/{order_id:str}/reveal",
     status_code=200,
     operation_id="revealCode",
-    guards=[requires(Permission.CODES_REVEAL)],
+    guards=[requires(Permission.CODES_REVEAL, proof=True)],
     operation_class=takes(RevealIn, needs=("position", "reason")),
     responses=answers(RevealedOut, 400, 401, 403, 404, 409),
 )
