@@ -12,7 +12,8 @@ FACTOR = "/me/second-factor"
 AGAIN = (403, 404, 409)
 ANOTHER_SESSION = """
 INSERT INTO staff_sessions (staff_id, proof, proven_at, created_at, last_seen_at, expires_at)
-VALUES ($1, 'PASSWORD', $2, $2, $2, $2 + interval '10 hours') RETURNING id
+VALUES ($1, 'PASSWORD', $2, $2, $2,
+    $2::timestamptz + interval '10 hours') RETURNING id
 """
 SEEN_LONG_AGO = "UPDATE staff_sessions SET last_seen_at = $2 WHERE staff_id = $1 RETURNING id"
 
