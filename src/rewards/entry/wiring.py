@@ -1,7 +1,7 @@
 """Wires the machines and slices of one process together."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from rewards.catalog.catalog import Catalog
