@@ -18,7 +18,7 @@ from rewards.staff.model import PERMISSIONS, Permission, Role
 from rewards.staff.model_sessions import SessionRules
 
 
-class MeOut(msgspec.Struct):
+class StaffMeOut(msgspec.Struct):
     """`second_factor`: it is on. `second_factor_needed`: nothing else is open until it is set up.
 
     `proven_until`: from then on what hands out secrets asks for a proof first; null: never.
@@ -65,10 +65,10 @@ PROVE = msgspec.json.Decoder(ProveIn)
 
 @get(
     "/me",
-    operation_id="getMe",
+    operation_id="getStaffMe",
     summary="Who I am",
     guards=[ENROLLING],
-    responses=answers(MeOut, 401),
+    responses=answers(StaffMeOut, 401),
 )
 async def get_me(
     request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, gate: GivenGate
@@ -80,9 +80,9 @@ async def get_me(
     return encode(_out(who, gate.rules, clock.now(), left))
 
 
-def _out(who: Caller, rules: SessionRules, at: datetime, codes_left: int) -> MeOut:
+def _out(who: Caller, rules: SessionRules, at: datetime, codes_left: int) -> StaffMeOut:
     session = who.session
-    return MeOut(
+    return StaffMeOut(
         id=who.staff.id,
         username=who.staff.username,
         role=who.staff.role,
