@@ -1,7 +1,7 @@
 """Wires the machines and slices of one process together."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
 from rewards.catalog.catalog import Catalog
@@ -138,9 +138,7 @@ async def open_parts(
         sources = Sources(prices, await _mint(db, vault, clock, settings), PoolHints(), links)
         orders = Orders(db, catalog, sources, vault, clock, settings, passwords)
         stack.push_async_callback(orders.close, DESK_GRACE_S)
-        gate = StaffGate(
-            db=db, feed=feed, vault=vault, clock=clock, proxies=proxies, settings=settings
-        )
+        gate = StaffGate(db, feed, vault, clock, proxies, settings)
         imports = Imports(db, vault, catalog, clock)
         stack.push_async_callback(imports.close)
         bought = purchasing(db, catalog, vault, accounts, prices, clock, settings)
