@@ -14,6 +14,7 @@ from tests.entry.books import (
 from tests.entry.planting import Plant
 from tests.entry.plants_audit import PLANTS_AUDIT
 from tests.entry.plants_claims import PLANTS_CLAIMS
+from tests.entry.plants_money import PLANTS_MONEY, STAFF
 from tests.entry.plants_webhooks import PLANTS_WEBHOOKS
 
 RETALLY = f"DELETE FROM order_tallies; {books.TALLY};"
@@ -92,10 +93,6 @@ def purchase(
     )
 
 
-STAFF = """
-INSERT INTO staff_users (username, role, password_hash, created_at)
-VALUES ('olga', 'admin', 'none', now()), ('fred', 'admin', 'none', now());
-"""
 STOCK = """
 INSERT INTO stock_orders (product_id, denomination_minor, currency, vendor_id, quantity, cost_minor,
     state, second_person, received, usable, asked_by, reason, created_at, changed_at, ended_at)
@@ -123,27 +120,6 @@ def stock(state: str, *, second: bool = False, quantity: int = 1, came: int = 0)
         + STAFF
         + STOCK.format(state=state, second=second, quantity=quantity, came=came, ended=ended)
     )
-
-
-def agreed(kind: str, subject_kind: str, subject_id: int, transfer_id: str = "NULL") -> str:
-    """A request of one person that another agreed to, for 1.00, carried out."""
-    return f"""
-INSERT INTO approvals (kind, subject_kind, subject_id, amount_minor, currency, state, requested_by,
-    reason, requested_at, expires_at, decided_by, decided_at, carried_out_at, transfer_id)
-VALUES ('{kind}', '{subject_kind}', {subject_id}, 100, 'USD', 'CARRIED_OUT', 1, 'why', now(), now(),
-    2, now(), now(), {transfer_id});
-"""
-
-
-def report(state: str, *, chunks: int, kept: int) -> str:
-    """A report of so many chunks, the first of which are there."""
-    return f"""
-INSERT INTO reports (kind, parameters, asked_by, state, first_after, position, upto, chunks,
-    asked_at, ended_at, expires_at)
-VALUES ('ORDERS', '{{}}', 1, '{state}', 0, 1, 1, {chunks}, now(), now(), now() + interval '7 days');
-INSERT INTO report_chunks (report_id, number, content)
-SELECT 1, number, 'x' FROM generate_series(1, {kept}) AS number;
-"""
 
 
 def bought(state: str = "FULFILLED", *, key: int = 1, **rest: str) -> str:
@@ -426,14 +402,6 @@ PLANTS = {
         1,
     ),
     "approval_was_asked_for_waiting_stock": Plant(stock("WAITING", second=True), 1),
-    "approval_moved_the_money_that_was_agreed_to": Plant(
-        STAFF + agreed("TOPUP", "wallet", 1, transfer_id="1"), 1
-    ),
-    "approval_took_back_what_was_agreed_to": Plant(
-        STAFF + agreed("LATE_CANCEL", "order", DELIVERED_ID), 1
-    ),
-    "report_file_is_whole": Plant(STAFF + report("DONE", chunks=2, kept=1), 1),
-    "report_without_a_file_keeps_no_chunk": Plant(STAFF + report("CANCELLED", chunks=1, kept=1), 1),
     "orphan_item": Plant("INSERT INTO order_items VALUES (99, 1, 'PENDING')", 99),
     "orphan_transition": Plant(
         "INSERT INTO order_transitions (order_id, seq, path, actor_kind, at)"
@@ -502,5 +470,6 @@ PLANTS = {
     ),
     **PLANTS_WEBHOOKS,
     **PLANTS_AUDIT,
+    **PLANTS_MONEY,
     **PLANTS_CLAIMS,
 }

@@ -126,11 +126,7 @@ async def open_parts(
         # Before the feed starts: it must hear of every change from the first one on.
         session = await stack.enter_async_context(open_session())
         accounts = Accounts(db, vault, feed, settings, clock, session)
-        feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
-        await feed.start()
-        stack.push_async_callback(feed.stop)
-        await catalog.load()
-        await prices.load()
+        await _loaded(stack, feed, vault, catalog, prices)
         limiter = _limiter(stack, settings, clock)
         passwords = stack.enter_context(closing(Passwords()))
         proxies = Proxies(settings.trusted_proxies)
@@ -175,6 +171,17 @@ async def open_parts(
             readiness=_readiness(stack, db, feed, orders, settings),
             money_limit=_money_limit(settings, prices),
         )
+
+
+async def _loaded(
+    stack: AsyncExitStack, feed: ChangeFeed, vault: Vault, catalog: Catalog, prices: Prices
+) -> None:
+    """Hear of changes from now on, and then read what is cached as it stands."""
+    feed.subscribe(DATA_KEYS_TOPIC, lambda _: vault.refresh())
+    await feed.start()
+    stack.push_async_callback(feed.stop)
+    await catalog.load()
+    await prices.load()
 
 
 def _request_log(stack: AsyncExitStack, db: Database, clock: Clock, proxies: Proxies) -> RequestLog:
