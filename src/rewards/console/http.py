@@ -10,6 +10,7 @@ from rewards.console import (
     http_clients,
     http_entry,
     http_inventory,
+    http_me,
     http_money,
     http_orders,
     http_settings,
@@ -17,7 +18,7 @@ from rewards.console import (
     http_vendors,
     http_waiting,
 )
-from rewards.console.places import PREFIX, places
+from rewards.console.places import ME, PREFIX, places
 from rewards.core.clock import Clock
 from rewards.infra.address import Proxies
 from rewards.infra.crypto import Vault
@@ -25,7 +26,9 @@ from rewards.infra.pages.room import Look, Room
 from rewards.infra.pages.routes import router
 from rewards.infra.settings import Settings
 
-LOOK = Look("console", "Starship Console", "rewards.console", PREFIX, places)
+LOOK = Look(
+    "console", "Starship Console", "rewards.console", PREFIX, places, ME, http_me.ANSWERS
+)
 PAGES = [
     *http_entry.PAGES,
     *http_today.PAGES,
@@ -40,6 +43,7 @@ PAGES = [
     *http_money.PAGES,
     *http_audit.PAGES,
     *http_settings.PAGES,
+    *http_me.PAGES,
 ]
 
 

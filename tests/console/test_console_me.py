@@ -1,0 +1,77 @@
+"""Oneself in the console: a second factor from set-up to sign-in, sessions, a proof asked for."""
+
+import base64
+import re
+from datetime import timedelta
+
+from rewards.staff.totp import code_of, step_at
+
+from rewards.staff.model import Role
+from tests.console.desk import PASSWORD, Desk
+
+
+async def test_a_second_factor_from_set_up_to_sign_in(desk: Desk) -> None:
+    visitor = await desk.at(Role.ADMIN)
+    page = await visitor.send("/console/me", "/console/me/second-factor")
+    assert "Set up your second factor" in page.said
+    found = re.search(r'<code class="secret">([A-Z2-7]+)</code>', page.text)
+    assert found
+    page = await visitor.send(
+        "/console/me", "/console/me/second-factor/confirm", code=code_now(found[1], desk)
+    )
+    assert "Recovery code 1" in page.said
+    recovery = re.search(r'id="secret-1">([^<]+)<', page.text)
+    assert recovery
+    other = desk.visitor()
+    page = await other.sign_in(desk.staff[Role.ADMIN].username)
+    assert page.status == 401
+    assert "Second factor" in page.said
+    assert PASSWORD not in page.text
+    step = re.search(r'name="step" value="([^"]+)"', page.text)
+    assert step
+    fields = {"csrf": page.csrf, "step": step[1], "next": "/console/me"}
+    page = await other.post("/console/sign-in", fields | {"code": "ABCDEFGHIJKLMNOP"})
+    assert page.status == 401
+    page = await other.post("/console/sign-in", fields | {"code": recovery[1]})
+    assert page.status == 200, page.said
+    assert page.url == f"{desk.url}/console/me"
+    # A step of one browser is worth nothing in another.
+    third = desk.visitor()
+    page = await third.get("/console/sign-in")
+    page = await third.post("/console/sign-in", fields | {"csrf": page.csrf, "code": recovery[1]})
+    assert page.status == 400
+
+
+def code_now(secret: str, desk: Desk) -> str:
+    """What an authenticator shows."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    return code_of(key, step_at(desk.shop.now))
+
+
+async def test_what_hands_out_secrets_asks_who_sits_there(desk: Desk) -> None:
+    visitor = await desk.at(Role.ADMIN)
+    client = await desk.shop.client()
+    desk.clock.ahead += timedelta(minutes=11)
+    path = f"/console/clients/{client}/credentials"
+    before = await desk.shop.everything()
+    page = await visitor.send(path, path)
+    assert page.status == 403
+    assert "Show that it is you" in page.said
+    assert await desk.shop.everything() == before
+    page = await visitor.post("/console/prove", {"csrf": page.csrf, "password": "wrong one here"})
+    assert page.status == 403
+    fields = {"csrf": page.csrf, "password": PASSWORD, "back": path}
+    page = await visitor.post("/console/prove", fields)
+    assert "for ten minutes nobody asks" in page.said
+    page = await visitor.send(path, path)
+    assert "This is shown once." in page.said
+
+
+async def test_another_session_is_ended(desk: Desk) -> None:
+    first, second = await desk.at(Role.VIEWER), await desk.at(Role.VIEWER)
+    page = await first.get("/console/me")
+    found = re.search(r"/console/me/sessions/\d+/end", page.text)
+    assert found
+    page = await first.send("/console/me", found[0])
+    assert "That session has ended." in page.said
+    assert "/console/sign-in" in (await second.get("/console")).url
