@@ -4,9 +4,8 @@ import base64
 import re
 from datetime import timedelta
 
-from rewards.staff.totp import code_of, step_at
-
 from rewards.staff.model import Role
+from rewards.staff.totp import code_of, step_at
 from tests.console.desk import PASSWORD, Desk
 
 

@@ -26,9 +26,7 @@ from rewards.infra.pages.room import Look, Room
 from rewards.infra.pages.routes import router
 from rewards.infra.settings import Settings
 
-LOOK = Look(
-    "console", "Starship Console", "rewards.console", PREFIX, places, ME, http_me.ANSWERS
-)
+LOOK = Look("console", "Starship Console", "rewards.console", PREFIX, places, ME, http_me.ANSWERS)
 PAGES = [
     *http_entry.PAGES,
     *http_today.PAGES,
