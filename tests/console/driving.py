@@ -39,7 +39,8 @@ async def driving(browser: Browser, url: str, **chosen: Any) -> AsyncIterator[Pa
         await context.close()
     assert [each for each in asked if not each.startswith((url, "data:"))] == []
     # What chromium says of every page that is refused.
-    assert [each for each in said if "the server responded with a status of" not in each] == []
+    wrong = [each for each in said if "the server responded with a status of" not in each]
+    assert not wrong, wrong
 
 
 async def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:

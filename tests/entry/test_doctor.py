@@ -5,6 +5,7 @@ import json
 import asyncpg
 import pytest
 
+from rewards.alerts import sql_checks as alerts
 from rewards.audit import service as audit
 from rewards.audit import verifying
 from rewards.claims import sql_checks as claims
@@ -77,6 +78,7 @@ def test_every_check_of_ours_has_a_breach_to_find() -> None:
         webhooks,
         audit,
         reports,
+        alerts,
     )
     assert PLANTS.keys() == {name for each in slices for name in each.CHECKS}
 

@@ -217,7 +217,10 @@ async def test_a_login_works_at_the_clients_door(house: House, admin: dict[str, 
     assert answer.status_code == 201, answer.text
     assert answer.json()["username"] == "buyer@example.com"
     row = await only_audit_row(house, 0)
-    assert (row["action"], row["facts"]) == ("login.created", {"username": "buyer@example.com"})
+    assert (row["action"], row["facts"]) == (
+        "login.created",
+        {"username": "buyer@example.com", "role": "owner"},
+    )
     assert "a quiet password" not in str(await house.everything())
     entered = await house.http.post(
         "/auth/login", json={"username": "buyer@example.com", "password": "a quiet password"}

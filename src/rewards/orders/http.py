@@ -322,7 +322,7 @@ def _summary_line(row: Record) -> SummaryLine:
             }
         }
     ),
-    responses=answers(OrderOut, 401, 403, 404, 503, told="The order with its vouchers"),
+    responses=answers(OrderOut, 400, 401, 403, 404, 503, told="The order with its vouchers"),
 )
 async def get_order(
     request: Request[Any, Any, Any], orders: GivenOrders, order_id: FromPath[str]
