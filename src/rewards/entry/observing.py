@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from rewards.entry.figures import StoredFigures
 from rewards.infra import lag
-from rewards.infra.beats import Heart, ProcessKind
+from rewards.infra.beats import GOODBYE_S, Heart, ProcessKind
 from rewards.infra.db import Database
 from rewards.infra.metrics import Gauge
 from rewards.infra.readiness import Readiness
@@ -39,6 +39,8 @@ async def observed(
     finally:
         lagging.cancel()
         ending.set()
-        await asyncio.wait({lagging, beating})
+        # A beat that a database which does not answer holds up is not waited for.
+        await asyncio.wait({lagging, beating}, timeout=2 * GOODBYE_S)
+        beating.cancel()
         await stored.close()
         await readiness.close()

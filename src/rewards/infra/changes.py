@@ -19,6 +19,7 @@ from rewards.infra.db import Database, Record, Tx, rows_affected
 
 log = structlog.get_logger()
 
+POLL_TIMEOUT_S = 2.0
 POLL_INTERVAL_S = 0.25
 # With a poll this young nothing that was cached is older than a second when it is used.
 FRESH_S = 0.8
@@ -124,10 +125,11 @@ class ChangeFeed:
     async def _read(self) -> None:
         began_s = time.clock_gettime(_CLOCK)
         async with self._db.connection() as connection:
+            # Whoever knocks waits for this: a database that does not answer is as one away.
             if self._horizon is None:
-                rows = await connection.fetch(READ_HORIZON)
+                rows = await connection.fetch(READ_HORIZON, timeout=POLL_TIMEOUT_S)
             else:
-                rows = await connection.fetch(READ_CHANGES, self._horizon)
+                rows = await connection.fetch(READ_CHANGES, self._horizon, timeout=POLL_TIMEOUT_S)
         changed = [row for row in rows if row["id"] is not None]
         for topic, subject_ids in self._untold(changed).items():
             for tell in self._subscribers.get(topic, ()):

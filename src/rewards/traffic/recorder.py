@@ -85,7 +85,11 @@ class RequestLog:
         self._closing = True
         self._full.set()
         if self._task is not None:
-            await self._task
+            # It may be in the middle of a flush that a database which does not answer holds up.
+            await asyncio.wait({self._task}, timeout=CLOSE_TIMEOUT_S)
+            if not self._task.done():
+                self._task.cancel()
+                return
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.flush()
