@@ -32,7 +32,7 @@ Noted: TypeAlias = Callable[[Scope, int, float], None]
 BODY_BYTES_MAX = 256 * 1024
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 JSON = "application/json"
-# Of answers that show a secret.
+# Of every answer in JSON: it is for one caller, who is told by a header that caches do not know.
 NO_STORE = {"Cache-Control": "no-store"}
 # What a decoder puts in quotes is of our own schema after these words; else it is what was sent.
 NAMES_OURS = ("Expected ", "Object missing required field ")
@@ -56,9 +56,12 @@ class ErrorBody(msgspec.Struct, omit_defaults=True):
 def encode(
     body: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response[bytes]:
-    """A JSON answer; Decimals become numbers."""
+    """A JSON answer that nobody on the way keeps; Decimals become numbers."""
     return Response(
-        ENCODER.encode(body), status_code=status, media_type=JSON, headers=dict(headers or {})
+        ENCODER.encode(body),
+        status_code=status,
+        media_type=JSON,
+        headers={**NO_STORE, **(headers or {})},
     )
 
 

@@ -16,7 +16,7 @@ from rewards.clients.model import (
     NewCredential,
 )
 from rewards.infra.db import Tx
-from rewards.infra.http import NO_STORE, decode, encode, path_id
+from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.members import acts
 from rewards.members.shapes import CredentialOut, IssuedOut, RotatedOut
@@ -78,7 +78,7 @@ async def issue_credential(
         who = caller(request).actor
         return await acts.issue_credential(tx, vault, settings, ask, who, clock.now())
 
-    return encode(IssuedOut.of(await db.run(work)), 201, NO_STORE)
+    return encode(IssuedOut.of(await db.run(work)), 201)
 
 
 @post(
@@ -131,7 +131,7 @@ async def rotate_signing_secret(
         shown = await acts.rotate_signing_secret(tx, vault, owner, number, who, at)
         return RotatedOut(number, owner, shown)
 
-    return encode(await db.run(work), headers=NO_STORE)
+    return encode(await db.run(work))
 
 
 ROUTER = Router(

@@ -7,7 +7,6 @@ from litestar.params import FromPath
 
 from rewards.clients.model import ClientNotFound
 from rewards.infra.http import (
-    NO_STORE,
     decode,
     encode,
     one_of,
@@ -128,7 +127,7 @@ async def create_webhook(
     """Have a client's events sent to a URL. The secret is shown here and never again."""
     whose = _whose(request, client_id)
     new = decode(NEW_WEBHOOK, await request.body()).read(whose.client_id)
-    return encode(NewWebhookOut.of_shown(await webhooks.create(whose, new)), 201, NO_STORE)
+    return encode(NewWebhookOut.of_shown(await webhooks.create(whose, new)), 201)
 
 
 @get(
@@ -225,7 +224,7 @@ async def rotate_secret(
     body = decode(ROTATE, await request.body() or b"{}")
     whose, number = _whose(request, client_id), path_id(webhook_id, WebhookNotFound)
     shown = await webhooks.rotate_secret(whose, number, revoke_previous=body.revoke_previous)
-    return encode(NewSecretOut.of(shown), headers=NO_STORE)
+    return encode(NewSecretOut.of(shown))
 
 
 @get(

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
 from rewards.clients.auth import SECURITY, actor_of, principal_of, requires
-from rewards.infra.http import NO_STORE, decode, encode, path_id
+from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, asks, takes
 from rewards.webhooks.acts import Webhooks, Whose
 from rewards.webhooks.answering import deliveries_answer, webhooks_answer
@@ -80,7 +80,7 @@ async def create_webhook(
     """
     whose = _whose(request)
     new = decode(NEW_WEBHOOK, await request.body()).read(whose.client_id)
-    return encode(NewWebhookOut.of_shown(await webhooks.create(whose, new)), 201, NO_STORE)
+    return encode(NewWebhookOut.of_shown(await webhooks.create(whose, new)), 201)
 
 
 @get(
@@ -177,7 +177,7 @@ async def rotate_secret(
     shown = await webhooks.rotate_secret(
         _whose(request), number, revoke_previous=body.revoke_previous
     )
-    return encode(NewSecretOut.of(shown), headers=NO_STORE)
+    return encode(NewSecretOut.of(shown))
 
 
 @get(

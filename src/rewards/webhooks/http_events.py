@@ -101,7 +101,6 @@ def _answer(request: Request[Any, Any, Any], ask: FeedAsk, page: FeedPage) -> Re
         "X-Next-After": str(page.after),
         "X-Last-Sequence": str(page.last),
         "Link": f'<{request.scope["path"]}?{following}>; rel="next"',
-        "Cache-Control": "no-store",
     }
     return encode(page.events, headers=headers)
 
