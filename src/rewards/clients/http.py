@@ -14,7 +14,7 @@ from rewards.clients.sessions import Session, Sessions
 from rewards.clients.tokens import REFRESH_CHARS_MAX
 from rewards.core.errors import InvalidField, Unauthorized
 from rewards.infra.address import Proxies
-from rewards.infra.http import NO_STORE, answer_with, decode, encode
+from rewards.infra.http import answer_with, decode, encode
 from rewards.infra.openapi import answers, takes
 
 LOGGED_OUT = "Successfully logged out"
@@ -24,9 +24,15 @@ class LoginBody(msgspec.Struct, forbid_unknown_fields=True):
     username: str = ""
     password: str = ""
 
+    def __repr__(self) -> str:
+        return "LoginBody([redacted])"
+
 
 class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
     refresh_token: str = ""
+
+    def __repr__(self) -> str:
+        return "RefreshBody([redacted])"
 
 
 class TokensAnswer(msgspec.Struct):
@@ -35,6 +41,9 @@ class TokensAnswer(msgspec.Struct):
     access_expires_at: datetime
     refresh_expires_at: datetime
     client_id: int
+
+    def __repr__(self) -> str:
+        return "TokensAnswer([redacted])"
 
 
 class MessageAnswer(msgspec.Struct):
@@ -60,7 +69,7 @@ def _tokens(session: Session) -> Response[bytes]:
         session.refresh_expires_at,
         session.client_id,
     )
-    return encode(answer, headers=NO_STORE)
+    return encode(answer)
 
 
 @post(

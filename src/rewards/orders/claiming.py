@@ -1,7 +1,7 @@
 """An end user claims an item by its link, or lets the time for it pass (spec.md §3, §7)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rewards.audit import service as audit
@@ -54,7 +54,7 @@ class Claimable:
 
     order: Order
     item: Item
-    password_hash: str | None
+    password_hash: str | None = field(repr=False)
 
     @property
     def open(self) -> bool:

@@ -1,7 +1,7 @@
 """Who pays for an order and whether it may be placed; pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -49,7 +49,7 @@ class PlaceAsk:
     on_partial: OnPartial = OnPartial.KEEP
     deliver_by: datetime | None = None
     # Of PROTECTED claim links; never the password itself.
-    claim_password_hash: str | None = None
+    claim_password_hash: str | None = field(default=None, repr=False)
     key_use: KeyUse | None = None
 
 

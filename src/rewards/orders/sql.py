@@ -1,7 +1,7 @@
 """Every statement that writes orders, items, transitions and tallies. Batches in, rows out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -91,7 +91,7 @@ class NewOrder:
 
     order: Order
     path: tuple[State, ...]
-    claim_password_hash: str | None
+    claim_password_hash: str | None = field(repr=False)
     # One for each item that exists now: its unit, or None while it waits.
     unit_ids: Sequence[int | None]
 

@@ -40,6 +40,9 @@ class LoginOut(msgspec.Struct):
     staff_id: int
     session_id: int
 
+    def __repr__(self) -> str:
+        return "LoginOut([redacted])"
+
 
 LOGIN = msgspec.json.Decoder(LoginIn)
 
