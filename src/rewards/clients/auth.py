@@ -5,7 +5,6 @@ credential that requires it also needs `X-Signature` (see clients/signing.py). W
 (a bad secret, a foreign address, a suspended client), the answer is the same 401.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 from litestar import Request
@@ -23,7 +22,6 @@ from rewards.infra.address import Proxies, within
 from rewards.infra.http import request_id
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
-Guard: TypeAlias = Callable[..., Awaitable[None]]
 
 BEARER = "Bearer "
 # What is read of a request's headers, each at most once.
@@ -115,7 +113,27 @@ class Gate:
             raise Unauthorized
 
 
-def requires(scope: str | None) -> Guard:
+class Requires:
+    """A guard: lets in who is authenticated and has `scope` (None: any client).
+
+    With `person` only somebody who is signed in, and no API key.
+    """
+
+    def __init__(self, scope: str | None, *, person: bool = False) -> None:
+        self.scope = scope
+        self.person = person
+
+    async def __call__(self, connection: Connection, _handler: object = None) -> None:
+        principal = await connection.scope["litestar_app"].state.gate.admit(connection)
+        # First: whoever tells of the request afterwards knows of whom, also where it was refused.
+        cast("dict[str, Any]", connection.scope)["rewards_principal"] = principal
+        if self.scope is not None and self.scope not in principal.scopes:
+            raise Forbidden
+        if self.person and principal.login_id is None:
+            raise Forbidden
+
+
+def requires(scope: str | None) -> Requires:
     """A route's guard: lets in who is authenticated and has `scope` (None: any client).
 
     Give it as `guards=[requires("orders:read")]`, or as `before_request=requires("orders:write")`
@@ -123,27 +141,12 @@ def requires(scope: str | None) -> Guard:
     Unauthorized (401) before the body is looked at, and Forbidden (403) for a missing scope.
     Afterwards `principal_of(request)` says who it is. Needs a `Gate` at `app.state.gate`.
     """
-
-    async def guard(connection: Connection, _handler: object = None) -> None:
-        principal = await connection.scope["litestar_app"].state.gate.admit(connection)
-        # First: whoever tells of the request afterwards knows of whom, also where it was refused.
-        cast("dict[str, Any]", connection.scope)["rewards_principal"] = principal
-        if scope is not None and scope not in principal.scopes:
-            raise Forbidden
-
-    return guard
+    return Requires(scope)
 
 
-def person(scope: str | None) -> Guard:
+def person(scope: str | None) -> Requires:
     """As `requires`, and only for somebody who is signed in: an API key is refused with 403."""
-    admit = requires(scope)
-
-    async def guard(connection: Connection, _handler: object = None) -> None:
-        await admit(connection)
-        if principal_of(connection).login_id is None:
-            raise Forbidden
-
-    return guard
+    return Requires(scope, person=True)
 
 
 def principal_of(connection: Connection) -> Principal:
