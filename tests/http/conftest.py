@@ -11,6 +11,7 @@ import pytest
 
 from rewards.clients import service as clients
 from rewards.clients.model import ClientChange
+from rewards.core.clock import Clock
 from rewards.entry.api import build_app
 from rewards.entry.wiring import open_parts
 from rewards.infra.settings import Settings
@@ -22,11 +23,11 @@ from tests.shop import WIDE
 
 
 @asynccontextmanager
-async def open_api(dsn: str, home: Path) -> AsyncIterator[Api]:
+async def open_api(dsn: str, home: Path, clock: Clock | None = None) -> AsyncIterator[Api]:
     """The sandbox's data in an empty, migrated database; its client may order without limits."""
     settings = Settings(home=home, environment="test", sandbox=True)
     card = await seed(dsn, settings, simulators={"sandbox": "http://127.0.0.1:9"})
-    async with open_parts(dsn, settings) as parts:
+    async with open_parts(dsn, settings, clock) as parts:
         async with parts.db.transaction() as tx:
             await clients.change(tx, card["client"]["client_id"], ClientChange(limits=WIDE))
         parts.feed.expire()
