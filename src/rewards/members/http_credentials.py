@@ -20,7 +20,7 @@ from rewards.clients.model import (
 from rewards.clients.model_members import ClientLogin
 from rewards.core.errors import Conflict, Forbidden, InvalidField
 from rewards.infra.db import Tx
-from rewards.infra.http import NO_STORE, decode, encode, path_id
+from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.members import acts
 from rewards.members.given import (
@@ -132,7 +132,7 @@ async def issue_credential(
 
     proof = Proof(db, sessions, clock)
     issued = await proof.act(who, body.current_password, Scope.CREDENTIALS_WRITE, work)
-    return encode(IssuedOut.of(issued), 201, NO_STORE)
+    return encode(IssuedOut.of(issued), 201)
 
 
 @post(
@@ -199,7 +199,7 @@ async def rotate_signing_secret(
 
     proof = Proof(db, sessions, clock)
     rotated = await proof.act(who, body.current_password, Scope.CREDENTIALS_WRITE, work)
-    return encode(rotated, headers=NO_STORE)
+    return encode(rotated)
 
 
 ROUTER = Router(

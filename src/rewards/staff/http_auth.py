@@ -9,7 +9,7 @@ from litestar import Request, Response, Router, post
 from rewards.core.errors import InvalidField
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import NO_STORE, answer_with, decode, encode
+from rewards.infra.http import answer_with, decode, encode
 from rewards.infra.openapi import answers, takes
 from rewards.staff import sessions
 from rewards.staff.auth import ENROLLING, caller
@@ -74,7 +74,7 @@ async def log_in(request: Request[Any, Any, Any], signin: GivenSignIn) -> Respon
     fresh = await signin.log_in(request.scope, body.username, body.password, given)
     person, session = fresh.staff, fresh.session
     out = LoginOut(fresh.access_token, session.expires_at, person.role, person.id, session.id)
-    return encode(out, headers=NO_STORE)
+    return encode(out)
 
 
 @post(

@@ -7,7 +7,7 @@ from litestar import Request, Response, Router, post
 from litestar.params import FromPath
 
 from rewards.core.errors import InvalidField
-from rewards.infra.http import NO_STORE, decode, encode, path_id
+from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.orders.model import OrderNotFound
 from rewards.orders.revealing import reveal
@@ -66,7 +66,7 @@ async def reveal_code(
     number = path_id(order_id, OrderNotFound)
     actor = caller(request).actor
     shown = await reveal(db, vault, clock, number, body.position, actor, reason)
-    return encode(RevealedOut(number, body.position, shown), headers=NO_STORE)
+    return encode(RevealedOut(number, body.position, shown))
 
 
 ROUTER = Router(path="/admin/api/v1", tags=["Orders (staff)"], route_handlers=[reveal_code])

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from rewards.core.errors import InvalidField
 from rewards.infra.db import Tx
-from rewards.infra.http import NO_STORE, decode, encode, path_id
+from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.staff import second_factor
 from rewards.staff.auth import ANY_STAFF, ENROLLING, ENROLLING_PROVEN, caller, requires
@@ -77,7 +77,7 @@ async def begin_second_factor(
     who = caller(request)
     secret = await signin.begin_factor(who)
     out = PendingFactorOut(key_of(secret), uri_of(secret, who.staff.username))
-    return encode(out, 201, headers=NO_STORE)
+    return encode(out, 201)
 
 
 @post(
@@ -100,7 +100,7 @@ async def confirm_second_factor(
     assert given.code is not None, "a text was given"
     codes = await signin.confirm_factor(caller(request), given.code)
     gate.expire()
-    return encode(RecoveryCodesOut(codes), headers=NO_STORE)
+    return encode(RecoveryCodesOut(codes))
 
 
 @post(
