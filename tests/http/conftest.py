@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -23,9 +24,11 @@ from tests.shop import WIDE
 
 
 @asynccontextmanager
-async def open_api(dsn: str, home: Path, clock: Clock | None = None) -> AsyncIterator[Api]:
+async def open_api(
+    dsn: str, home: Path, clock: Clock | None = None, **chosen: Any
+) -> AsyncIterator[Api]:
     """The sandbox's data in an empty, migrated database; its client may order without limits."""
-    settings = Settings(home=home, environment="test", sandbox=True)
+    settings = Settings(home=home, environment="test", sandbox=True, **chosen)
     card = await seed(dsn, settings, simulators={"sandbox": "http://127.0.0.1:9"})
     async with open_parts(dsn, settings, clock) as parts:
         async with parts.db.transaction() as tx:

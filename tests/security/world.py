@@ -23,6 +23,25 @@ UNKNOWN = 987_654_321
 HOOK = {"url": "https://shop.example/hooks"}
 # What waits for a worker, or for somebody's mistake, written as they would write it. $1: the owner.
 PLANTED = {
+    "alert_id": """
+        INSERT INTO alerts (kind, subject, level, facts, raised_at, seen_at)
+        SELECT 'POOL_COVER_LOW', 'product 6 25.00 USD', 1, '{}', now(), now() WHERE $1::bigint > 0
+        RETURNING id""",
+    "report_id": """
+        WITH made AS (
+            INSERT INTO reports (kind, parameters, asked_by, state, first_after, position, upto,
+                chunks, asked_at, ended_at, expires_at)
+            SELECT 'ORDERS', '{}', min(id), 'DONE', 0, 1, 1, 1, now(), now(),
+                now() + interval '7 days'
+            FROM staff_users WHERE username = 'admin' AND $1::bigint > 0
+            RETURNING id)
+        INSERT INTO report_chunks (report_id, number, content) SELECT id, 1, 'id' FROM made
+        RETURNING report_id""",
+    "session_id": """
+        INSERT INTO staff_sessions (staff_id, proof, proven_at, created_at, last_seen_at,
+            expires_at)
+        SELECT id, 'PASSWORD', now(), now(), now(), now() + interval '10 hours'
+        FROM staff_users WHERE username = 'admin' AND $1::bigint > 0 RETURNING id""",
     "delivery_id": """
         INSERT INTO webhook_deliveries (endpoint_id, client_id, event_id, sequence, event_type,
             status, next_at, last_error, created_at, finished_at)
@@ -181,6 +200,7 @@ class World:
             "wallet_id": self.api.card["wallets"]["USD"],
             "webhook_id": hook.json["id"],
             "login_id": made["id"],
+            "member_id": made["id"],
             "credential_id": (await self.issue(client_id))["id"],
             "product_id": 6,
             "category_id": 1,
@@ -232,7 +252,8 @@ class World:
 async def open_world(dsn: str, home: Path) -> AsyncIterator[World]:
     """The sandbox's data in an empty, migrated database, furnished."""
     clock = MovedClock()
-    async with open_api(dsn, home, clock) as api:
+    # Whether a proof is asked for is tried where proofs are; here the clock runs through days.
+    async with open_api(dsn, home, clock, staff_proof_minutes=0) as api:
         world = World(api, clock)
         await world.furnish()
         yield world
