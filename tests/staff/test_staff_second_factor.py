@@ -59,6 +59,8 @@ async def test_a_factor_is_set_up_and_asked_for(house: House, passwords: Passwor
     assert await refused(house, None, "POST", LOGIN, RIGHT) == (401, "SECOND_FACTOR_REQUIRED")
     assert (await ask(house, {}, "POST", LOGIN, RIGHT | {"code": phone.code()}))["staff_id"]
     actions = [row["action"] for row in await house.audit() if row["subject_id"] == person.id]
+    # Handed out twice, here and to the phone.
+    assert actions.count("staff.second_factor_begun") == 2
     assert "staff.second_factor_on" in actions
     everything = str(await house.everything()) + str(await house.audit())
     assert told["secret"] not in everything

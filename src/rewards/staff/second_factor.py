@@ -57,16 +57,17 @@ async def take(tx: Tx, vault: Vault, person: Person, given: Given, at: datetime)
     return Proof.PASSWORD_AND_RECOVERY_CODE if used else None
 
 
-async def begin(tx: Tx, vault: Vault, person: Person, at: datetime) -> bytes:
+async def begin(tx: Tx, vault: Vault, person: Person, actor: Actor, at: datetime) -> bytes:
     """A fresh secret, to be shown once and confirmed; one that waited is forgotten.
 
-    Refused (409): a factor is on.
+    The trail tells that one was handed out. Refused (409): a factor is on.
     """
     if person.has_factor:
         raise SecondFactorOn
     secret = secrets.token_bytes(SECRET_BYTES)
     sealed = vault.seal(SECRET_PLACE, person.staff.id, secret)
     await sql_factors.put(tx, person.staff.id, sealed, at)
+    await _record(tx, "staff.second_factor_begun", person.staff.id, actor, at)
     return secret
 
 

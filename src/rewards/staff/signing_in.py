@@ -151,7 +151,8 @@ class SignIn:
 
         async def work(tx: Tx) -> bytes:
             person = await self._locked(tx, who)
-            return await second_factor.begin(tx, self._vault, person, self._clock.now())
+            at = self._clock.now()
+            return await second_factor.begin(tx, self._vault, person, who.actor, at)
 
         return await self._db.run(work)
 
