@@ -8,7 +8,7 @@ from rewards.clients.auth import SECURITY, principal_of, requires
 from rewards.core.errors import InvalidField
 from rewards.core.text import day
 from rewards.infra.csvtext import CSV, wants_csv
-from rewards.infra.http import JSON
+from rewards.infra.http import JSON, NO_STORE
 from rewards.infra.openapi import answers, asks
 from rewards.members.given import GivenClock, GivenDatabase, GivenVault
 from rewards.reconciliation import documents, statement
@@ -64,7 +64,11 @@ async def get_statement(
     return Response(
         documents.to_csv(document) if as_csv else documents.to_json(document),
         media_type=CSV if as_csv else JSON,
-        headers={"Vary": "Accept", "Content-Disposition": f'attachment; filename="{name}"'},
+        headers={
+            **NO_STORE,
+            "Vary": "Accept",
+            "Content-Disposition": f'attachment; filename="{name}"',
+        },
     )
 
 

@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get
 from rewards.clients import service as clients
 from rewards.core.errors import InvalidField, Unavailable
 from rewards.infra.csvtext import CSV, wants_csv
-from rewards.infra.http import ID_MAX, JSON
+from rewards.infra.http import ID_MAX, JSON, NO_STORE
 from rewards.infra.openapi import answers, asks, whole_number
 from rewards.infra.query import an_id
 from rewards.reconciliation import documents, statement
@@ -82,6 +82,7 @@ async def make_statement(
         documents.to_csv(document) if as_csv else documents.to_json(document),
         media_type=CSV if as_csv else JSON,
         headers={
+            **NO_STORE,
             "Vary": "Accept",
             "Content-Disposition": f'attachment; filename="{name}"',
             "X-Imbalances": str(len(list(imbalances(made.lines)))),
