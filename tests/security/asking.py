@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rewards.infra.http import ENCODER
@@ -13,12 +15,21 @@ from tests.security.world import UNKNOWN, World
 AT_ONCE = 16
 # The same for all, so that answers can be compared to the letter.
 ASKED_AS = {"X-Request-Id": "req_matrix"}
+# One is made at a time, as its document says; who comes meanwhile is told to come back (503).
+ALONE = {"makeStatement"}
 # They change with the second, not with who asks.
 PASSING = {"Date"}
 # They count what the caller asked for before.
 RUNNING = {"X-RateLimit-Remaining", "X-RateLimit-Reset"}
 # Without them these reads are refused before anything is looked for.
 NEEDED = {"denomination": 25, "quantity": 1, "source": "INR", "target": "USD"}
+# The same of one alone, of days that others leave out: a day that is over; and those on which the
+# world was furnished, as its clock is soon a week later.
+TODAY, A_DAY = datetime.now(UTC).date(), timedelta(days=1)
+NEEDED_BY: Mapping[str, Mapping[str, object]] = {
+    "getStatement": {"from": TODAY - A_DAY, "to": TODAY - A_DAY},
+    "listLedgerAccounts": {"from": TODAY - A_DAY, "to": TODAY + A_DAY},
+}
 
 
 async def ask(
@@ -35,13 +46,15 @@ async def ask(
     known = ids if ids is not None else dict.fromkeys(one.parameters, UNKNOWN)
     said = body if body is not None else {} if "requestBody" in one.told else None
     raw = None if said is None else ENCODER.encode(said)
-    return await world.api.call(
-        one.method,
-        one.at(known) + query,
-        raw=raw,
-        headers={**ASKED_AS, **(headers or {})},
-        shown=shown,
-    )
+    turn = world.turn if one.operation_id in ALONE else nullcontext()
+    async with turn:
+        return await world.api.call(
+            one.method,
+            one.at(known) + query,
+            raw=raw,
+            headers={**ASKED_AS, **(headers or {})},
+            shown=shown,
+        )
 
 
 async def all_of(asked: Iterable[Any]) -> list[Any]:
@@ -62,7 +75,8 @@ def example(one: Operation) -> Any:
 
 def needed(one: Operation) -> str:
     """What no reader of this operation may leave out."""
-    return "?" + "&".join(f"{name}={NEEDED[name]}" for name in one.queries if name in NEEDED)
+    values = {**NEEDED, **NEEDED_BY.get(one.operation_id, {})}
+    return "?" + "&".join(f"{name}={values[name]}" for name in one.queries if name in values)
 
 
 def alike(answer: Answer) -> tuple[object, ...]:

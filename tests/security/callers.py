@@ -1,9 +1,11 @@
 """Whoever may knock at a route: what each shows, made the way they would come by it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from rewards.clients.model import ALL_SCOPES
+from rewards.clients.model import KEY_SCOPES
+from rewards.clients.model_members import MemberRole
 from rewards.staff.model import Role
+from tests.security.operations import Operation
 from tests.security.world import World
 
 Shown = Mapping[str, str]
@@ -33,11 +35,32 @@ async def hire(world: World, role: Role, name: str) -> tuple[int, Shown]:
     return made["id"], await log_in(world, "/admin/auth/login", name)
 
 
-async def person(world: World, client_id: int, name: str) -> Shown:
+async def person(
+    world: World, client_id: int, name: str, role: MemberRole = MemberRole.OWNER
+) -> Shown:
     """Somebody of a client's, logged in."""
-    new = {"username": name, "password": PASSWORD}
+    new = {"username": name, "password": PASSWORD, "role": role}
     await world.admin("POST", f"/clients/{client_id}/logins", new, 201)
     return await log_in(world, "/auth/login", name)
+
+
+async def owner_in_person(world: World) -> Shown:
+    """The owner's first person, freshly logged in: no token lives as long as the world."""
+    client = world.api.card["client"]
+    return await log_in(world, "/auth/login", client["username"], client["password"])
+
+
+async def whoever_may(world: World) -> Callable[[Operation], Shown]:
+    """Who asks for an operation and is let in: an admin, the owner's key, the owner in person."""
+    signed_in = await owner_in_person(world)
+    staff = await world.api.as_staff()
+
+    def shown(one: Operation) -> Shown:
+        if one.staff:
+            return staff
+        return signed_in if one.in_person else world.owner
+
+    return shown
 
 
 async def clients_nobody_knows(world: World) -> dict[str, Shown]:
@@ -114,10 +137,10 @@ async def staff_nobody_knows(world: World) -> dict[str, Shown]:
 
 async def narrow_keys(world: World) -> dict[str, tuple[frozenset[str], Shown]]:
     """Keys of the stranger's and what each may do: all but one thing, one thing, only to read."""
-    reading = frozenset(scope for scope in ALL_SCOPES if scope.endswith(":read"))
-    wanted = {f"all but {scope}": ALL_SCOPES - {scope} for scope in ALL_SCOPES}
-    wanted |= {f"only {scope}": frozenset({scope}) for scope in ALL_SCOPES}
-    wanted |= {"reading": reading, "everything": ALL_SCOPES}
+    reading = frozenset(scope for scope in KEY_SCOPES if scope.endswith(":read"))
+    wanted = {f"all but {scope}": KEY_SCOPES - {scope} for scope in KEY_SCOPES}
+    wanted |= {f"only {scope}": frozenset({scope}) for scope in KEY_SCOPES}
+    wanted |= {"reading": reading, "everything": KEY_SCOPES}
     return {
         name: (scopes, await world.key_of(world.stranger_id, scopes=sorted(scopes)))
         for name, scopes in sorted(wanted.items())
@@ -127,3 +150,11 @@ async def narrow_keys(world: World) -> dict[str, tuple[frozenset[str], Shown]]:
 async def every_role(world: World) -> dict[Role, Shown]:
     """One member of staff of each role."""
     return {role: (await hire(world, role, f"one-{role}@example.com"))[1] for role in Role}
+
+
+async def every_member(world: World) -> dict[MemberRole, Shown]:
+    """One of the stranger's people of each role."""
+    return {
+        role: await person(world, world.stranger_id, f"one-{role}@shop.example", role)
+        for role in MemberRole
+    }

@@ -32,6 +32,7 @@ OPEN: Mapping[tuple[str, str], str] = {
     ("GET", "/docs"): "the contract",
     ("GET", "/admin/docs"): "the contract",
     ("GET", "/docs/reference.css"): "how it looks",
+    ("GET", "/metrics"): "404 to all but the networks and the token of the settings",
 }
 
 # Pages ask the API with the token of whoever is signed in: a stranger sees none but these.
@@ -77,6 +78,11 @@ class Operation:
     @property
     def staff(self) -> bool:
         return self.path.startswith("/admin")
+
+    @property
+    def in_person(self) -> bool:
+        """Whether it is for a client's people alone, and for none of its keys."""
+        return isinstance(self.guard, ClientGuard) and self.guard.person
 
     @property
     def parameters(self) -> list[str]:

@@ -24,7 +24,13 @@ COLUMNS: Mapping[str, str] = {
     "notice_settings.logo": OPEN,
     "orders.claim_password_hash": SLOW,
     "pgqueuer.payload": OPEN,
+    "portal_sessions.digest": DIGEST,
+    "portal_sessions.tokens_sealed": SEALED,
     "refresh_tokens.digest": DIGEST,
+    # A file of numbers and states: it holds no code.
+    "report_chunks.content": OPEN,
+    "staff_recovery_codes.digest": KEYED,
+    "staff_second_factors.secret": SEALED,
     "staff_users.password_hash": SLOW,
     "units.fingerprint": KEYED,
     "units.sealed": SEALED,
@@ -44,7 +50,20 @@ SHOWN: Mapping[str, frozenset[str]] = {
     "rotateWebhookSecret": frozenset({"secret"}),
     "createClientWebhook": frozenset({"secret"}),
     "rotateClientWebhookSecret": frozenset({"secret"}),
+    "issueOwnCredential": frozenset({"api_secret", "signing_secret"}),
+    "rotateOwnSigningSecret": frozenset({"signing_secret"}),
+    "beginSecondFactor": frozenset({"secret", "uri"}),
+    "confirmSecondFactor": frozenset({"recovery_codes"}),
+    # To staff who may, one at a time and with a reason.
+    "revealCode": frozenset({"card_number", "pin_code", "code", "pin", "claim_url"}),
     # To the client that bought them.
     "createOrder": frozenset({"card_number", "pin_code", "code", "pin", "claim_url"}),
     "getOrder": frozenset({"card_number", "pin_code", "code", "pin", "claim_url"}),
 }
+# Staff who are shown one have just proven who they are, but in these, and why.
+UNPROVEN: Mapping[str, str] = {
+    "staffLogin": "is the proof",
+    "confirmSecondFactor": "takes a code of the secret that was handed out behind a proof",
+}
+# Fields that are called like a secret and say of a setting whether it is one.
+FLAGS: Mapping[str, frozenset[str]] = {"getSettings": frozenset({"secret"})}

@@ -7,6 +7,7 @@ from typing import Any
 
 from rewards.clients.auth import Requires as ClientGuard
 from tests.http.calling import Answer
+from tests.security import callers
 from tests.security.asking import alike, all_of, ask, example, needed
 from tests.security.operations import Operation
 from tests.security.world import UNKNOWN, World
@@ -43,8 +44,10 @@ def by_body(one: Operation) -> list[Named]:
     return [Named(one, "body", name) for name in one.fields if name in WHOSE]
 
 
-async def ask_for(world: World, each: Named, ids: Mapping[str, Any]) -> Answer:
-    """The stranger asks for it."""
+async def ask_for(
+    world: World, each: Named, ids: Mapping[str, Any], signed_in: callers.Shown
+) -> Answer:
+    """The stranger asks for it, by key or in person."""
     one = each.one
     number = ids[each.name] if each.name else 0
     body, query = example(one), needed(one)
@@ -55,25 +58,30 @@ async def ask_for(world: World, each: Named, ids: Mapping[str, Any]) -> Answer:
         body = {**(body or {}), "product_id": 15, each.name: number}
         body = {name: body[name] for name in body if name in one.fields}
         ids = {**ids, "product_id": 15}
-    return await ask(world, one, world.stranger, ids, query=query, body=body)
+    if "current_password" in one.fields:
+        body = {**body, "current_password": callers.PASSWORD}
+    shown = signed_in if one.in_person else world.stranger
+    return await ask(world, one, shown, ids, query=query, body=body)
 
 
 async def test_what_is_another_clients_is_as_unknown_as_what_is_nowhere(world: World) -> None:
     """By path, by query and by body: the same status, headers and body (D13)."""
     path = f"/products/{world.ids['product_id']}/visibility/{world.stranger_id}"
     await world.admin("PUT", path, {"visible": False})
+    signed_in = await callers.person(world, world.stranger_id, "foreign@example.com")
     mine = [one for one in world.operations if isinstance(one.guard, ClientGuard)]
     asked = [twin for one in mine for twin in (*by_path(one), *by_query(one), *by_body(one))]
     before = await world.api.everything()
-    foreign = await all_of(ask_for(world, each, world.ids) for each in asked)
-    unknown = await all_of(ask_for(world, each, NOWHERE) for each in asked)
+    foreign = await all_of(ask_for(world, each, world.ids, signed_in) for each in asked)
+    unknown = await all_of(ask_for(world, each, NOWHERE, signed_in) for each in asked)
     assert await world.api.everything() == before
     for each, one, other in zip(asked, foreign, unknown, strict=True):
         assert alike(one) == alike(other), each
         assert one.status == (200 if each.where == "query" else 404), (each, one.text)
     # To its owner each of them is there.
     read = [one for one in mine if one.method == "GET" and set(one.parameters) - SHARED]
-    own = await all_of(ask(world, one, world.owner, world.ids, query=needed(one)) for one in read)
+    known = await callers.whoever_may(world)
+    own = await all_of(ask(world, one, known(one), world.ids, query=needed(one)) for one in read)
     assert {answer.status for answer in own} == {200}, own
     print(f"{len(asked)} names in {len(mine)} operations, {len(read)} read by their owner")
 

@@ -1,5 +1,7 @@
 """A served application over the sandbox's data, with one of everything that a path can name."""
 
+import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,22 +23,25 @@ ADMIN = "/admin/api/v1"
 # Nothing of any kind has it.
 UNKNOWN = 987_654_321
 HOOK = {"url": "https://shop.example/hooks"}
+# A report's file as a worker would have written it.
+FILE = b"id\r\n1\r\n"
 # What waits for a worker, or for somebody's mistake, written as they would write it. $1: the owner.
 PLANTED = {
     "alert_id": """
         INSERT INTO alerts (kind, subject, level, facts, raised_at, seen_at)
         SELECT 'POOL_COVER_LOW', 'product 6 25.00 USD', 1, '{}', now(), now() WHERE $1::bigint > 0
         RETURNING id""",
-    "report_id": """
+    # Kept longer than the clock is moved.
+    "report_id": f"""
         WITH made AS (
             INSERT INTO reports (kind, parameters, asked_by, state, first_after, position, upto,
-                chunks, asked_at, ended_at, expires_at)
-            SELECT 'ORDERS', '{}', min(id), 'DONE', 0, 1, 1, 1, now(), now(),
-                now() + interval '7 days'
+                rows, chunks, bytes, asked_at, ended_at, expires_at)
+            SELECT 'ORDERS', '{{}}', min(id), 'DONE', 0, 1, 1, 1, 1, {len(FILE)}, now(), now(),
+                now() + interval '10 years'
             FROM staff_users WHERE username = 'admin' AND $1::bigint > 0
             RETURNING id)
-        INSERT INTO report_chunks (report_id, number, content) SELECT id, 1, 'id' FROM made
-        RETURNING report_id""",
+        INSERT INTO report_chunks (report_id, number, content)
+        SELECT id, 1, '\\x{zlib.compress(FILE).hex()}' FROM made RETURNING report_id""",
     "session_id": """
         INSERT INTO staff_sessions (staff_id, proof, proven_at, created_at, last_seen_at,
             expires_at)
@@ -129,6 +134,7 @@ class World:
     ids: dict[str, Any] = field(default_factory=dict)
     stranger: dict[str, str] = field(default_factory=dict)
     stranger_id: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def operations(self) -> list[Operation]:
@@ -238,6 +244,9 @@ class World:
         saved = await self.admin("POST", "/saved-searches", search, 201)
         new = {"username": "dana@example.com", "role": "viewer", "password": "a quiet password"}
         person = await self.admin("POST", "/staff", new, 201)
+        pair = {name: new[name] for name in ("username", "password")}
+        logged_in = await self.api.call("POST", "/admin/auth/login", pair, shown={})
+        assert logged_in.status == 200, logged_in.text
         self.ids |= {
             "vendor_order_id": bought["id"],
             "stock_order_id": ordered["stock_order_id"],
