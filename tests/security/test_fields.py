@@ -29,9 +29,8 @@ SLIPPED = frozenset(
 )
 # A map of text in the schema, whose reader refuses the names that it does not know.
 MAPS = {("saveSearch", ("query",))}
-# What nobody can tell takes a vendor that fails in the middle of a purchase; money is owed only
-# where a wallet could not take a refund back.
-MAY_BE_EMPTY = {"listUnknownOutcomes", "listRefundsOwed"}
+# What nobody can tell takes a vendor that fails in the middle of a purchase.
+MAY_BE_EMPTY = {"listUnknownOutcomes"}
 # Fields that a map takes by design: its names are data.
 ANY = "x-any-name"
 

@@ -186,6 +186,7 @@ class World:
         """Something of each kind, made by those who make it."""
         await self._staff_things()
         await self._client_things()
+        await self._owe()
         async with self.api.parts.db.transaction() as tx:
             for name, statement in PLANTED.items():
                 self.ids[name] = await tx.fetchval(statement, self.ids["client_id"])
@@ -194,6 +195,19 @@ class World:
         assert all(self.ids.values()), self.ids
         self.stranger_id = await self.client("Stranger")
         self.stranger = await self.key_of(self.stranger_id)
+
+    async def _owe(self) -> None:
+        """A refund that its wallet cannot take: it is frozen."""
+        client_id = await self.client("Owed")
+        ask = {"product_id": 1, "denomination": 25, "quantity": 1}
+        key = await self.key_of(client_id)
+        waits = await self.api.call("POST", "/api/v1/orders", ask, shown=key)
+        assert waits.status == 200, waits.text
+        [wallet] = await self.admin("GET", f"/clients/{client_id}/wallets")
+        why = {"reason": "cannot be sourced"}
+        await self.admin("PATCH", f"/wallets/{wallet['id']}", {"status": "FROZEN", **why})
+        owed = await self.admin("POST", f"/orders/{waits.json['id']}/cancel", why)
+        assert owed["sub_status"] == "NOT_REFUNDED", owed
 
     async def _client_things(self) -> None:
         client_id = self.api.card["client"]["client_id"]
