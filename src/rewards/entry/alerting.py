@@ -23,7 +23,7 @@ log = structlog.get_logger()
 # After a bug the next look comes so much later.
 BROKEN_S = 60.0
 # A look that is under way when the process ends.
-STOP_S = 2.0
+STOP_S = 0.5
 
 
 @asynccontextmanager
@@ -57,7 +57,8 @@ async def watching(
             _, late = await asyncio.wait({running}, timeout=STOP_S)
             for task in late:
                 task.cancel()
-            await asyncio.wait({running})
+            # A database that does not answer may hold up even that; a killed look loses nothing.
+            await asyncio.wait({running}, timeout=STOP_S)
 
 
 async def _keep(watch: Watch, stop: asyncio.Event) -> None:

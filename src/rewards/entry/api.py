@@ -47,7 +47,7 @@ from rewards.webhooks import http_events
 
 KEEP_ALIVE_S = 60
 # The rest of ten seconds is for closing, which takes long when the database does not answer.
-SHUTDOWN_GRACE_S = 5
+SHUTDOWN_GRACE_S = 4
 BACKLOG = 2048
 GC_THRESHOLD = 20_000
 

@@ -40,7 +40,7 @@ async def observed(
         lagging.cancel()
         ending.set()
         # A beat that a database which does not answer holds up is not waited for.
-        await asyncio.wait({lagging, beating}, timeout=2 * GOODBYE_S)
+        await asyncio.wait({lagging, beating}, timeout=GOODBYE_S)
         beating.cancel()
         await stored.close()
         await readiness.close()

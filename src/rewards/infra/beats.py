@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 EVERY_S = 10.0
 # A last word that the database does not take in time is not waited for.
-GOODBYE_S = 1.0
+GOODBYE_S = 0.5
 # Rows of processes that have long been gone.
 KEPT_HOURS = 24
 LIST_MAX = 1_000

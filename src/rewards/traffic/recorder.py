@@ -26,7 +26,7 @@ FLUSH_ROWS = 1_000
 FLUSH_EVERY_S = 1.0
 # Of one process: what it may hold, and so what one COPY may be.
 ROWS_MAX = 10_000
-CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 0.5
 # Keys whose last hour of use this process knows to be written.
 NOTED_MAX = 50_000
 
