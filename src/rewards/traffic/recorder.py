@@ -48,6 +48,7 @@ class RequestLog:
         # Hour by credential.
         self._used: dict[int, datetime] = {}
         self._failing = False
+        self._writing = asyncio.Lock()
         self.written = 0
         self.dropped = 0
 
@@ -108,21 +109,23 @@ class RequestLog:
                 log.error("request_log_failed", problem=type(problem).__name__, exc_info=problem)
 
     async def flush(self) -> None:
-        """Write what is held now. What the database does not take is gone, and counted."""
-        self._full.clear()
-        if not self._held:
-            return
-        held, self._held = self._held, []
-        try:
-            await self._write(held)
-        except TROUBLE as away:
-            self.dropped += len(held)
-            if not self._failing:
-                log.warning("request_log_dropped", problem=type(away).__name__, rows=len(held))
-            self._failing = True
-            return
-        self._failing = False
-        self.written += len(held)
+        """Return once all that is held now is written. What the database does not take is gone,
+        and counted."""
+        async with self._writing:
+            self._full.clear()
+            if not self._held:
+                return
+            held, self._held = self._held, []
+            try:
+                await self._write(held)
+            except TROUBLE as away:
+                self.dropped += len(held)
+                if not self._failing:
+                    log.warning("request_log_dropped", problem=type(away).__name__, rows=len(held))
+                self._failing = True
+                return
+            self._failing = False
+            self.written += len(held)
 
     async def _write(self, held: list[Noted]) -> None:
         rows = [_row(*noted) for noted in held]
