@@ -89,6 +89,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "explainDrift",
     "downloadReport",
     "getApproval",
+    "endMySession",
     "endOwnSession",
     "reissueLinks",
     "resendLinks",
