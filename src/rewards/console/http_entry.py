@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from litestar import get, post
+from litestar import post
 
 from rewards.infra.pages.caller import ApiRefused
+from rewards.infra.pages.entry import ask_again, show_sign_in
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import Visit, explain
@@ -13,17 +14,6 @@ from rewards.infra.pages.visit import Visit, explain
 LOGIN = "/admin/auth/login"
 # Six digits, and whatever people put between them; a recovery code is longer.
 CODE_CHARS_MAX = 8
-WRONG = "This name and password do not fit."
-
-
-@get("/sign-in")
-async def show_sign_in(request: Req, room: GivenRoom) -> Page:
-    """The way in; whoever is in already goes on."""
-    visit = await room.knock(request)
-    following = room.own_path(request.query_params.get("next", ""))
-    if visit.session.token:
-        return visit.back(following)
-    return _form(visit, following)
 
 
 @post("/sign-in", status_code=200, request_max_body_size=FORM_BYTES_MAX)
@@ -44,8 +34,7 @@ async def sign_in(request: Req, room: GivenRoom) -> Page:
     except ApiRefused as refused:
         if refused.code in ("SECOND_FACTOR_REQUIRED", "CODE_REFUSED"):
             return _second_step(visit, following, given, refused)
-        said = WRONG if refused.code == "UNAUTHORIZED" else explain(refused)
-        return _form(visit, following, given["username"], said, refused.status)
+        return ask_again(visit, following, given["username"], refused)
     until = datetime.fromisoformat(told["access_expires_at"])
     name = given["username"].strip()
     facts = {"name": name, "role": told["role"], "id": str(told["staff_id"])}
@@ -60,13 +49,6 @@ def _second_step(
     problem = explain(refused) if refused.code == "CODE_REFUSED" else ""
     values = {"following": following, "step": step, "problem": problem}
     return visit.page("console/sign-in-code.html", status=refused.status, **values)
-
-
-def _form(
-    visit: Visit, following: str, name: str = "", problem: str = "", status: int = 200
-) -> Page:
-    values = {"following": following, "username": name, "problem": problem}
-    return visit.page("console/sign-in.html", status=status, **values)
 
 
 @post("/sign-out", status_code=303, request_max_body_size=FORM_BYTES_MAX)

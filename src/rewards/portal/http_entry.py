@@ -4,32 +4,21 @@ from dataclasses import replace
 from typing import TypeAlias, cast
 
 import msgspec
-from litestar import get, post
+from litestar import post
 
 from rewards.infra.pages.caller import ApiRefused
+from rewards.infra.pages.entry import ask_again, show_sign_in
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import Visit, explain
 from rewards.portal.places import api
 from rewards.portal.room import Portal
 from rewards.portal.service import Tokens
 
-WRONG = "This name and password do not fit."
 GivenPortal: TypeAlias = GivenRoom
 
 
 def portal_of(room: GivenRoom) -> Portal:
     return cast("Portal", room)
-
-
-@get("/sign-in")
-async def show_sign_in(request: Req, room: GivenRoom) -> Page:
-    """The way in; whoever is in already goes on."""
-    visit = await room.knock(request)
-    following = room.own_path(request.query_params.get("next", ""))
-    if visit.session.token:
-        return visit.back(following)
-    return _form(visit, following)
 
 
 @post("/sign-in", status_code=200, request_max_body_size=FORM_BYTES_MAX)
@@ -45,8 +34,7 @@ async def sign_in(request: Req, room: GivenRoom) -> Page:
         tokens = msgspec.json.decode(answer.raw, type=Tokens)
         me = (await replace(caller, token=tokens.access_token).ask("GET", api("/me"))).body
     except ApiRefused as refused:
-        said = WRONG if refused.code == "UNAUTHORIZED" else explain(refused)
-        return _form(visit, following, name, said, refused.status)
+        return ask_again(visit, following, name, refused)
     kept = await portal_of(room).kept.keep(tokens)
     facts = {
         "name": me["member"]["username"],
@@ -56,13 +44,6 @@ async def sign_in(request: Req, room: GivenRoom) -> Page:
     }
     session = room.sessions.signed_in(kept.key, kept.expires_at, facts)
     return room.enter(session, following)
-
-
-def _form(
-    visit: Visit, following: str, name: str = "", problem: str = "", status: int = 200
-) -> Page:
-    values = {"following": following, "username": name, "problem": problem}
-    return visit.page("portal/sign-in.html", status=status, **values)
 
 
 @post("/sign-out", status_code=303, request_max_body_size=FORM_BYTES_MAX)
