@@ -45,11 +45,17 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def sales_watch() -> Iterator[Watch]:
-    """No vendor sold anything that nobody had asked for, in the whole session (T36)."""
+def _no_process_stays() -> Iterator[None]:
+    yield
+    processes.end_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sales_watch(_no_process_stays: None) -> Iterator[Watch]:
+    """No vendor was to sell anything that nobody had asked for, in the whole session (T36)."""
     with watching() as watch:
         yield watch
-    complaint = watch.complaint()
+        complaint = watch.complaint()
     assert not complaint, complaint
 
 
@@ -57,12 +63,6 @@ def sales_watch() -> Iterator[Watch]:
 def buys_by_hand(sales_watch: Watch, request: pytest.FixtureRequest) -> None:
     """This test asks vendors itself, as no part of the platform does."""
     sales_watch.by_hand.add(request.node.nodeid)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_process_stays() -> Iterator[None]:
-    yield
-    processes.end_all()
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +145,22 @@ async def own_server() -> AsyncIterator[StartServer]:
     for home in homes:
         await stop_server(home)
         shutil.rmtree(home)
+
+
+@pytest.fixture
+async def sandbox_home(sales_watch: Watch) -> AsyncIterator[Path]:
+    """Where `rewards sandbox` may live (nothing is there yet); the test ends it.
+
+    Its database then says who had asked its vendors for what they were to sell.
+    """
+    folder = new_home()
+    home = folder / "a home"
+    yield home
+    sales_watch.listen()
+    if sales_watch.open and home.exists():
+        await sales_watch.look((await ensure_server(home)).owner_dsn)
+    await stop_server(home)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -36,16 +36,27 @@ if sys.platform == "linux":
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 
+# The variable in which pytest says which test runs.
+CURRENT = "PYTEST_CURRENT_TEST"
+
+# All of this session, also those that ended: what they printed is kept until `end_all`.
+started: list["Process"] = []
 _running: set["Process"] = set()
+
+
+def current_test() -> str:
+    """The id of the test that runs; empty between tests."""
+    return os.environ.get(CURRENT, "").rpartition(" ")[0]
 
 
 @dataclass(eq=False, slots=True)
 class Process:
-    """A started command, alone in its process group; `log` has what it printed."""
+    """A command that `test` started, alone in its process group; `log` has what it printed."""
 
     command: Sequence[str]
     log: Path
     popen: "subprocess.Popen[bytes]" = field(repr=False)
+    test: str = field(default_factory=current_test)
 
     @property
     def pid(self) -> int:
@@ -58,6 +69,12 @@ class Process:
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+    def said_since(self, start: int) -> bytes:
+        """What it printed after that many bytes."""
+        with self.log.open("rb") as log:
+            log.seek(start)
+            return log.read()
 
     def signal(self, number: int) -> None:
         if self.returncode is None:
@@ -132,6 +149,7 @@ async def start(
             start_new_session=True,
         )
     process = Process(command, Path(log), popen)
+    started.append(process)
     _running.add(process)
     deadline = time.monotonic() + timeout_s
     while port is not None and not await _answers(port):
@@ -168,6 +186,7 @@ def end_all() -> None:
     """Kill what still runs; also called by conftest at the end of the session."""
     for process in list(_running):
         process.end()
+    started.clear()
     if _logs.cache_info().currsize:
         shutil.rmtree(_logs(), ignore_errors=True)
         _logs.cache_clear()

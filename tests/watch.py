@@ -1,13 +1,15 @@
-"""Watches every simulated vendor of a test session: who sold what nobody had asked for (T36).
+"""Watches every simulated vendor of a test session: who was to sell what nobody wanted (T36).
 
 A sale was asked for when its key stands in a purchase that the trail ascribes to a person of the
 staff, or to us for a product that is flagged ALLOW_AUTO_VENDOR_FULFILL; or when the test itself is
-the one who asks, and says so with the fixture `buys_by_hand`. Simulators that a child process
-serves (`rewards sandbox`) are out of its sight.
+the one who asks, and says so with the fixture `buys_by_hand`. Whether the vendor sold or refused
+makes no difference. Simulators that a child process serves (`rewards sandbox`, `rewards vendors
+simulate`) say in its log what they were asked to sell, which is read here; who asked says the
+database that the child worked on, by the fixture `dsn` or `sandbox_home`.
 """
 
-import os
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +17,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rewards.vendors.simulators.book import Book
+from rewards.vendors.simulators.book import SALE_ASKED, Book
+from tests import processes
+from tests.processes import Process
 
-# The variable in which pytest says which test runs.
-CURRENT = "PYTEST_CURRENT_TEST"
 ASKED = """
 SELECT bought.key FROM vendor_orders AS bought
 WHERE bought.key = ANY($1::text[]) AND CASE bought.purpose
@@ -37,8 +39,8 @@ END
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
-    """One sale of a simulator's book, and the test that it happened in."""
+class Asked:
+    """One sale that a simulator was asked for, and the test that it happened in."""
 
     key: str
     test: str
@@ -46,26 +48,40 @@ class Sold:
 
 @dataclass
 class Watch:
-    """The sales of this session that nobody is known to have asked for (yet)."""
+    """What simulators were asked to sell, and nobody is known to have wanted (yet)."""
 
-    open: list[Sold] = field(default_factory=list)
+    children: Iterable[Process] = ()
+    open: list[Asked] = field(default_factory=list)
     by_hand: set[str] = field(default_factory=set)
     seen: int = 0
+    # How much of each child's log was read, in bytes.
+    read: dict[Process, int] = field(default_factory=dict)
 
-    def note(self, key: str) -> None:
-        test = os.environ.get(CURRENT, "").rpartition(" ")[0]
+    def note(self, key: str, test: str) -> None:
         self.seen += 1
         if test not in self.by_hand:
-            self.open.append(Sold(key, test))
+            self.open.append(Asked(key, test))
+
+    def listen(self) -> None:
+        """Note what the simulators in child processes have said since the last time."""
+        for child in self.children:
+            start = self.read.get(child, 0)
+            said = child.said_since(start)
+            whole = said[: said.rfind(b"\n") + 1]
+            self.read[child] = start + len(whole)
+            for line in whole.splitlines():
+                if SALE_ASKED.encode() in line:
+                    self.note(json.loads(line)["key"], child.test)
 
     async def look(self, dsn: str) -> None:
         """Strike off what this database, which is about to go, says was asked for."""
+        self.listen()
         if not self.open:
             return
         connection = await asyncpg.connect(dsn)
         try:
             # No text of the database holds a NUL; a vendor's nonsense may.
-            keys = [sold.key for sold in self.open if "\0" not in sold.key]
+            keys = [each.key for each in self.open if "\0" not in each.key]
             rows = await connection.fetch(ASKED, keys)
         except asyncpg.UndefinedTableError:
             # A database of a test about databases.
@@ -73,25 +89,25 @@ class Watch:
         finally:
             await connection.close()
         asked = {row["key"] for row in rows}
-        self.open = [sold for sold in self.open if sold.key not in asked]
+        self.open = [each for each in self.open if each.key not in asked]
 
     def complaint(self) -> str:
         """What to say at the end; nothing when all was asked for."""
-        tests = sorted({sold.test for sold in self.open})
+        self.listen()
+        tests = sorted({each.test for each in self.open})
         lines = [f"{len(self.open)} sales that nobody asked for, in:", *tests]
         return "\n  ".join(lines) if tests else ""
 
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Look over every book's shoulder."""
-    watch = Watch()
+    """Look over every book's shoulder, and into every child's log."""
+    watch = Watch(processes.started)
     real = Book.sell
 
     def sell(self: Book, key: str, *args: Any, **kwargs: Any) -> Any:
-        sale = real(self, key, *args, **kwargs)
-        watch.note(key)
-        return sale
+        watch.note(key, processes.current_test())
+        return real(self, key, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Book, "sell", sell)

@@ -2,35 +2,25 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from rewards.infra.postgres import stop_server
 from rewards.vendors.registry import ADAPTERS
 from tests import processes
 from tests.processes import Process
+from tests.watch import Watch
 
 READY_TIMEOUT_S = 60
 # Of a fifth of a second each.
 MAIL_LOOKS_MAX = 150
 # It sells more than the sandbox has products for.
 SELLS_MORE = {"reloadly_airtime"}
-
-
-@pytest.fixture
-async def home() -> AsyncIterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="rewards-sandbox-test-"))
-    yield folder / "a home"
-    await stop_server(folder / "a home")
-    shutil.rmtree(folder)
+REASON = {"reason": "the client waits"}
 
 
 async def started(home: Path, port: int) -> tuple[Process, dict[str, Any]]:
@@ -129,8 +119,8 @@ async def buys_from_its_vendors(card: dict[str, Any], process: Process) -> None:
             assert (await answer.json())["ok"]
 
 
-async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) -> None:
-    port = processes.free_port()
+async def test_it_starts_sells_stops_and_starts_again_with_its_data(sandbox_home: Path) -> None:
+    home, port = sandbox_home, processes.free_port()
     process, card = await started(home, port)
     assert (home / "sandbox.json").stat().st_mode & 0o777 == 0o600
     parts = {"base_url", "client", "staff", "wallets", "vendors", "webhook_sink", "mail_sink"}
@@ -170,8 +160,38 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(home: Path) 
     assert await process.stop() == 0
 
 
-async def test_a_killed_sandbox_leaves_no_process_and_starts_again(home: Path) -> None:
-    port = processes.free_port()
+@pytest.mark.usefixtures("buys_by_hand")
+async def test_what_its_vendors_are_asked_to_sell_is_watched(sandbox_home: Path) -> None:
+    """T36: what staff bought is asked for; what somebody else gets or is refused there is not."""
+    process, card = await started(sandbox_home, processes.free_port())
+    _, waiting = await order(card, product_id=1, denomination=25.00, quantity=1)
+    vendor = card["vendors"]["sandbox"]["simulator_url"]
+    planted = {"sku": "1", "face_minor": 2500, "quantity": 1}
+    async with aiohttp.ClientSession(card["base_url"]) as session:
+        async with session.post("/admin/auth/login", json=card["staff"]["admin"]) as answer:
+            session.headers["Authorization"] = f"Bearer {(await answer.json())['access_token']}"
+        path = f"/admin/api/v1/orders/{waiting['id']}"
+        async with session.post(f"{path}/vendor-fulfilment", json=REASON) as answer:
+            assert answer.status == 200
+        for key, quantity, status in (("sold", 1, 201), ("refused", 10**9, 422)):
+            body = planted | {"key": key, "quantity": quantity}
+            async with session.post(f"{vendor}/orders", json=body) as answer:
+                assert answer.status == status
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while waiting["status"] != "DELIVERED":
+                await asyncio.sleep(0.1)
+                async with session.get(path) as answer:
+                    waiting = await answer.json()
+    watch = Watch([process])
+    await watch.look(card["database_url"])
+    assert watch.seen == 3
+    assert {each.key for each in watch.open} == {"sold", "refused"}
+    assert process.test in watch.complaint()
+    await process.kill()
+
+
+async def test_a_killed_sandbox_leaves_no_process_and_starts_again(sandbox_home: Path) -> None:
+    home, port = sandbox_home, processes.free_port()
     process, card = await started(home, port)
     _, placed = await order(card, product_id=6, denomination=25.00, quantity=1, ref="KEPT")
     await process.kill()

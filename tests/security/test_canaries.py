@@ -17,9 +17,8 @@ import asyncpg
 import httpx
 import pytest
 
-from rewards.infra.postgres import binaries, stop_server
+from rewards.infra.postgres import binaries
 from tests import processes
-from tests.conftest import new_home
 from tests.processes import Process
 from tests.security.story import MARK, Day, read_card
 from tests.security.sweep import Sweep, Watch, forms
@@ -43,8 +42,8 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    home = new_home()
+async def house(sandbox_home: Path) -> AsyncIterator[House]:
+    home = sandbox_home
     scratch = Path(tempfile.mkdtemp(prefix="rewards-scratch-"))
     port = processes.free_port()
     command = [sys.executable, "-m", "rewards.entry", "sandbox", "--port", str(port)]
@@ -58,8 +57,6 @@ async def house() -> AsyncIterator[House]:
         yield House(home, scratch, process, f"http://127.0.0.1:{port}")
     finally:
         await process.stop(STOP_S)
-        await stop_server(home)
-        shutil.rmtree(home)
         shutil.rmtree(scratch)
 
 
