@@ -137,6 +137,37 @@ async def test_of_many_those_above_wait_and_the_others_go(counter: Counter) -> N
     assert len(await counter.bought(small)) == 1
 
 
+async def test_what_was_approved_alone_today_counts_in_what_is_told_before(
+    counter: Counter,
+) -> None:
+    """Of the same client, within 24 hours: comparison and preview say what asking then does."""
+    office, shop = counter.office, counter.office.shop
+    client, product = await shop.client(minor=10**7), shop.parts.catalog.product(6)
+    assert product is not None
+    first, second, third = [
+        (await shop.place_one(shop.ask(client, product, MANY - 2))).order for _ in range(3)
+    ]
+
+    async def option(order: Order, who: str = "operations") -> bool:
+        [told] = await office.ask(who, "GET", f"/orders/{order.id}/vendor-options")
+        return bool(told["needs_second_person"])
+
+    async def preview(*orders: Order) -> list[bool]:
+        body = ASK | {"order_ids": [order.id for order in orders], "preview": True}
+        told = await office.ask("operations", "POST", "/orders/vendor-fulfilment", body)
+        return [each["foreseen"]["needs_second_person"] for each in told]
+
+    before = await shop.everything()
+    assert await preview(first, second) == [False, True]
+    assert not await option(second)
+    assert await shop.everything() == before
+    await counter.approve(first)
+    assert await preview(second, third) == [True, True]
+    assert await option(second)
+    assert not await option(second, "viewer"), "others have a limit of their own"
+    assert (await counter.approve(second))["approval"] is not None
+
+
 async def test_another_currency_counts_at_its_rate_and_without_one_it_takes_two(
     counter: Counter,
 ) -> None:

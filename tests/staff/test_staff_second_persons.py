@@ -117,6 +117,29 @@ async def test_up_to_the_limit_one_person_is_enough_and_many_small_acts_are_a_la
     await till.book("top-up", {"amount": "0.01"})
 
 
+async def test_a_preview_says_what_takes_two_by_what_was_moved_today(till: Till) -> None:
+    orders = [await till.sold(quantity) for quantity in (1, 2, 2)]
+    office, shop = till.office, till.office.shop
+    many = {"order_ids": [order.id for order in orders], "reason": "fraud"}
+
+    async def cancels(preview: bool) -> list[Any]:
+        body = many | {"preview": preview}
+        told: list[Any] = await office.ask("admin", "POST", "/orders/cancel", body)
+        return told
+
+    before = await shop.everything()
+    assert [each["needs_second_person"] for each in await cancels(True)] == [False, False, True]
+    await till.book("top-up", {"amount": "40"}, 200, who="admin")
+    told = await cancels(True)
+    assert [each["needs_second_person"] for each in told] == [False, True, True]
+    assert [each["status"] for each in told] == ["CANCELLED"] * 3
+    assert (await shop.everything())["orders"] == before["orders"]
+    done = await cancels(False)
+    assert [each["needs_second_person"] for each in done] == [False, True, True]
+    assert [each["approval_id"] is not None for each in done] == [False, True, True]
+    assert [each["code"] for each in (await cancels(True))[1:]] == ["APPROVAL_PENDING"] * 2
+
+
 async def test_acts_at_the_same_time_do_not_slip_past_the_limit_together(till: Till) -> None:
     told = await asyncio.gather(
         *(

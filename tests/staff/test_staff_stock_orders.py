@@ -1,7 +1,9 @@
 """Stock ordered ahead through the staff API: what is needed, ordered, agreed to, bought, sold."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from rewards.vendors.kept import Mapped
 from rewards.vendors.simulators.book import SimProduct
 from rewards.vendors.simulators.faults import Fault, Scripted
 from rewards.vendors.simulators.sandbox import SandboxSimulator
+from tests.market import MovedClock
 from tests.staff.office import Office, open_office
 from tests.vendors.office import simulator
 
 ORDERS, FORECAST = "/stock-orders", "/inventory/forecast"
+NO = {"reason": "too dear"}
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Store:
     vendor: SandboxSimulator
     vendor_id: int
     worker: Worker
+    clock: MovedClock
 
     async def ask(self, body: dict[str, Any], status: int = 202, who: str = "operations") -> Any:
         return await self.office.ask(who, "POST", ORDERS, body, status)
@@ -46,11 +51,14 @@ class Store:
 
 @pytest.fixture
 async def store(dsn: str, tmp_path: Path) -> AsyncIterator[Store]:
+    clock = MovedClock()
     made = simulator(SimProduct("AMZ", "Amazon", "USD", 2_500, 5_000, (2_500, 5_000)))
     async with (
         made.serve() as url,
         open_office(
-            dsn, tmp_path, vendor_loopback=True, vendor_approval_limit_minor=50_000
+            *(dsn, tmp_path, clock),
+            vendor_loopback=True,
+            vendor_approval_limit_minor=50_000,
         ) as office,
     ):
         shop, parts = office.shop, office.shop.parts
@@ -72,7 +80,7 @@ async def store(dsn: str, tmp_path: Path) -> AsyncIterator[Store]:
         )
         equipment.second_persons(bought.restocks)(worker, context)
         equipment.purchases(bought)(worker, context)
-        yield Store(office, made, account.id, worker)
+        yield Store(office, made, account.id, worker, clock)
 
 
 def body(**changed: Any) -> dict[str, Any]:
@@ -151,11 +159,40 @@ async def test_above_the_limit_finance_agrees_and_then_it_is_bought(store: Store
     assert await store.office.shop.broken() == {}
 
 
+async def test_small_orders_of_one_person_within_a_day_are_one_large_one(store: Store) -> None:
+    """As money is moved: the limit is no limit if an order can be cut into pieces."""
+    office, clock = store.office, store.clock
+    assert (await store.ask(body(quantity=12)))["second_person"] is False
+    rest = body(denomination="50.00", quantity=4)
+    assert (await store.ask(rest | {"quantity": 5}))["state"] == "WAITING"
+    [waits] = await office.ask("viewer", "GET", ORDERS + "?state=waiting")
+    [approval] = await office.ask("viewer", "GET", "/approvals?kind=stock_order")
+    await office.ask("finance", "POST", f"/approvals/{approval['approval_id']}/reject", NO)
+    await store.worker.drain()
+    assert (await store.look(waits["stock_order_id"]))["state"] == "CALLED_OFF"
+    # Exactly the limit: what waited in vain counts for nothing, nor does what another ordered.
+    assert (await store.ask(rest))["state"] == "ORDERED"
+    await store.worker.drain()
+    last = body(quantity=1)
+    assert (await store.ask(last, who="admin"))["state"] == "ORDERED"
+    await store.worker.drain()
+    clock.ahead += timedelta(hours=23)
+    assert (await store.ask(last | {"reference": "soon"}))["state"] == "WAITING"
+    clock.ahead += timedelta(hours=1, seconds=1)
+    assert (await store.ask(rest | {"reference": "later"}))["state"] == "ORDERED"
+    assert await office.shop.broken() == {}
+
+
+async def test_orders_at_the_same_time_do_not_slip_past_the_limit_together(store: Store) -> None:
+    bodies = (body(quantity=12), body(denomination="50.00", quantity=6))
+    told = await asyncio.gather(*(store.ask(each) for each in bodies))
+    assert sorted(each["state"] for each in told) == ["ORDERED", "WAITING"]
+
+
 async def test_a_no_is_heard(store: Store) -> None:
     told = await store.ask(body(quantity=21))
     approval = (await store.look(told["stock_order_id"]))["approval"]["approval_id"]
-    no = {"reason": "too dear"}
-    await store.office.ask("admin", "POST", f"/approvals/{approval}/reject", no)
+    await store.office.ask("admin", "POST", f"/approvals/{approval}/reject", NO)
     assert await store.worker.drain() == 1
     assert (await store.look(told["stock_order_id"]))["state"] == "CALLED_OFF"
     listed = await store.office.ask("viewer", "GET", ORDERS + "?state=called_off&product_id=6")

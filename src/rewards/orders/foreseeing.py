@@ -36,10 +36,14 @@ from rewards.wallets.model import Wallet
 
 @dataclass(frozen=True, slots=True)
 class Foresight:
-    """An order as it stands, and as the act would leave it now."""
+    """An order as it stands, and as the act would leave it now.
+
+    `taken_back_minor`: of what goes back, the part that the client had been delivered.
+    """
 
     before: Order
     after: Order
+    taken_back_minor: int = 0
 
 
 async def retries(
@@ -107,7 +111,8 @@ async def cancels(tx: Tx, asks: Sequence[CancelAsk], at: datetime) -> list[Fores
         elif isinstance(plan, Refusal):
             answers.append(plan)
         else:
-            answers.append(Foresight(order, settle(plan, purses).after))
+            after = settle(plan, purses).after
+            answers.append(Foresight(order, after, plan.taken_back_minor))
     return answers
 
 

@@ -155,13 +155,17 @@ class Fulfilment:
         after = await sql_read.read_orders(tx, [order.id for _, order, _ in going])
         return [answers.get(ask.order_id) or after[ask.order_id] for ask in asks]
 
-    async def foresee(self, asks: Sequence[ApproveAsk]) -> list[Foreseen | Refusal]:
+    async def foresee(
+        self, asks: Sequence[ApproveAsk], lately: Lately | None = None
+    ) -> list[Foreseen | Refusal]:
         """What `approve` would do now, without locks and without a trace; refused as it refuses,
-        but for what takes a second person."""
+        but for what takes a second person. `lately` as for `approve_in`."""
         choices = await self.choices([ask.order_id for ask in asks])
         async with self.db.connection() as connection:
             found = await sql_read.read_orders(connection, [ask.order_id for ask in asks])
             under_way = await purchases.under_way(connection, FOR_ORDERS, found)
+            clients = {order.client_id for order in found.values()}
+            spent = await lately(connection, clients) if lately else {}
         at = self.clock.now()
         answers: list[Foreseen | Refusal] = []
         for ask in asks:
@@ -170,7 +174,10 @@ class Fulfilment:
             if order is None or isinstance(chosen, Refusal):
                 answers.append(chosen if isinstance(chosen, Refusal) else OrderNotFound())
             else:
-                above = not ask.agreed and self.limit.check(order, at) is not None
+                by_client = spent.setdefault(order.client_id, [])
+                above = not ask.agreed and self.limit.check(order, at, by_client) is not None
+                if not above:
+                    by_client.append((lacking_minor(order), order.product_currency))
                 answers.append(Foreseen(order, chosen.source, order.missing, above))
         return answers
 

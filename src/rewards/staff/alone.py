@@ -19,6 +19,14 @@ async def spent(
     What a second person agreed to does not count. The person is locked until the transaction ends,
     so that none of their acts is decided beside another. Take it after every other lock.
     """
+    await sql_alone.lock_person(tx, staff_id)
+    return await seen(tx, staff_id, scope, scope_ids, at)
+
+
+async def seen(
+    tx: Tx, staff_id: int, scope: Scope, scope_ids: Collection[int], at: datetime
+) -> dict[int, list[tuple[int, str]]]:
+    """The same for whoever only wants to know: nobody is locked, nothing can be decided by it."""
     return await sql_alone.spent(tx, staff_id, scope, scope_ids, at - WINDOW)
 
 

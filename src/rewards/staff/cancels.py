@@ -12,8 +12,10 @@ from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Conflict, Refusal
 from rewards.infra.db import Database, Tx
+from rewards.orders import foreseeing
 from rewards.orders import service as orders
 from rewards.orders.closing import Plan
+from rewards.orders.foreseeing import Foresight
 from rewards.orders.model import Order
 from rewards.orders.service import CancelAsk
 from rewards.pricing.one_person import OnePersonLimit
@@ -22,6 +24,7 @@ from rewards.staff.model_approvals import (
     Approval,
     ApprovalAsk,
     ApprovalKind,
+    ApprovalPending,
     ApprovalState,
     LoneAct,
     Scope,
@@ -91,6 +94,34 @@ async def cancel(
     asked = await approvals.request(tx, list(above.values()), asks[0].actor, at)
     requested = dict(zip(above, asked, strict=True))
     return [requested.get(ask.order_id) or told for ask, told in zip(asks, answers, strict=True)]
+
+
+async def foresee(
+    tx: Tx, limit: OnePersonLimit, asks: Sequence[CancelAsk], staff_id: int, at: datetime
+) -> list[tuple[Foresight | Refusal, bool]]:
+    """What `cancel` would do for each now, in order, and whether it takes a second person first.
+
+    Refused as it refuses; nothing is locked or written.
+    """
+    answers = await foreseeing.cancels(tx, asks, at)
+    told = [one for one in answers if isinstance(one, Foresight)]
+    wallet_ids = {one.before.wallet_id for one in told if one.taken_back_minor}
+    spent = await alone.seen(tx, staff_id, Scope.WALLET, wallet_ids, at)
+    asked = await approvals.open_of(tx, SUBJECT, [one.before.id for one in told])
+    foreseen: list[tuple[Foresight | Refusal, bool]] = []
+    for answer in answers:
+        if isinstance(answer, Refusal) or not answer.taken_back_minor:
+            foreseen.append((answer, False))
+            continue
+        order, amount = answer.before, (answer.taken_back_minor, answer.before.currency)
+        if limit.covers(*amount, at, spent[order.wallet_id]):
+            spent[order.wallet_id].append(amount)
+            foreseen.append((answer, False))
+        elif any(one.kind is ApprovalKind.LATE_CANCEL for one in asked[order.id]):
+            foreseen.append((ApprovalPending(), False))
+        else:
+            foreseen.append((answer, True))
+    return foreseen
 
 
 async def carry_out(db: Database, clock: Clock, approval_id: int) -> None:

@@ -67,10 +67,14 @@ def _lone(order: Order, staff_id: int) -> LoneAct:
 
 
 async def foresee(
-    db: Database, fulfilment: Fulfilment, asks: Sequence[ApproveAsk]
+    db: Database, clock: Clock, fulfilment: Fulfilment, asks: Sequence[ApproveAsk], staff_id: int
 ) -> list[Foreseen | Refusal]:
     """What `ask` would do for each now, in order; nothing is done. Refused as it refuses."""
-    answers = await fulfilment.foresee(asks)
+
+    async def lately(tx: Tx, client_ids: Collection[int]) -> Spent:
+        return await alone.seen(tx, staff_id, Scope.CLIENT, client_ids, clock.now())
+
+    answers = await fulfilment.foresee(asks, lately)
     async with db.connection() as connection:
         asked = await approvals.open_of(connection, SUBJECT, [ask.order_id for ask in asks])
     return [
@@ -79,6 +83,16 @@ async def foresee(
         else answer
         for ask, answer in zip(asks, answers, strict=True)
     ]
+
+
+async def takes_two(
+    db: Database, clock: Clock, fulfilment: Fulfilment, order: Order, staff_id: int
+) -> bool:
+    """Whether this person could not have a vendor deliver, now, without a second one."""
+    at = clock.now()
+    async with db.connection() as connection:
+        spent = await alone.seen(connection, staff_id, Scope.CLIENT, [order.client_id], at)
+    return fulfilment.limit.check(order, at, spent[order.client_id]) is not None
 
 
 def _request(ask: ApproveAsk, above: AboveLimit, staff_id: int) -> ApprovalAsk:

@@ -96,7 +96,7 @@ class OptionOut(msgspec.Struct):
     orders_fulfilled: int
     expected_s: int
     verified: bool
-    # Of the order, whichever vendor: one person may not approve so much alone.
+    # Of the order, whichever vendor: you may not approve so much alone, on top of what you did.
     needs_second_person: bool
 
 
@@ -165,7 +165,7 @@ async def approve_many(
     who = caller(request)
     asks = [ApproveAsk(n, who.actor, reason, vendor) for n in ids]
     if body.preview:
-        foreseen = await fulfilments.foresee(db, fulfilment, asks)
+        foreseen = await fulfilments.foresee(db, clock, fulfilment, asks, who.staff.id)
         return encode([_foreseen(n, answer) for n, answer in zip(ids, foreseen, strict=True)])
     told = await fulfilments.ask(db, clock, fulfilment, asks, who.staff.id)
     return encode([_approved(n, answer) for n, answer in zip(ids, told, strict=True)])
@@ -198,6 +198,7 @@ def _foreseen(order_id: int, answer: Foreseen | Refusal) -> ApprovedOut:
     responses=answers(list[OptionOut], 401, 403, 404),
 )
 async def list_options(
+    request: Request[Any, Any, Any],
     order_id: FromPath[str],
     db: GivenDatabase,
     accounts: GivenAccounts,
@@ -207,9 +208,8 @@ async def list_options(
 ) -> Response[bytes]:
     """What each vendor would cost for what the order lacks, what it holds and how it did lately."""
     number = path_id(order_id, OrderNotFound)
-    now = clock.now()
-    order, options = await vendor_options(db, accounts, prices, number, now)
-    above = fulfilment.limit.check(order, now) is not None
+    order, options = await vendor_options(db, accounts, prices, number, clock.now())
+    above = await fulfilments.takes_two(db, clock, fulfilment, order, caller(request).staff.id)
     return encode([_option(order, option, above) for option in options])
 
 

@@ -45,7 +45,7 @@ class ManyOut(msgspec.Struct):
     """What becomes of one order, or, of a preview, would; or why not, by `code` and `message`.
 
     `units`: how many more are delivered; `refund`: what goes back to the wallet, `owed` where that
-    takes no money now.
+    takes no money now. With `needs_second_person` somebody else must agree before it happens.
     """
 
     order_id: int
@@ -60,15 +60,21 @@ class ManyOut(msgspec.Struct):
     currency: str | None = None
     code: str | None = None
     message: str | None = None
+    needs_second_person: bool = False
     # It waits for a second person; nothing happened to it yet.
     approval_id: int | None = None
 
     @classmethod
     def of(
-        cls, order_id: int, answer: Foresight | Approval | Refusal, *, preview: bool
+        cls,
+        order_id: int,
+        answer: Foresight | Approval | Refusal,
+        *,
+        preview: bool,
+        above: bool = False,
     ) -> "ManyOut":
         if isinstance(answer, Approval):
-            return cls(order_id, preview, approval_id=answer.id)
+            return cls(order_id, preview, needs_second_person=True, approval_id=answer.id)
         if isinstance(answer, Refusal):
             return cls(order_id, preview, code=answer.code, message=answer.message)
         before, after = answer.before, answer.after
@@ -79,6 +85,7 @@ class ManyOut(msgspec.Struct):
             refund=to_decimal(after.refunded_minor - before.refunded_minor, places),
             owed=to_decimal(after.refund_owed_minor - before.refund_owed_minor, places),
             currency=after.currency,
+            needs_second_person=above,
         )
 
 
@@ -151,7 +158,8 @@ async def cancel_many(
 
     Of a waiting order what was not delivered; a delivered one is taken back whole. With `preview`
     nothing is done: the answer is what would happen now, with the refund to the minor unit. What
-    one person may not give back alone waits for another, each by itself: `approval_id`.
+    one person may not give back alone, on top of what they moved on that wallet within 24 hours,
+    waits for another, each by itself: `needs_second_person`, and `approval_id` once it was asked.
     """
     body = decode(MANY, await request.body())
     reason, ids = reason_of(body.reason), ids_of(body.order_ids)
@@ -159,8 +167,14 @@ async def cancel_many(
     asks = [CancelAsk(number, who.actor, reason) for number in ids]
     if body.preview:
         async with db.connection() as connection:
-            told = await foreseeing.cancels(connection, asks, clock.now())
-        return encode(_shown(ids, told, preview=True))
+            at, person = clock.now(), who.staff.id
+            told = await cancels.foresee(connection, money_limit, asks, person, at)
+        return encode(
+            [
+                ManyOut.of(number, answer, preview=True, above=above)
+                for number, (answer, above) in zip(ids, told, strict=True)
+            ]
+        )
 
     async def work(tx: Tx) -> list[Foresight | Approval | Refusal]:
         before = await overview.lock(tx, ids)

@@ -139,8 +139,9 @@ def _shown(order: StockOrder) -> dict[str, Any]:
 async def order_stock(request: Request[Any, Any, Any], restocks: GivenRestocks) -> Response[bytes]:
     """Buy units of a product from a vendor into the inventory; a worker asks it once this answers.
 
-    What comes waits for the next pump as an import does, each unit with what it cost. One of a
-    higher face value than one person may decide is WAITING until another approves (`/approvals`).
+    What comes waits for the next pump as an import does, each unit with what it cost. One that with
+    whatever else you ordered alone within 24 hours has a higher face value than one person may
+    decide is WAITING until another approves (`/approvals`).
     409 when no vendor, or not this one, can be asked, when the same is on order there, or when the
     reference was used for something else; repeated with the same it answers as the first time.
     """

@@ -115,6 +115,12 @@ class Scope(StrEnum):
     WALLET = "WALLET"
     # What vendors were asked to deliver for a client.
     CLIENT = "CLIENT"
+    # What vendors were asked to deliver into our own stock, all of it under one number.
+    STOCK = "STOCK"
+
+
+# Stock is bought out of one purse, whichever product and vendor.
+OWN_STOCK = 0
 
 
 @dataclass(frozen=True, slots=True)

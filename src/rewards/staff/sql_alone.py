@@ -29,11 +29,14 @@ DELETE FROM staff_lone_acts WHERE id = ANY(ARRAY(
 """
 
 
+async def lock_person(tx: Tx, staff_id: int) -> None:
+    await tx.execute(LOCK_PERSON, staff_id)
+
+
 async def spent(
     tx: Tx, staff_id: int, scope: Scope, scope_ids: Collection[int], since: datetime
 ) -> dict[int, list[tuple[int, str]]]:
-    """The sums (minor units, currency) of each of these, read behind a lock of the person."""
-    await tx.execute(LOCK_PERSON, staff_id)
+    """The sums (minor units, currency) of each of these."""
     found: dict[int, list[tuple[int, str]]] = {number: [] for number in scope_ids}
     for row in await tx.fetch(SPENT, staff_id, scope, list(scope_ids), since):
         found[row["scope_id"]].append((row["amount_minor"], row["currency"]))

@@ -1,4 +1,7 @@
-"""Stock orders as staff give them: one person up to a limit, two above it (spec.md §5, §8)."""
+"""Stock orders as staff give them: one person up to a limit, two above it (spec.md §5, §8).
+
+What counts is this order and whatever else the same person ordered alone within 24 hours.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +16,16 @@ from rewards.restocks import ordering
 from rewards.restocks.buying import SUBJECT
 from rewards.restocks.model import StockAsk, StockOrder, StockState, Supply, choose, why_not
 from rewards.restocks.service import Restocks
-from rewards.staff import approvals
-from rewards.staff.model_approvals import Approval, ApprovalAsk, ApprovalKind, ApprovalState
+from rewards.staff import alone, approvals
+from rewards.staff.model_approvals import (
+    OWN_STOCK,
+    Approval,
+    ApprovalAsk,
+    ApprovalKind,
+    ApprovalState,
+    LoneAct,
+    Scope,
+)
 
 Value = TypeVar("Value")
 GONE = "the vendor cannot be asked for it any more"
@@ -45,13 +56,16 @@ async def request(restocks: Restocks, ask: StockAsk, actor: Actor) -> Answer:
             return Answer(before, repeated=True)
         supply = _raised(chosen)
         at = restocks.clock.now()
-        second = not restocks.limit.covers(ask.worth_minor, ask.shelf.currency, at)
+        worth = (ask.worth_minor, ask.shelf.currency)
+        spent = await alone.spent(tx, ask.asked_by, Scope.STOCK, [OWN_STOCK], at)
+        second = not restocks.limit.covers(*worth, at, spent[OWN_STOCK])
         order = _raised(await ordering.draw_up(tx, ask, supply, at, second_person=second))
         await audit.record(tx, [_fact(actor, "asked", order, ask.reason)], at)
         if second:
             [approval] = await approvals.request(tx, [_wanted(ask, order, supply)], actor, at)
             _raised(approval)
         else:
+            await alone.note(tx, [LoneAct(ask.asked_by, Scope.STOCK, OWN_STOCK, *worth)], at)
             await _send(tx, restocks, order, supply, at)
         return Answer(order, repeated=False)
 
