@@ -1,6 +1,8 @@
 """Looks at a real database: what is raised, told once, cleared and told once more."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -9,8 +11,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from rewards.alerts import telling
-from rewards.alerts.model import ATTEMPTS_MAX, AlertKind
+from rewards.alerts import telling, watch
+from rewards.alerts.model import ATTEMPTS_MAX, AlertKind, Reading
+from rewards.alerts.readings import Reader, Readings
 from rewards.infra.beats import Heart, ProcessKind
 from rewards.infra.jobs import JobAsk, enqueue
 from rewards.infra.settings import Settings
@@ -242,6 +245,55 @@ async def test_what_cannot_be_read_leaves_its_alerts_alone(lookout: Lookout) -> 
     assert len(await lookout.alerts(still=True)) == 1
     [row] = await lookout.rows("SELECT looked_at > now() - interval '1 min' FROM alert_watch")
     assert row[0]
+
+
+@dataclass(frozen=True)
+class Blind(Readings):
+    """Sees late jobs, behind one kind that never answers and one that has a bug."""
+
+    @property
+    def quick(self) -> Mapping[AlertKind, Reader]:
+        return {
+            AlertKind.DRIFT_FOUND: asyncio.Event().wait,  # type: ignore[dict-item]
+            AlertKind.KEY_NEAR_END: self.breaks,
+            AlertKind.JOBS_LATE: self.jobs,
+        }
+
+    async def breaks(self) -> list[Reading]:
+        raise KeyError("XYZ")
+
+
+async def test_a_kind_that_hangs_or_breaks_takes_no_other_its_turn(
+    lookout: Lookout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "READING_S", 9.0)
+    parts = lookout.shop.parts
+    blind = Blind(parts.db, parts.settings, parts.clock, parts.restocks)
+    lookout.watch = replace(lookout.watch, readings=blind)
+    await late_job(lookout)
+    await lookout.look()
+    [alert] = await lookout.alerts(still=True)
+    assert alert.kind is AlertKind.JOBS_LATE
+
+
+async def test_what_a_later_version_raised_is_left_to_it(lookout: Lookout) -> None:
+    await late_job(lookout)
+    await lookout.look()
+    told = len(lookout.posts())
+    await lookout.write(
+        "INSERT INTO alerts (kind, subject, level, facts, raised_at, seen_at)"
+        " VALUES ('MOON_FULL', 'moon', 1, '{}', now(), now())"
+    )
+    await lookout.write(
+        "INSERT INTO alert_tellings (alert_id, what, channel, target, next_at)"
+        " SELECT max(id), 'RAISED', 'WEBHOOK', '', now() FROM alerts"
+    )
+    await lookout.write("DELETE FROM pgqueuer")
+    await lookout.look()
+    assert [post.id.rpartition("_")[2] for post in lookout.posts()[told:]] == ["cleared"]
+    assert [alert.kind for alert in await lookout.alerts()] == ["JOBS_LATE"]
+    states = await lookout.rows("SELECT state FROM alert_tellings ORDER BY id DESC LIMIT 4")
+    assert "QUEUED" in {row["state"] for row in states}
 
 
 async def test_nobody_is_told_where_nobody_is_named(dsn: str, tmp_path: Path) -> None:

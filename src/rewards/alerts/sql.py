@@ -22,6 +22,8 @@ COLUMNS = """
 a.id, a.kind, a.subject, a.level, a.facts, a.raised_at, a.seen_at, a.cleared_at,
 a.acknowledged_at, a.acknowledged_by, a.note
 """
+# Of a version that knows more kinds others may stand there too, and are its alone to tell of.
+KINDS = list(AlertKind)
 
 # Leases are by the database's clock: whoever comes first in a minute has the turn.
 TAKE_TURN = """
@@ -124,6 +126,7 @@ ORDER BY alert_id ON CONFLICT DO NOTHING
 TAKE = f"""
 WITH due AS (
     SELECT t.id FROM alert_tellings AS t
+    JOIN alerts AS a ON a.id = t.alert_id AND a.kind = ANY ($4::text[])
     WHERE t.state = 'QUEUED' AND t.next_at <= now() AND coalesce(t.leased_until <= now(), true)
         AND (t.what = 'RAISED' OR NOT EXISTS (
             SELECT FROM alert_tellings AS first
@@ -160,7 +163,7 @@ async def queue(tx: Tx, alert_ids: Sequence[int], what: What, targets: Sequence[
 
 async def take(tx: Tx, lease: UUID, lease_s: float, limit: int) -> list[Telling]:
     """Lease what is to be told now."""
-    rows = await tx.fetch(TAKE, lease, lease_s, limit)
+    rows = await tx.fetch(TAKE, lease, lease_s, limit, KINDS)
     return [
         Telling(
             *(row["telling_id"], lease, What(row["what"])),
@@ -186,15 +189,20 @@ async def settle(
 
 FIND = f"""
 SELECT {COLUMNS} FROM alerts AS a
-WHERE a.id < $1 AND ($2::text IS NULL OR a.kind = $2)
+WHERE a.id < $1 AND a.kind = ANY ($2::text[])
     AND ($3::boolean IS NULL OR (a.cleared_at IS NULL) = $3)
 ORDER BY a.id DESC LIMIT $4
 """
-LOCK = f"SELECT {COLUMNS} FROM alerts AS a WHERE a.id = $1 FOR NO KEY UPDATE"
+LOCK = f"""
+SELECT {COLUMNS} FROM alerts AS a WHERE a.id = $1 AND a.kind = ANY ($2::text[]) FOR NO KEY UPDATE
+"""
 ACKNOWLEDGE = """
 UPDATE alerts SET acknowledged_at = $2, acknowledged_by = $3, note = $4 WHERE id = $1
 """
-COUNT_OPEN = "SELECT kind, count(*) AS alerts FROM alerts WHERE cleared_at IS NULL GROUP BY kind"
+COUNT_OPEN = """
+SELECT kind, count(*) AS alerts FROM alerts WHERE cleared_at IS NULL AND kind = ANY ($1::text[])
+GROUP BY kind
+"""
 FORGET = """
 DELETE FROM alerts WHERE id = ANY (ARRAY(
     SELECT id FROM alerts WHERE cleared_at < $1 ORDER BY id LIMIT $2))
@@ -203,12 +211,13 @@ DELETE FROM alerts WHERE id = ANY (ARRAY(
 
 async def find(tx: Tx, narrow: AlertFilter, before_id: int, limit: int) -> list[Alert]:
     """Newest first."""
-    rows = await tx.fetch(FIND, before_id, narrow.kind, narrow.open, limit)
+    kinds = KINDS if narrow.kind is None else [narrow.kind]
+    rows = await tx.fetch(FIND, before_id, kinds, narrow.open, limit)
     return [as_alert(row) for row in rows]
 
 
 async def lock(tx: Tx, alert_id: int) -> Alert | None:
-    row = await tx.fetchrow(LOCK, alert_id)
+    row = await tx.fetchrow(LOCK, alert_id, KINDS)
     return None if row is None else as_alert(row)
 
 
@@ -217,10 +226,7 @@ async def acknowledge(tx: Tx, alert_id: int, staff_id: int, note: str, at: datet
 
 
 async def count_open(tx: Tx) -> dict[AlertKind, int]:
-    rows = await tx.fetch(COUNT_OPEN)
-    known = set(AlertKind)
-    # Of a version that knew more kinds.
-    return {AlertKind(row["kind"]): row["alerts"] for row in rows if row["kind"] in known}
+    return {AlertKind(row["kind"]): row["alerts"] for row in await tx.fetch(COUNT_OPEN, KINDS)}
 
 
 async def forget(tx: Tx, before: datetime, limit: int) -> None:

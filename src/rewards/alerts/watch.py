@@ -1,16 +1,17 @@
 """Looks every minute at what alerts are about, in whichever process has the turn."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from uuid import UUID, uuid4
 
 import structlog
 
 from rewards.alerts import sql
-from rewards.alerts.model import Alert, AlertKind, Changes, Sight, What, decide
+from rewards.alerts.model import Alert, AlertKind, Changes, Reading, Sight, What, decide
 from rewards.alerts.readings import Reader, Readings
 from rewards.alerts.telling import Teller, targets
 from rewards.core.clock import Clock
@@ -26,7 +27,8 @@ LOOK_EVERY_S = 60.0
 TICK_S = 5.0
 # Of the turns, every so manieth also looks at what is slow to read.
 SLOW_EVERY = 10
-READ_S = 30.0
+# All kinds together. Whoever reads for longer than a turn is overtaken, and writes nothing.
+READING_S = 40.0
 KEPT = timedelta(days=365)
 FORGET_MAX = 1_000
 
@@ -77,16 +79,22 @@ class Watch:
         return await self.db.run(work)
 
     async def _read(self, readers: Mapping[AlertKind, Reader]) -> dict[AlertKind, Sight]:
-        """Of each kind what could be read; the others stay as they are."""
+        """Of each kind what could be read; the others stay as they are.
+
+        Each has its share of the time that is left, so that none takes that of all, and a bug in
+        one blinds no other.
+        """
         found: dict[AlertKind, Sight] = {}
-        for kind, read in readers.items():
-            try:
-                async with asyncio.timeout(READ_S):
-                    sight = await read()
-            except (Refusal, *TROUBLE) as problem:
-                log.warning("alerts_not_read", kind=kind, problem=type(problem).__name__)
-                continue
-            found[kind] = sight if isinstance(sight, Sight) else Sight(sight)
+        until_s = monotonic() + READING_S
+        for turn, (kind, read) in enumerate(readers.items()):
+            share_s = (until_s - monotonic()) / (len(readers) - turn)
+            [seen] = await asyncio.gather(_within(share_s, read), return_exceptions=True)
+            if isinstance(seen, (Refusal, *TROUBLE)):
+                log.warning("alerts_not_read", kind=kind, problem=type(seen).__name__)
+            elif isinstance(seen, BaseException):
+                log.error("alerts_reader_broke", kind=kind, exc_info=seen)
+            else:
+                found[kind] = seen if isinstance(seen, Sight) else Sight(seen)
         return found
 
     async def _write(self, turn: UUID, sights: Mapping[AlertKind, Sight]) -> Changes | None:
@@ -117,6 +125,11 @@ class Watch:
         for alert, _ in changes.cleared:
             log.info("alert_cleared", alert_id=alert.id, kind=alert.kind, subject=alert.subject)
         return changes
+
+
+async def _within(seconds: float, read: Reader) -> Sequence[Reading] | Sight:
+    async with asyncio.timeout(seconds):
+        return await read()
 
 
 async def _on_and_on(act: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
