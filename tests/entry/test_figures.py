@@ -1,6 +1,7 @@
 """What a process tells of itself at `/metrics`, and to whom."""
 
 import asyncio
+import math
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -194,6 +195,32 @@ async def test_one_look_serves_many_scrapers(
         assert looks == 2
 
 
+async def test_what_was_known_is_forgotten_also_while_nobody_looks_again(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with open_shop(dsn, tmp_path) as shop:
+        stored = shop.parts.figures
+        await stored.refresh()
+        assert metrics.value("processes", kind="worker") == 0
+        # After a look that failed late the next one is far away.
+        stored._until_s, stored._told_until_s = float("inf"), 0
+        await stored.refresh()
+        assert math.isnan(metrics.value("events_unsealed_seconds"))
+
+
+async def test_a_look_with_a_bug_is_told_of_and_not_repeated_at_once(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def breaks(_self: figures.StoredFigures, _tx: Any) -> None:
+        raise KeyError("XYZ")
+
+    monkeypatch.setattr(figures.StoredFigures, "_read", breaks)
+    async with open_shop(dsn, tmp_path) as shop:
+        for _ in range(3):
+            await shop.parts.figures.refresh()
+    assert capsys.readouterr().out.count("figures_broke") == 1
+
+
 async def test_without_a_database_the_rest_is_told(dsn: str, tmp_path: Path) -> None:
     async with open_shop(dsn, tmp_path, **LOCAL) as shop, calling(shop) as http:
         assert (await http.get("/metrics")).status_code == 200
@@ -205,7 +232,7 @@ async def test_without_a_database_the_rest_is_told(dsn: str, tmp_path: Path) -> 
         assert answer.status_code == 200
         assert "rewards_db_up 0.0" in answer.text
         # For a while what was known is told; then nobody knows.
-        stored._until_s, stored._read_s = 0, float("-inf")
+        stored._until_s, stored._told_until_s = 0, 0
         answer = await http.get("/metrics")
         assert not re.search(r"^rewards_pool_units\{", answer.text, re.MULTILINE)
         assert "rewards_events_unsealed_seconds NaN" in answer.text

@@ -107,18 +107,18 @@ class StoredFigures:
         self._db = db
         self._catalog = catalog
         self._clock = clock
-        self._until_s = self._read_s = float("-inf")
+        # Until when nobody looks again, and until when what was read is told.
+        self._until_s = self._told_until_s = float("-inf")
         self._looking: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
         """Look again where the last look is too old; waits WAIT_S for it at most. Never raises."""
-        if monotonic() < self._until_s:
-            return
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-        # It goes on for the next scraper; one that hangs is not waited for twice.
-        await asyncio.wait({self._looking}, timeout=WAIT_S)
-        if monotonic() - self._read_s > TOLD_S:
+        if monotonic() >= self._until_s:
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+            # It goes on for the next scraper; one that hangs is not waited for twice.
+            await asyncio.wait({self._looking}, timeout=WAIT_S)
+        if monotonic() >= self._told_until_s:
             _forget()
 
     async def close(self) -> None:
@@ -135,11 +135,19 @@ class StoredFigures:
         except TROUBLE as problem:
             UP.set(0)
             log.warning("figures_not_read", problem=type(problem).__name__)
+        except Exception:
+            # Nobody else hears of it: what was known grows old, and is forgotten.
+            log.exception("figures_broke")
         else:
             UP.set(1)
-            self._read_s = monotonic()
-        took_s = monotonic() - began_s
-        self._until_s = monotonic() + max(KEPT_S, took_s * KEPT_SHARE)
+            # Longer than it is kept, and than the look that follows takes.
+            kept_s = self._kept_s(began_s)
+            self._told_until_s = monotonic() + max(TOLD_S, kept_s + LOOK_S)
+        self._until_s = monotonic() + self._kept_s(began_s)
+
+    @staticmethod
+    def _kept_s(began_s: float) -> float:
+        return max(KEPT_S, (monotonic() - began_s) * KEPT_SHARE)
 
     async def _read(self, tx: Tx) -> None:
         now = self._clock.now()
