@@ -1,9 +1,11 @@
 """Logging in and out as staff, and how soon a change counts."""
 
 import asyncio
+from contextlib import closing
 from datetime import timedelta
 
 from rewards.core.errors import InvalidField, Refusal
+from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
 from rewards.staff import service
 from rewards.staff.model import LastAdmin, NewStaff, Role, Staff, StaffChange, UsernameTaken
@@ -223,6 +225,34 @@ async def test_the_last_admin_stays(house: House, passwords: Passwords) -> None:
     before = await house.everything()
     assert isinstance((await change(StaffChange(second.id, role=Role.FINANCE)))[0], LastAdmin)
     assert await house.everything() == before
+
+
+class Watched(Passwords):
+    """Looks whether anybody's row is locked while a digest is made."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__()
+        self.db = db
+        self.made = 0
+
+    async def digest(self, password: str) -> str:
+        async with self.db.transaction() as tx:
+            await tx.fetch("SELECT FROM staff_users FOR NO KEY UPDATE NOWAIT")
+        self.made += 1
+        return await super().digest(password)
+
+
+async def test_nobody_is_locked_while_a_password_is_digested(
+    house: House, passwords: Passwords
+) -> None:
+    person = await let_in(house, passwords)
+    with closing(Watched(house.db)) as watched:
+        async with house.db.transaction() as tx:
+            asks = [StaffChange(person.id, password="another-" + PASSWORD)]
+            [changed] = await service.change_staff(tx, watched, asks, NOON)
+    assert isinstance(changed, Staff)
+    assert watched.made == 1
+    await log_in(house, password="another-" + PASSWORD)
 
 
 async def test_two_admins_cannot_demote_each_other_at_once(

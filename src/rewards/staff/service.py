@@ -1,6 +1,7 @@
 """What others may do with staff: let people in, change what they are, end their sessions."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from rewards.audit import service as audit
@@ -98,6 +99,7 @@ async def change_staff(
     admin. At most one ask for each person.
     """
     assert len({ask.staff_id for ask in asks}) == len(asks), "one change for each person"
+    digests = await _digests(tx, passwords, asks)
     people = await sql.lock_all(tx)
     before = dict(people)
     answers: list[Staff | Refusal] = []
@@ -111,12 +113,9 @@ async def change_staff(
         for ask, answer in zip(asks, answers, strict=True)
         if isinstance(answer, Staff)
     ]
-    digests = [
-        await passwords.digest(ask.password) if ask.password is not None else None
-        for ask, _ in changed
-    ]
     await sql.change(
-        tx, [(person, digest) for (_, person), digest in zip(changed, digests, strict=True)]
+        tx,
+        [(person, None if ask.password is None else digests[person.id]) for ask, person in changed],
     )
     await changes.announce(tx, CHANGES_TOPIC, [person.id for _, person in changed])
     await _end_sessions(tx, [person for _, person in changed], before, at, actor)
@@ -124,6 +123,20 @@ async def change_staff(
         tx, [_changed(before[ask.staff_id], person, ask, actor) for ask, person in changed], at
     )
     return answers
+
+
+async def _digests(tx: Tx, passwords: Passwords, asks: Sequence[StaffChange]) -> dict[int, str]:
+    """Of the passwords that may be set, by person: made before anybody is locked, for they are slow
+    and every login waits for that lock."""
+    known, made = await sql.read(tx, [ask.staff_id for ask in asks]), {}
+    for ask in asks:
+        person = known.get(ask.staff_id)
+        if person is not None and ask.password is not None:
+            # What breaks a rule is refused once all are locked.
+            with suppress(InvalidField):
+                check_password_of(person.username, ask.password)
+                made[person.id] = await passwords.digest(ask.password)
+    return made
 
 
 async def _end_sessions(
