@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     vendor_timeout_s: float = 15.0
     # Until the connection for it stands.
     vendor_connect_s: float = 5.0
-    # What one person may have vendors deliver for one client within 24 hours, or for stock at once,
-    # by face value; more takes a second.
+    # What one person may have vendors deliver within 24 hours for one client, or into our own
+    # stock, by face value; more takes a second.
     vendor_approval_limit_minor: int = 100_000
     # The limit's currency; what comes in another counts at its rate.
     vendor_approval_currency: str = "USD"
