@@ -19,6 +19,7 @@ from rewards.orders.model import Order
 from rewards.staff.model import Role
 from tests.console.counted import counting
 from tests.console.desk import Desk, Visitor, open_desk
+from tests.console.writing import write_reports
 from tests.databases import Copies, with_database
 from tests.shop import WIDE
 
@@ -41,6 +42,8 @@ MUTATIONS = sorted({path for method, path in routes() if method == "POST"})
 SHOWN = sorted({path for method, path in routes() if method == "GET"})
 # Not pages of somebody who is signed in.
 OTHER = {"/console/static/{name}", "/console/{rest}", "/console/sign-in"}
+# No pages, but what a browser keeps.
+FILES = {path for path in SHOWN if path.endswith("/file")}
 
 
 @dataclass
@@ -54,6 +57,7 @@ class Busy:
     waiting: Order
     batch_id: int
     hook_id: int
+    report_id: int
 
     def path(self, pattern: str) -> str:
         ids: dict[str, Any] = {
@@ -61,6 +65,7 @@ class Busy:
             "batch_id": self.batch_id,
             "client_id": self.client_id,
             "hook_id": self.hook_id,
+            "report_id": self.report_id,
             "product_id": 6,
             "vendor_id": 1,
         }
@@ -98,10 +103,17 @@ async def fill(desk: Desk) -> Busy:
         events="*",
     )
     assert made.status == 200, made.said
+    today = shop.now.date().isoformat()
+    report = await admin.send(
+        "/console/reports", "/console/reports", kind="ORDERS", to=today, **{"from": today}
+    )
+    report_id = int(report.url.rsplit("/", 1)[1])
+    await write_reports(desk, report_id)
     async with shop.parts.db.connection() as connection:
         batch_id = await connection.fetchval("SELECT max(id) FROM batches")
         hook_id = await connection.fetchval("SELECT max(id) FROM webhook_endpoints")
-    return Busy(desk, admin, client_id, first.order, second.order, batch_id, hook_id)
+    ids = (batch_id, hook_id, report_id)
+    return Busy(desk, admin, client_id, first.order, second.order, *ids)
 
 
 def test_every_handler_is_mounted() -> None:
@@ -207,7 +219,21 @@ WRAPS = ("{}", "x {} y")
 PAYLOADS = [b + wrap.format(seed) for seed in SEEDS for b in BREAKS for wrap in WRAPS][:500]
 OUR_TAGS = frozenset(
     [
-        *("a", "b", "body", "br", "button", "caption", "code", "dd", "details", "div", "dl", "dt"),
+        *(
+            "a",
+            "b",
+            "body",
+            "br",
+            "button",
+            "caption",
+            "code",
+            "datalist",
+            "dd",
+            "details",
+            "div",
+            "dl",
+        ),
+        *("dt",),
         *("fieldset", "form", "h1", "h2", "h3", "head", "header", "html", "input", "kbd", "label"),
         *("legend", "li", "link", "main", "meta", "nav", "noscript", "ol", "option", "output"),
         *("p", "path", "progress", "script", "section", "select", "small", "span", "strong"),

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rewards.orders.model import Order
-from rewards.reports.http import NEEDS
-from rewards.reports.model import LIFETIME, OPEN_MAX, ReportKind
+from rewards.reports.model import LIFETIME, NEEDS, OPEN_MAX, ReportKind
 from rewards.reports.sources import sources
 from rewards.staff import model as staff
 from rewards.staff.model import Permission, Role

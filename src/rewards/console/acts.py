@@ -14,12 +14,16 @@ NOTHING = Sends()
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`path` below the admin API, with the places of the page's own path in it."""
+    """`path` below the admin API, with the places of the page's own path in it.
+
+    `waits`: what is said where a second person must agree first.
+    """
 
     method: str
     path: str
     done: str
     sends: Sends | None = NOTHING
+    waits: str = ""
 
 
 async def perform(
@@ -41,5 +45,6 @@ async def perform(
         body,
         back=room.own_path(wanted) if wanted else back,
         done=act.done,
+        waits=act.waits,
         key=form.get("key"),
     )

@@ -39,6 +39,7 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
     (
         "House",
         (
+            (Permission.REPORTS_MAKE, Place("Reports", "/console/reports", "reports")),
             (Permission.AUDIT_READ, Place("Audit", "/console/audit", "audit")),
             (Permission.JOBS_READ, Place("Settings", "/console/settings", "settings")),
         ),

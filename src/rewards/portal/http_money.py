@@ -1,18 +1,19 @@
 """A company's wallets at the portal: balances, what moved, and both as files."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
-from litestar import Response, get
+from litestar import get
+from litestar.types import ASGIApp
 
+from rewards.infra.csvtext import CSV
 from rewards.infra.pages.caller import ApiRefused
-from rewards.infra.pages.headers import ROOM
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import Visit, explain
+from rewards.infra.pages.visit import explain
 from rewards.portal.http_entry import portal_of
-from rewards.portal.places import api
+from rewards.portal.places import PREFIX, api
 from rewards.wallets.model import TransferKind
 
+MONEY = f"{PREFIX}/money"
 FILTERS = ("wallet_id", "type", "order_id", "from", "to")
 LINES_A_PAGE = 50
 LINES_A_FILE = 10_000
@@ -54,35 +55,20 @@ def _query(request: Req) -> dict[str, str]:
 
 
 @get("/money/transactions.csv")
-async def download_lines(request: Req, room: GivenRoom) -> Page:
+async def download_lines(request: Req, room: GivenRoom) -> ASGIApp:
     """The lines that the list shows, at most 10,000, for a spreadsheet."""
     visit = await room.visit(request)
     query = {"limit": str(LINES_A_FILE), **_query(request)}
-    return await _file(visit, "/transactions", query, as_csv=True)
+    return visit.file(api("/transactions"), back=MONEY, accept=CSV, **query)
 
 
 @get("/money/statement")
-async def download_statement(request: Req, room: GivenRoom) -> Page:
+async def download_statement(request: Req, room: GivenRoom) -> ASGIApp:
     """The signed statement of some days, as CSV or JSON."""
     visit = await room.visit(request)
     asked = {name: request.query_params.get(name, "") for name in ("from", "to")}
-    as_csv = request.query_params.get("form", "csv") == "csv"
-    return await _file(visit, "/statements", asked, as_csv=as_csv)
-
-
-async def _file(visit: Visit, path: str, query: Mapping[str, str], *, as_csv: bool) -> Page:
-    """What the API gives as a file; what it refuses is told on the page of the wallets."""
-    accept = "text/csv" if as_csv else ""
-    try:
-        answer = await visit.caller.ask("GET", api(path), query=query, accept=accept)
-    except ApiRefused as refused:
-        if visit.room.answers(refused):
-            raise
-        return visit.back(f"{visit.room.look.prefix}/money", explain(refused), tone="bad")
-    kept = ("Content-Disposition", "Content-Type")
-    told = {name: answer.headers[name] for name in kept if name in answer.headers}
-    media = told.pop("Content-Type", "application/octet-stream")
-    return Response(answer.raw, media_type=media, headers={**ROOM, **told})
+    accept = CSV if request.query_params.get("form", "csv") == "csv" else ""
+    return visit.file(api("/statements"), back=MONEY, accept=accept, **asked)
 
 
 PAGES = [show_money, download_lines, download_statement]

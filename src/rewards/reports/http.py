@@ -1,8 +1,6 @@
 """`/reports`: files that staff ask for; a worker makes them, and they expire."""
 
-from collections.abc import Mapping
 from datetime import date, datetime
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -28,6 +26,8 @@ from rewards.infra.openapi import answers, asks, takes, whole_number
 from rewards.orders.model import Status
 from rewards.reports import service
 from rewards.reports.model import (
+    NEEDS,
+    OF_CLIENTS,
     Parameters,
     Report,
     ReportKind,
@@ -41,21 +41,6 @@ from rewards.staff.model import Permission, Role
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 DAYS_MAX = 366
-# What one must be allowed to see to have a file of it, besides making files at all.
-NEEDS: Mapping[ReportKind, Permission] = MappingProxyType(
-    {
-        ReportKind.ORDERS: Permission.ORDERS_READ,
-        ReportKind.TRANSACTIONS: Permission.WALLETS_READ,
-        ReportKind.REFUNDS: Permission.WALLETS_READ,
-        ReportKind.STOCK_DEPTH: Permission.INVENTORY_READ,
-        ReportKind.STOCK_MOVEMENTS: Permission.INVENTORY_READ,
-        ReportKind.DELIVERIES: Permission.WEBHOOKS_READ,
-        ReportKind.VENDOR_ORDERS: Permission.VENDORS_READ,
-    }
-)
-OF_CLIENTS = frozenset(
-    {ReportKind.ORDERS, ReportKind.TRANSACTIONS, ReportKind.REFUNDS, ReportKind.DELIVERIES}
-)
 
 
 class ParametersIn(msgspec.Struct, forbid_unknown_fields=True, rename={"first_day": "from"}):

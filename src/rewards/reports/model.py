@@ -1,12 +1,15 @@
 """Reports: what they may be of, how far they are, and what is refused; pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
 from rewards.core.errors import Conflict, NotFound
+from rewards.staff.model import Permission
 
 # A file shows what was true; after a week somebody wants another one.
 LIFETIME = timedelta(days=7)
@@ -24,6 +27,23 @@ class ReportKind(StrEnum):
     STOCK_MOVEMENTS = "STOCK_MOVEMENTS"
     DELIVERIES = "DELIVERIES"
     VENDOR_ORDERS = "VENDOR_ORDERS"
+
+
+# What one must be allowed to see to have a file of it, besides making files at all.
+NEEDS: Mapping[ReportKind, Permission] = MappingProxyType(
+    {
+        ReportKind.ORDERS: Permission.ORDERS_READ,
+        ReportKind.TRANSACTIONS: Permission.WALLETS_READ,
+        ReportKind.REFUNDS: Permission.WALLETS_READ,
+        ReportKind.STOCK_DEPTH: Permission.INVENTORY_READ,
+        ReportKind.STOCK_MOVEMENTS: Permission.INVENTORY_READ,
+        ReportKind.DELIVERIES: Permission.WEBHOOKS_READ,
+        ReportKind.VENDOR_ORDERS: Permission.VENDORS_READ,
+    }
+)
+OF_CLIENTS = frozenset(
+    {ReportKind.ORDERS, ReportKind.TRANSACTIONS, ReportKind.REFUNDS, ReportKind.DELIVERIES}
+)
 
 
 class ReportState(StrEnum):

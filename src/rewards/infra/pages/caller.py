@@ -1,23 +1,29 @@
 """Asks the API of this very process, as the person who has the page open."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
 from litestar import Request
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.infra.address import Address
 from rewards.infra.http import ENCODER, JSON, RequestIds, request_id
+from rewards.infra.pages.headers import ROOM
 
 # A page is waited for by a person; a file takes as long as its lines.
 CALL_TIMEOUT_S = 30.0
 FILE_TIMEOUT_S = 900.0
 AGENT_CHARS_MAX = 256
+# A refusal is small; of anything else that is no success a page shows no more.
+REFUSAL_BYTES_MAX = 64 * 1024
+# What of a file's headers the browser gets besides those of every page.
+OF_FILES = (b"content-type", b"content-disposition", b"content-length")
 BASE = "http://inside"
 Query = Mapping[str, str | int | None]
 # Amounts keep exactly the digits that the API gave them.
@@ -90,8 +96,7 @@ class Caller:
         `key` is its Idempotency-Key. Empty values of `query` are left out. Raises ApiRefused for
         every answer that is no success; what it says is the API's own word.
         """
-        wanted = [(name, str(value)) for name, value in (query or {}).items() if _given(value)]
-        sent: dict[str, Any] = {"params": wanted}
+        sent: dict[str, Any] = {"params": _wanted(query)}
         if file is not None:
             sent |= {"files": {"file": file}, "data": dict(texts or {})}
         elif body is not None:
@@ -99,16 +104,65 @@ class Caller:
         headers = self._headers(key, is_json=body is not None)
         if accept:
             headers["Accept"] = accept
-        # The address is nobody's where the peer is a Unix socket that no proxy speaks for.
-        peer: Any = None if self.address is None else (str(self.address), 0)
         transport = httpx.ASGITransport(
-            cast("Any", self.app), raise_app_exceptions=False, client=peer
+            cast("Any", self.app), raise_app_exceptions=False, client=cast("Any", self._peer)
         )
         async with (
             asyncio.timeout(FILE_TIMEOUT_S if file is not None else CALL_TIMEOUT_S),
             httpx.AsyncClient(transport=transport, base_url=BASE, trust_env=False) as client,
         ):
             return _read(await client.request(method, path, headers=headers, **sent))
+
+    def passing(self, path: str, query: Query | None = None, *, accept: str = "") -> ASGIApp:
+        """An answer that hands a file of the API on to the browser while the API writes it.
+
+        Nothing of it is kept here: a piece is read when the browser has taken the one before, and
+        no more once it has left. Raises ApiRefused, before anything was sent, for every answer that
+        is no success.
+        """
+        headers = self._headers("", is_json=False) | ({"Accept": accept} if accept else {})
+        asked = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "headers": [(name.lower().encode(), text.encode()) for name, text in headers.items()],
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": urlencode(_wanted(query)).encode(),
+            "server": ("inside", 80),
+            "client": self._peer,
+            "root_path": "",
+        }
+
+        async def passed(_scope: Scope, receive: Receive, send: Send) -> None:
+            refused: list[httpx.Headers] = []
+            status, told = 0, bytearray()
+
+            async def hand_on(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    if not httpx.codes.is_success(status):
+                        refused.append(httpx.Headers(list(message["headers"])))
+                        return
+                    message["headers"] = _of_file(message["headers"])
+                elif refused and message["type"] == "http.response.body":
+                    told.extend(message.get("body", b"")[: REFUSAL_BYTES_MAX - len(told)])
+                    return
+                await send(message)
+
+            await self.app(cast("Scope", dict(asked)), receive, hand_on)
+            for each in refused:
+                _read(httpx.Response(status, headers=each, content=bytes(told)))
+
+        return passed
+
+    @property
+    def _peer(self) -> tuple[str, int] | None:
+        """Nobody's address where the peer is a Unix socket that no proxy speaks for."""
+        return None if self.address is None else (str(self.address), 0)
 
     def _headers(self, key: str, *, is_json: bool) -> dict[str, str]:
         headers = {"X-Request-Id": self.request_id, "User-Agent": self.agent}
@@ -121,8 +175,13 @@ class Caller:
         return headers
 
 
-def _given(value: str | int | None) -> bool:
-    return value is not None and value != ""
+def _wanted(query: Query | None) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in (query or {}).items() if value not in (None, "")]
+
+
+def _of_file(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    own = [(name.lower().encode(), text.encode()) for name, text in ROOM.items()]
+    return own + [each for each in headers if each[0].lower() in OF_FILES]
 
 
 def _read(response: httpx.Response) -> Answer:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from rewards.infra.pages.caller import Answer, ApiRefused, Caller, Query
 from rewards.infra.pages.headers import ROOM
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rewards.infra.pages.room import Room
 
 HTML = "text/html"
+# The API's answer where a second person must agree first.
+WAITS = 202
 Call = tuple[str, Query | None]
 # What to do about a refusal, by its code; others say it in their message.
 ADVICE = {
@@ -23,6 +26,7 @@ ADVICE = {
     "RATE_LIMITED": "Wait a moment, then try again.",
     "UNAVAILABLE": "Nothing was changed. Try again in a moment.",
     "INTERNAL": "Nothing may have been changed. Look at the page again before you repeat it.",
+    "TOO_MANY_REPORTS": "Wait for one of yours to end, or cancel it.",
     "IDEMPOTENCY_KEY_REUSED": "This form was already sent with other values. Open it again.",
 }
 
@@ -66,19 +70,39 @@ class Visit:
         *,
         back: str,
         done: str,
+        waits: str = "",
         key: str = "",
     ) -> Response[bytes]:
         """Do one thing and go `back` to a page that says `done`, or why it was refused.
 
-        What ends the session, or asks for a proof first, is the room's to answer.
+        `waits`: what it says where a second person must agree first (202). What ends the session,
+        or asks for a proof first, is the room's to answer.
         """
         try:
-            await self.send(method, path, body, key=key)
+            answer = await self.send(method, path, body, key=key)
         except ApiRefused as refused:
             if self.room.answers(refused):
                 raise
             return self.back(back, explain(refused), tone="bad")
+        if waits and answer.status == WAITS:
+            return self.back(back, waits, tone="wait")
         return self.back(back, done)
+
+    def file(self, path: str, *, back: str, accept: str = "", **query: str | int | None) -> ASGIApp:
+        """A file of the API, handed on as it is written; or `back` to a page that says why not."""
+        passing = self.caller.passing(path, query, accept=accept)
+
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await passing(scope, receive, send)
+            except ApiRefused as refused:
+                if self.room.answers(refused):
+                    raise
+                told = self.back(back, explain(refused), tone="bad")
+                answer = told.to_asgi_response(app=None, request=self.request)
+                await answer(scope, receive, send)
+
+        return answered
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[bytes]:
         """A page of the room, kept by nobody."""
