@@ -29,6 +29,7 @@ TODAY, A_DAY = datetime.now(UTC).date(), timedelta(days=1)
 NEEDED_BY: Mapping[str, Mapping[str, object]] = {
     "getStatement": {"from": TODAY - A_DAY, "to": TODAY - A_DAY},
     "listLedgerAccounts": {"from": TODAY - A_DAY, "to": TODAY + A_DAY},
+    "listLedgerTransactions": {"from": TODAY - A_DAY, "to": TODAY + A_DAY},
 }
 
 

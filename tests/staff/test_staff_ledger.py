@@ -129,6 +129,91 @@ async def test_our_own_accounts_add_up_by_day(books: Books) -> None:
         assert await books.refused("/ledger/accounts" + query) == message
 
 
+async def test_wallets_below_their_threshold_are_found(books: Books) -> None:
+    path = f"/wallets/{books.usd}"
+    change = {"reason": "they asked", "low_balance": 5_000}
+    told = await books.office.ask("finance", "PATCH", path, change)
+    assert told["low_since"] is not None
+    [low] = await books.get("/wallets?low=true")
+    assert (low["id"], low["low_since"]) == (books.usd, told["low_since"])
+    assert low["client_name"]
+    assert low["client_name"] == (await books.get(path))["client_name"]
+    assert books.usd not in [one["id"] for one in await books.get("/wallets?low=false")]
+    assert await books.refused("/wallets?low=x") == "Invalid Low: oneof"
+
+
+async def test_lines_of_all_wallets_are_read_by_day_and_account(books: Books) -> None:
+    async def types(query: str) -> list[str]:
+        return [line["type"] for line in await books.get("/ledger/transactions" + query)]
+
+    everything = ["REFUND", "ORDER", "ORDER", "TOPUP", "TOPUP", "TOPUP"]
+    assert await types("") == everything
+    assert await types("?account=sales&currency=usd") == ["REFUND", "ORDER", "ORDER"]
+    assert await types("?account=FUNDING&currency=JPY") == ["TOPUP"]
+    assert await types("?account=adjustments") == []
+    assert await types(f"?client={books.poor}") == ["TOPUP"]
+    assert await types("?direction=credit&type=refund") == ["REFUND"]
+    assert await types("?from=2020-01-01&to=2020-01-31") == []
+    # What the account is said to have moved, line by line.
+    [sales] = [one for one in await books.get("/ledger/accounts") if one["account"] == "SALES"]
+    lines = await books.get("/ledger/transactions?account=SALES&currency=USD")
+    signed = [line["amount"] * (1 if line["direction"] == "DEBIT" else -1) for line in lines]
+    assert (sum(signed), len(lines)) == (sales["net"], sales["transfers"])
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = await books.raw(f"/ledger/transactions?limit=2&cursor={cursor}")
+        seen += [line["type"] for line in page.json()]
+        cursor = page.headers.get("x-next-cursor", "")
+    assert (seen, cursor) == (everything, "")
+    answer = await books.raw("/ledger/transactions", "text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["type"] for row in rows] == everything
+    assert rows[0]["client_name"]
+    for query, message in (
+        ("?from=2020-01-01&to=2020-02-01", "Invalid To: max"),
+        ("?account=OURS", "Invalid Account: oneof"),
+        ("?cursor=x", "Invalid Cursor: format"),
+    ):
+        assert await books.refused("/ledger/transactions" + query) == message
+
+
+async def test_a_line_tells_both_its_sides_and_its_order(books: Books) -> None:
+    [line] = await books.get(f"/wallets/{books.usd}/transactions?order_id={books.kept.id}")
+    told = await books.get(f"/ledger/transactions/{line['id']}")
+    assert {name: told[name] for name in line} == line
+    paid = books.kept.amount_minor / 100
+    wallet, ours = told["sides"]
+    assert (wallet["wallet_id"], wallet["account"], wallet["amount"]) == (books.usd, None, -paid)
+    assert (wallet["balance"], wallet["entry"]) == (line["balance"], 2)
+    assert (ours["wallet_id"], ours["account"], ours["amount"]) == (None, "SALES", paid)
+    assert (ours["balance"], ours["currency"]) == (None, "USD")
+    assert (told["order_id"], told["booked"]) == (books.kept.id, None)
+    assert await books.refused("/ledger/transactions/999999", 404) == "Transaction not found"
+    assert await books.refused("/ledger/transactions/x", 404) == "Transaction not found"
+
+
+async def test_a_line_tells_who_booked_it_and_who_agreed(books: Books) -> None:
+    path = f"/wallets/{books.usd}/adjust"
+    body = {"direction": "DEBIT", "amount": 12, "note": "the fee of their bank", "reference": "f-1"}
+    booked = await books.office.ask("finance", "POST", path, body)
+    told = await books.get(f"/ledger/transactions/{booked['transaction_id']}")
+    who = told["booked"]
+    assert (who["actor"], who["name"]) == ("STAFF", "finance")
+    assert (who["reason"], who["approval_id"]) == ("the fee of their bank", None)
+    assert [side["account"] for side in told["sides"]] == [None, "ADJUSTMENTS"]
+    large = {"amount": 50_000, "reference": "wire-1"}
+    path = f"/wallets/{books.usd}/top-up"
+    asked = await books.office.ask("finance", "POST", path, large, 202)
+    number = asked["approval_id"]
+    await books.office.ask("admin", "POST", f"/approvals/{number}/approve", {})
+    await books.office.work_off()
+    done = await books.get(f"/approvals/{number}")
+    who = (await books.get(f"/ledger/transactions/{done['transaction_id']}"))["booked"]
+    assert (who["approval_id"], who["requested_by"]) == (number, asked["requested_by"])
+    assert who["requested_by_name"] == "finance"
+    assert who["name"] == "admin"
+
+
 async def test_refunds_owed_say_what_blocks_them(books: Books) -> None:
     assert await books.get("/refunds-owed") == []
     shop = books.office.shop

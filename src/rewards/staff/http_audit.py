@@ -11,7 +11,6 @@ from litestar.datastructures import MultiDict
 
 from rewards.audit import service as audit
 from rewards.audit.model import AuditEntry, AuditFilter
-from rewards.clients import service as clients
 from rewards.core.actor import ActorKind
 from rewards.core.errors import InvalidField
 from rewards.core.text import printable
@@ -24,6 +23,7 @@ from rewards.staff import service
 from rewards.staff.auth import requires
 from rewards.staff.given import GivenDatabase
 from rewards.staff.model import Permission
+from rewards.staff.naming import client_names, usernames
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 WORD_CHARS_MAX = 100
@@ -62,11 +62,8 @@ async def named(tx: Tx, entries: Sequence[AuditEntry]) -> list[AuditOut]:
     people = {f.actor.id for f in facts if f.actor.kind is ActorKind.STAFF and f.actor.id}
     companies = {f.actor.id for f in facts if f.actor.kind is ActorKind.CLIENT and f.actor.id}
     companies |= {fact.client_id for fact in facts if fact.client_id}
-    staff = await service.read_staff(tx, list(people)) if people else []
-    buyers = await clients.read(tx, list(companies)) if companies else []
-    usernames = {person.id: person.username for person in staff if person}
-    names = {client.id: client.name for client in buyers if client}
-    by_kind = {ActorKind.STAFF: usernames, ActorKind.CLIENT: names}
+    names = await client_names(tx, companies)
+    by_kind = {ActorKind.STAFF: await usernames(tx, people), ActorKind.CLIENT: names}
     return [
         AuditOut(
             entry.id,

@@ -1,5 +1,6 @@
 """The ledger as staff read it: every wallet, its lines, our own accounts, refunds owed."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from rewards.core.money import amount_minor, to_decimal
 from rewards.infra.csvtext import in_kind
 from rewards.infra.http import ID_MAX, cursor_answer, encode, one_of, path_id, whole
 from rewards.infra.openapi import answers, asks, choice, whole_number
-from rewards.infra.query import a_currency, an_id, moment, read_cursor, write_cursor
+from rewards.infra.query import a_currency, an_id, moment, read_cursor, write_cursor, yes_or_no
 from rewards.orders import overview
 from rewards.orders.model import Status, SubStatus
 from rewards.orders.overview import OwedRefund
@@ -24,6 +25,7 @@ from rewards.staff.auth import requires
 from rewards.staff.given import GivenCatalog, GivenClock, GivenDatabase, decimal_of
 from rewards.staff.http_wallets import WalletOut
 from rewards.staff.model import Permission
+from rewards.staff.naming import client_names
 from rewards.staff.periods import DAYS, days_of
 from rewards.wallets import books, service
 from rewards.wallets.model import (
@@ -32,6 +34,7 @@ from rewards.wallets.model import (
     Transaction,
     TransactionFilter,
     TransferKind,
+    Wallet,
     WalletFilter,
     WalletNotFound,
     WalletStatus,
@@ -51,11 +54,29 @@ class StaffTransactionOut(TransactionShape):
     """A line of a statement as its client reads it, and whose it is."""
 
     client_id: int
+    client_name: str | None
 
     @classmethod
-    def of(cls, line: Transaction, catalog: Catalog) -> "StaffTransactionOut":
+    def of(
+        cls, line: Transaction, catalog: Catalog, names: Mapping[int, str]
+    ) -> "StaffTransactionOut":
         shown = transaction_shape(line, catalog.currency(line.currency).id)
-        return cls(**msgspec.structs.asdict(shown), client_id=line.client_id)
+        return cls(
+            **msgspec.structs.asdict(shown),
+            client_id=line.client_id,
+            client_name=names.get(line.client_id),
+        )
+
+
+class FoundWalletOut(WalletOut):
+    """A wallet, and whose it is."""
+
+    client_name: str | None
+
+    @classmethod
+    def named(cls, wallet: Wallet, names: Mapping[int, str]) -> "FoundWalletOut":
+        own = msgspec.structs.asdict(WalletOut.of(wallet))
+        return cls(**own, client_name=names.get(wallet.client_id))
 
 
 class AccountOut(msgspec.Struct):
@@ -89,6 +110,7 @@ class OwedOut(msgspec.Struct):
 
     order_id: int
     client_id: int
+    client_name: str | None
     wallet_id: int
     ref: str
     status: Status
@@ -99,11 +121,12 @@ class OwedOut(msgspec.Struct):
     blocked_by: str | None
 
     @classmethod
-    def of(cls, owed: OwedRefund) -> "OwedOut":
+    def of(cls, owed: OwedRefund, names: Mapping[int, str]) -> "OwedOut":
         order = owed.order
         return cls(
             order.id,
             order.client_id,
+            names.get(order.client_id),
             order.wallet_id,
             order.ref,
             order.status,
@@ -125,12 +148,13 @@ class OwedOut(msgspec.Struct):
             "type": choice(WalletType, "In any case"),
             "status": choice(WalletStatus, "In any case"),
             "below": {"type": "number", "description": "Balance below this; with `currency`"},
+            "low": {"type": "boolean", "description": "true: below its own `low_balance`"},
             "limit": whole_number("Wallets a page", maximum=LIST_MAX, default=LIST_DEFAULT),
             "cursor": CURSOR,
         }
     ),
     guards=[requires(Permission.WALLETS_READ)],
-    responses=answers(list[WalletOut], 400, 401, 403),
+    responses=answers(list[FoundWalletOut], 400, 401, 403),
 )
 async def find_wallets(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
     """Wallets of all clients, newest first. With `Accept: text/csv` the same page comes as CSV."""
@@ -143,13 +167,16 @@ async def find_wallets(request: Request[Any, Any, Any], db: GivenDatabase) -> Re
         type=one_of("Type", WalletType, query.get("type")),
         status=one_of("Status", WalletStatus, query.get("status")),
         below_minor=_below(query.get("below"), currency),
+        low=yes_or_no("Low", query.get("low")),
         before_id=read_cursor(query.get("cursor")),
     )
     async with db.connection() as connection:
         found = await service.find_wallets(connection, wanted, limit + 1)
-    shown = [WalletOut.of(wallet) for wallet in found[:limit]]
+        names = await client_names(connection, {wallet.client_id for wallet in found})
+    shown = [FoundWalletOut.named(wallet, names) for wallet in found[:limit]]
     following = write_cursor(shown[-1].id) if len(found) > limit else None
-    return in_kind(request, cursor_answer(request, shown, limit, following), WalletOut, shown)
+    answer = cursor_answer(request, shown, limit, following)
+    return in_kind(request, answer, FoundWalletOut, shown)
 
 
 def _below(text: str | None, currency: str | None) -> int | None:
@@ -170,15 +197,16 @@ def _below(text: str | None, currency: str | None) -> int | None:
     "/wallets/{wallet_id:str}",
     operation_id="inspectWallet",
     guards=[requires(Permission.WALLETS_READ)],
-    responses=answers(WalletOut, 401, 403, 404),
+    responses=answers(FoundWalletOut, 401, 403, 404),
 )
 async def inspect_wallet(wallet_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
     """One wallet, whoever's it is, with its balance and limits now."""
     async with db.connection() as connection:
         [wallet] = await service.get(connection, [path_id(wallet_id, WalletNotFound)])
-    if isinstance(wallet, Refusal):
-        raise wallet
-    return encode(WalletOut.of(wallet))
+        if isinstance(wallet, Refusal):
+            raise wallet
+        names = await client_names(connection, [wallet.client_id])
+    return encode(FoundWalletOut.named(wallet, names))
 
 
 @get(
@@ -228,7 +256,8 @@ async def list_transactions(
         lines = await service.transactions_after(
             connection, replace(wanted, client_id=wallet.client_id), limit + 1
         )
-    shown = [StaffTransactionOut.of(line, catalog) for line in lines[:limit]]
+        names = await client_names(connection, [wallet.client_id])
+    shown = [StaffTransactionOut.of(line, catalog, names) for line in lines[:limit]]
     following = write_cursor(shown[-1].id) if len(lines) > limit else None
     answer = cursor_answer(request, shown, limit, following)
     return in_kind(request, answer, StaffTransactionOut, shown)
@@ -280,7 +309,8 @@ async def list_owed(request: Request[Any, Any, Any], db: GivenDatabase) -> Respo
     after_id = read_cursor(query.get("cursor")) or 0
     async with db.connection() as connection:
         found = await overview.refunds_owed(connection, after_id=after_id, limit=limit + 1)
-    shown = [OwedOut.of(owed) for owed in found[:limit]]
+        names = await client_names(connection, {owed.order.client_id for owed in found})
+    shown = [OwedOut.of(owed, names) for owed in found[:limit]]
     following = write_cursor(shown[-1].order_id) if len(found) > limit else None
     return in_kind(request, cursor_answer(request, shown, limit, following), OwedOut, shown)
 

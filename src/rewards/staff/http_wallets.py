@@ -67,6 +67,8 @@ class WalletChangeIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WalletOut(msgspec.Struct):
+    """`low_since`: from when on the balance has been below `low_balance`; null while it is not."""
+
     id: int
     client_id: int
     currency: str
@@ -75,6 +77,7 @@ class WalletOut(msgspec.Struct):
     balance: Decimal
     credit_limit: Decimal
     low_balance: Decimal | None
+    low_since: datetime | None
 
     @classmethod
     def of(cls, wallet: Wallet) -> "WalletOut":
@@ -89,6 +92,7 @@ class WalletOut(msgspec.Struct):
             to_decimal(wallet.balance_minor, places),
             to_decimal(wallet.credit_limit_minor, places),
             None if low is None else to_decimal(low, places),
+            wallet.low_since,
         )
 
 

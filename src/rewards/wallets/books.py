@@ -5,9 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from rewards.infra.db import Tx
-from rewards.wallets import sql_books
-from rewards.wallets.model import OTHER_SIDE, Transaction, TransferKind
-from rewards.wallets.model_books import AccountFlow, Flow, OrderBooking, WalletMoment
+from rewards.wallets import service, sql_books
+from rewards.wallets.model import (
+    OTHER_SIDE,
+    SystemAccount,
+    Transaction,
+    TransactionFilter,
+    TransferKind,
+)
+from rewards.wallets.model_books import AccountFlow, Flow, OrderBooking, Side, WalletMoment
 
 # Entries that one statement adds up.
 ENTRIES_MAX = 50_000
@@ -80,6 +86,32 @@ async def of_accounts(
             out_minor=known.out_minor + row["out_minor"],
         )
     return [sums[name] for name in sorted(sums)]
+
+
+async def of_days(
+    tx: Tx, wanted: TransactionFilter, since: datetime, until: datetime, limit: int
+) -> list[Transaction]:
+    """At most `limit` lines of all wallets in that time that fit, newest first."""
+    found = await bounds(tx, since, until)
+    if found is None:
+        return []
+    within = replace(wanted, since=since, until=until, first_id=found[0], last_id=found[1])
+    return await service.transactions_after(tx, within, limit)
+
+
+async def sides(tx: Tx, transfer_id: int) -> list[Side]:
+    """Both entries of a transfer, the wallet's first; none of one that is not there."""
+    return [
+        Side(
+            None if row["account"] is None else SystemAccount(row["account"]),
+            row["account_id"] if row["account"] is None else None,
+            row["currency"],
+            row["amount_minor"],
+            row["balance_minor"],
+            row["version"],
+        )
+        for row in await sql_books.sides(tx, transfer_id)
+    ]
 
 
 async def lines(

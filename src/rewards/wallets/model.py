@@ -296,6 +296,8 @@ class WalletFilter:
     active: bool | None = None
     # Of a balance below this; for one currency.
     below_minor: int | None = None
+    # Below its own threshold, or not.
+    low: bool | None = None
     # Older than this wallet: where the last page ended.
     before_id: int | None = None
 
@@ -314,6 +316,12 @@ class TransactionFilter:
     until: datetime | None = None
     # Older than this line: where the last page ended.
     before_id: int | None = None
+    currency: str | None = None
+    # What has this account of ours on its other side.
+    account: SystemAccount | None = None
+    # Where a time begins and ends, for whoever looked it up.
+    first_id: int | None = None
+    last_id: int | None = None
 
 
 def sign_fits(kind: TransferKind, amount_minor: int) -> bool:

@@ -44,3 +44,19 @@ class AccountFlow:
     transfers: int
     in_minor: int
     out_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two entries of a transfer: a wallet's, or that of one of our accounts.
+
+    `amount_minor` as this side sees it, so that both add up to nothing. A wallet's says the balance
+    it left, and which entry of the wallet it is.
+    """
+
+    account: SystemAccount | None
+    wallet_id: int | None
+    currency: str
+    amount_minor: int
+    balance_minor: int | None
+    version: int | None

@@ -274,6 +274,7 @@ WALLET_TESTS = {
     "status": "status = $",
     "active": "(status = 'ACTIVE') = $",
     "below_minor": "balance_minor < $",
+    "low": "(low_since IS NOT NULL) = $",
     "before_id": "id < $",
 }
 TRANSACTION_TESTS = {
@@ -282,11 +283,18 @@ TRANSACTION_TESTS = {
     "since": "t.created_at >= $",
     "until": "t.created_at < $",
     "before_id": "t.id < $",
+    "first_id": "t.id >= $",
+    "last_id": "t.id <= $",
+    "currency": "t.wallet_id IN (SELECT w.id FROM wallets AS w WHERE w.currency = $)",
     # Said twice, because each kind has an index of its own on the order.
     "order_id": "(t.order_id = $ AND t.kind = 'ORDER' OR t.order_id = $ AND t.kind = 'REFUND')",
 }
 # Written out, so that the small index on all that is no order can serve.
 KIND_TESTS = {kind: f"t.kind = '{kind}'" for kind in TransferKind}
+ACCOUNT_TESTS = {
+    account: " OR ".join(KIND_TESTS[kind] for kind in TransferKind if OTHER_SIDE[kind] is account)
+    for account in SystemAccount
+}
 CREDIT_TESTS = {True: "t.kind <> 'ORDER' AND t.amount_minor > 0", False: "t.amount_minor <= 0"}
 
 
@@ -357,6 +365,8 @@ def _where_lines(wanted: TransactionFilter) -> tuple[str, list[object]]:
     parts, values = _where(TRANSACTION_TESTS, wanted)
     if wanted.kind is not None:
         parts.append(KIND_TESTS[wanted.kind])
+    if wanted.account is not None:
+        parts.append(f"({ACCOUNT_TESTS[wanted.account]})")
     if wanted.credit is not None:
         parts.append(CREDIT_TESTS[wanted.credit])
     return " AND ".join(parts), values

@@ -65,15 +65,29 @@ async def booked(tx: Tx, order_ids: Sequence[int]) -> list[Record]:
     return list(await tx.fetch(BOOKED, list(order_ids)))
 
 
+# The time is looked up first: an index on it knows in which blocks it lies. Left to choose, the
+# database would walk all ids from either end until it met the time.
 BOUNDS = """
-SELECT min(id) AS first_id, max(id) AS last_id FROM ledger_transfers
-WHERE created_at >= $1 AND created_at < $2
+SELECT min(id) AS first_id, max(id) AS last_id FROM (
+    SELECT id FROM ledger_transfers WHERE created_at >= $1 AND created_at < $2 OFFSET 0
+) AS s
 """
 
 
 async def bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
     row = await tx.fetchrow(BOUNDS, since, until)
     return None if row is None or row["first_id"] is None else (row["first_id"], row["last_id"])
+
+
+SIDES = """
+SELECT e.account_id, a.kind AS account, e.currency, e.amount_minor, e.balance_minor, e.version
+FROM ledger_entries AS e LEFT JOIN system_accounts AS a ON a.id = e.account_id
+WHERE e.transfer_id = $1 ORDER BY e.account_id DESC
+"""
+
+
+async def sides(tx: Tx, transfer_id: int) -> list[Record]:
+    return list(await tx.fetch(SIDES, transfer_id))
 
 
 # By the primary key: the caller goes from bound to bound.
