@@ -149,6 +149,12 @@ async def logins_of(tx: Tx, client_ids: Sequence[int]) -> list[list[ClientLogin]
     return [found[client_id] for client_id in client_ids]
 
 
+async def list_logins(tx: Tx, client_id: int, ask: PageAsk) -> Page[ClientLogin]:
+    """One client's logins by id, a page of them."""
+    logins, total = await sql_members.list_logins(tx, client_id, ask)
+    return Page(logins, ask, total)
+
+
 async def issue_credentials(
     tx: Tx, vault: Vault, settings: Settings, asks: Sequence[NewCredential], at: datetime
 ) -> list[IssuedCredential]:
@@ -237,6 +243,12 @@ async def credentials_of(tx: Tx, client_ids: Sequence[int]) -> list[list[Credent
     for credential in await sql.read_credentials(tx, client_ids):
         found[credential.client_id].append(credential)
     return [found[client_id] for client_id in client_ids]
+
+
+async def list_credentials(tx: Tx, client_id: int, ask: PageAsk) -> Page[Credential]:
+    """One client's credentials by id, revoked ones too, a page of them."""
+    credentials, total = await sql.list_credentials(tx, client_id, ask)
+    return Page(credentials, ask, total)
 
 
 async def note_used(tx: Tx, credential_ids: Sequence[int], at: datetime) -> None:

@@ -100,6 +100,11 @@ READ_CREDENTIALS = f"""
 SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k WHERE k.client_id = ANY($1::bigint[])
 ORDER BY k.id
 """
+LIST_CREDENTIALS = f"""
+SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k WHERE k.client_id = $1
+ORDER BY k.id LIMIT $2 OFFSET $3
+"""
+COUNT_CREDENTIALS = "SELECT count(*) FROM credentials WHERE client_id = $1"
 # At most one write an hour for each key, whatever it does.
 NOTE_USED = """
 INSERT INTO credential_uses AS u (credential_id, last_used_at)
@@ -271,6 +276,12 @@ async def revoke_credential(tx: Tx, credential_id: int, at: datetime) -> Credent
 
 async def read_credentials(tx: Tx, client_ids: Sequence[int]) -> list[Credential]:
     return [_credential_of(row) for row in await tx.fetch(READ_CREDENTIALS, list(client_ids))]
+
+
+async def list_credentials(tx: Tx, client_id: int, ask: PageAsk) -> tuple[list[Credential], int]:
+    rows = await tx.fetch(LIST_CREDENTIALS, client_id, ask.size, ask.offset)
+    total: int = await tx.fetchval(COUNT_CREDENTIALS, client_id)
+    return [_credential_of(row) for row in rows], total
 
 
 async def note_used(tx: Tx, credential_ids: Sequence[int], hour: datetime) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from rewards.clients.model_members import ClientLogin, MemberRole
+from rewards.core.page import PageAsk
 from rewards.infra.db import Record, Tx
 
 LOGIN_COLUMNS = "l.id, l.client_id, l.username, l.role, l.active, l.created_at"
@@ -20,6 +21,11 @@ READ_LOGINS = f"""
 SELECT {LOGIN_COLUMNS} FROM client_logins AS l
 WHERE l.client_id = ANY($1::bigint[]) ORDER BY l.id
 """
+LIST_LOGINS = f"""
+SELECT {LOGIN_COLUMNS} FROM client_logins AS l WHERE l.client_id = $1
+ORDER BY l.id LIMIT $2 OFFSET $3
+"""
+COUNT_LOGINS = "SELECT count(*) FROM client_logins WHERE client_id = $1"
 # All of a client: whether an owner is left is decided over everybody. Sessions that are being
 # refreshed refer to a login and need not wait.
 LOCK_LOGINS = f"""
@@ -80,6 +86,12 @@ async def read_login(tx: Tx, login_id: int) -> ClientLogin | None:
 
 async def read_logins(tx: Tx, client_ids: Sequence[int]) -> list[ClientLogin]:
     return [_login(row) for row in await tx.fetch(READ_LOGINS, list(client_ids))]
+
+
+async def list_logins(tx: Tx, client_id: int, ask: PageAsk) -> tuple[list[ClientLogin], int]:
+    rows = await tx.fetch(LIST_LOGINS, client_id, ask.size, ask.offset)
+    total: int = await tx.fetchval(COUNT_LOGINS, client_id)
+    return [_login(row) for row in rows], total
 
 
 async def lock_logins(tx: Tx, client_id: int) -> dict[int, ClientLogin]:

@@ -57,9 +57,9 @@ async def list_credentials(request: Req, room: GivenRoom, client_id: FromPath[st
     """API keys; their secrets were shown when they were made."""
     visit = await room.visit(request)
     client = (await visit.get(api("/clients/{}", client_id))).body
-    keys = (await visit.get(api("/clients/{}/credentials", client_id))).body
+    found = await listed(visit, api("/clients/{}/credentials", client_id))
     can = may(visit.session, Permission.CREDENTIALS_ISSUE)
-    return visit.page("console/client-credentials.html", client=client, keys=keys, can=can)
+    return visit.page("console/client-credentials.html", client=client, found=found, can=can)
 
 
 @post("/clients/{client_id:str}/credentials", status_code=200, request_max_body_size=FORM_BYTES_MAX)

@@ -77,9 +77,9 @@ async def list_logins(request: Req, room: GivenRoom, client_id: FromPath[str]) -
     """The client's own people."""
     visit = await room.visit(request)
     client = (await visit.get(api("/clients/{}", client_id))).body
-    logins = (await visit.get(api("/clients/{}/logins", client_id))).body
+    found = await listed(visit, api("/clients/{}/logins", client_id))
     can = may(visit.session, Permission.CREDENTIALS_ISSUE)
-    return visit.page("console/client-logins.html", client=client, logins=logins, can=can)
+    return visit.page("console/client-logins.html", client=client, found=found, can=can)
 
 
 @post("/clients/{client_id:str}/logins", status_code=303, request_max_body_size=FORM_BYTES_MAX)

@@ -36,10 +36,10 @@ async def show_owed(request: Req, room: GivenRoom) -> Page:
 async def list_rates(request: Req, room: GivenRoom) -> Page:
     """Rates in force, and those that jumped and wait for a person."""
     visit = await room.visit(request)
-    rates = (await visit.get(f"{API}/fx-rates")).body
+    found = await listed(visit, f"{API}/fx-rates")
     held = await whole(visit, f"{API}/fx-rates/held", state="OPEN")
     can = may(visit.session, Permission.FX_WRITE)
-    return visit.page("console/rates.html", rates=rates, held=held or (), can=can)
+    return visit.page("console/rates.html", found=found, held=held or (), can=can)
 
 
 @post("/money/rates", status_code=303, request_max_body_size=FORM_BYTES_MAX)

@@ -11,6 +11,8 @@ from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.staff.model import Permission, Role
 
 SETTINGS = f"{PREFIX}/settings"
+# As many as the API gives at once.
+DISCOUNTS_SHOWN = 500
 PERSON = Sends(texts=("username", "role", "password"))
 NEW = {"hire": Act("POST", "/staff", "They can sign in now.", PERSON)}
 STAFF = {
@@ -69,11 +71,13 @@ async def show_product(request: Req, room: GivenRoom, product_id: FromPath[str])
     """One product: what of it is often changed, and what single clients get off it."""
     visit = await room.visit(request)
     product = (await visit.get(api("/products/{}", product_id))).body
-    discounts = await whole(visit, api("/products/{}/discounts", product_id))
+    most = str(DISCOUNTS_SHOWN)
+    discounts = await whole(visit, api("/products/{}/discounts", product_id), limit=most)
     return visit.page(
         "console/product.html",
         product=product,
         discounts=discounts,
+        cut=len(discounts or ()) == DISCOUNTS_SHOWN,
         can=may(visit.session, Permission.PRODUCTS_WRITE),
         can_discount=may(visit.session, Permission.DISCOUNTS_WRITE),
     )

@@ -19,6 +19,12 @@ async def find(tx: Tx, order_ids: Sequence[int]) -> list[Order | None]:
     return [found.get(order_id) for order_id in order_ids]
 
 
+async def check_there(tx: Tx, order_id: int) -> None:
+    """Raises OrderNotFound for an id that no order has."""
+    if await find(tx, [order_id]) == [None]:
+        raise OrderNotFound
+
+
 async def lock(tx: Tx, order_ids: Sequence[int]) -> list[Order | None]:
     """As `find`, and nobody else moves them until the transaction ends."""
     found = await sql.lock_orders(tx, order_ids)

@@ -16,6 +16,7 @@ from rewards.clients.model import ClientNotFound
 from rewards.core.currency import exponent_of
 from rewards.core.errors import Refusal
 from rewards.core.money import plain
+from rewards.core.page import Page, PageAsk
 from rewards.infra.changes import ChangeFeed, announce
 from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
@@ -137,9 +138,15 @@ def _discount(
     return default_percent if vendors is None else vendors
 
 
-async def discounts_of(tx: Tx, product_id: int) -> dict[int, Decimal]:
-    """What single clients get off this product, percent by client."""
-    return (await sql.read_discounts(tx, [product_id])).get(product_id, {})
+async def list_discounts(tx: Tx, product_id: int, ask: PageAsk) -> Page[ClientDiscount]:
+    """What single clients get off this product, by client, a page of them."""
+    found, total = await sql.list_discounts(tx, product_id, ask)
+    return Page(found, ask, total)
+
+
+async def discount_of(tx: Tx, product_id: int, client_id: int) -> Decimal | None:
+    """What this client of its own gets off this product; None where it gets the usual one."""
+    return await sql.read_discount(tx, product_id, client_id)
 
 
 async def set_discounts(tx: Tx, wanted: Sequence[ClientDiscount]) -> None:

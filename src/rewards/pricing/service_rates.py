@@ -11,6 +11,7 @@ from rewards.audit.model import AuditFact
 from rewards.core.actor import Actor
 from rewards.core.errors import InvalidField
 from rewards.core.money import plain
+from rewards.core.page import Page, PageAsk
 from rewards.infra.changes import announce
 from rewards.infra.db import Tx
 from rewards.infra.settings import Settings
@@ -182,9 +183,13 @@ async def decide_held(
     return decided
 
 
-async def current(tx: Tx) -> list[RateRow]:
-    """The rate in force of each pair, by source and target."""
-    return sorted(await sql_rates.read_rates(tx), key=lambda row: row.pair)
+async def current(tx: Tx, ask: PageAsk) -> Page[RateRow]:
+    """The rate in force of each pair, by source and target, a page of them.
+
+    Of all pairs there are few enough that every process holds them in memory.
+    """
+    rows = sorted(await sql_rates.read_rates(tx), key=lambda row: row.pair)
+    return Page(rows[ask.offset : ask.offset + ask.size], ask, len(rows))
 
 
 async def history(tx: Tx, source: str, target: str, before_id: int, limit: int) -> list[RateRow]:

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from rewards.core.money import plain
+from rewards.core.page import PageAsk
 from rewards.infra.db import Tx
 from rewards.pricing.model import ClientDiscount
 
 READ_DISCOUNTS = "SELECT product_id, client_id, percent FROM client_discounts"
+LIST_DISCOUNTS = """
+SELECT client_id, percent FROM client_discounts WHERE product_id = $1
+ORDER BY client_id LIMIT $2 OFFSET $3
+"""
+COUNT_DISCOUNTS = "SELECT count(*) FROM client_discounts WHERE product_id = $1"
+READ_DISCOUNT = "SELECT percent FROM client_discounts WHERE product_id = $1 AND client_id = $2"
 READ_THESE_DISCOUNTS = READ_DISCOUNTS + " WHERE product_id = ANY($1::bigint[])"
 
 
@@ -37,6 +44,18 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::numeric[])
 ORDER BY ask.product_id, ask.client_id
 ON CONFLICT (product_id, client_id) DO UPDATE SET percent = excluded.percent
 """
+
+
+async def list_discounts(tx: Tx, product_id: int, ask: PageAsk) -> tuple[list[ClientDiscount], int]:
+    rows = await tx.fetch(LIST_DISCOUNTS, product_id, ask.size, ask.offset)
+    total: int = await tx.fetchval(COUNT_DISCOUNTS, product_id)
+    found = [ClientDiscount(row["client_id"], product_id, plain(row["percent"])) for row in rows]
+    return found, total
+
+
+async def read_discount(tx: Tx, product_id: int, client_id: int) -> Decimal | None:
+    percent = await tx.fetchval(READ_DISCOUNT, product_id, client_id)
+    return None if percent is None else plain(percent)
 
 
 async def write_discounts(tx: Tx, wanted: Sequence[ClientDiscount]) -> None:

@@ -3,18 +3,22 @@
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from rewards.catalog.service import Catalog
 from rewards.core.clock import Clock
 from rewards.core.errors import InvalidField
+from rewards.core.page import PageAsk
 from rewards.core.text import printable
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
+from rewards.infra.http import page_ask
+from rewards.infra.openapi import PAGE, whole_number
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
 from rewards.orders.fulfilment import Fulfilment
@@ -48,6 +52,12 @@ GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
 GivenWebhooks: TypeAlias = NamedDependency[SkipValidation[Webhooks]]
 
 REASON_CHARS_MAX = 500
+LIST_DEFAULT, LIST_MAX = 50, 500
+# What a list of numbered pages is asked with; `paged` reads it.
+PAGED = {
+    "page": PAGE,
+    "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+}
 
 # A JSON number or a string of one; floats never touch it.
 Amount = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
@@ -71,6 +81,12 @@ def decimal_of(field: str, raw: msgspec.Raw) -> Decimal | None:
     if not QUANTITY_TEXT.fullmatch(text):
         raise InvalidField(field, "format")
     return Decimal(text.strip('"'))
+
+
+def paged(request: Request[Any, Any, Any]) -> PageAsk:
+    """Which page of a list is asked for; refuses numbers that are none, or too large."""
+    query = request.query_params
+    return page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
 
 
 def reason_of(given: str) -> str:

@@ -21,13 +21,12 @@ from rewards.clients.model import (
 )
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.http import decode, encode, member_of, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, decimal_of, no_json
+from rewards.staff.given import PAGED, GivenClock, GivenDatabase, decimal_of, no_json, paged
 from rewards.staff.model import Permission
 
-LIST_DEFAULT, LIST_MAX = 50, 500
 NAME_CHARS_MAX = 200
 Percent = Annotated[
     msgspec.Raw,
@@ -136,8 +135,7 @@ CLIENT_CHANGE = msgspec.json.Decoder(ClientChangeIn)
     operation_id="listClients",
     operation_class=asks(
         {
-            "page": PAGE,
-            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            **PAGED,
             "name": {
                 "type": "string",
                 "maxLength": NAME_CHARS_MAX,
@@ -151,7 +149,7 @@ CLIENT_CHANGE = msgspec.json.Decoder(ClientChangeIn)
 async def list_clients(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
     """Clients by id; `name` finds a part of a name in any case; `page`, `limit` (50, max 500)."""
     query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    ask = paged(request)
     name = printable("Name", query["name"], NAME_CHARS_MAX) if query.get("name") else None
     async with db.connection() as connection:
         page = await clients.list_clients(connection, ask, name=name)

@@ -16,12 +16,19 @@ from rewards.clients.model import (
     NewCredential,
 )
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, path_id
-from rewards.infra.openapi import answers, takes
+from rewards.infra.http import decode, encode, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.members import acts
 from rewards.members.shapes import CredentialOut, IssuedOut, RotatedOut
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings, GivenVault
+from rewards.staff.given import (
+    PAGED,
+    GivenClock,
+    GivenDatabase,
+    GivenSettings,
+    GivenVault,
+    paged,
+)
 from rewards.staff.model import Permission
 
 
@@ -39,16 +46,19 @@ NEW_CREDENTIAL = msgspec.json.Decoder(NewCredentialIn)
 @get(
     "/clients/{client_id:str}/credentials",
     operation_id="listCredentials",
+    operation_class=asks(PAGED),
     guards=[requires(Permission.CLIENTS_READ)],
-    responses=answers(list[CredentialOut], 401, 403, 404),
+    responses=answers(list[CredentialOut], 400, 401, 403, 404),
 )
-async def list_credentials(client_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
-    """A client's credentials, revoked ones too, without anything secret."""
-    number = path_id(client_id, ClientNotFound)
+async def list_credentials(
+    request: Request[Any, Any, Any], client_id: FromPath[str], db: GivenDatabase
+) -> Response[bytes]:
+    """A client's credentials by id, revoked ones too, without anything secret."""
+    number, ask = path_id(client_id, ClientNotFound), paged(request)
     async with db.connection() as connection:
         await clients.check_there(connection, number)
-        [found] = await clients.credentials_of(connection, [number])
-    return encode([CredentialOut.of(credential) for credential in found])
+        page = await clients.list_credentials(connection, number, ask)
+    return page_answer(request, page, [CredentialOut.of(each) for each in page.items])
 
 
 @post(

@@ -12,17 +12,19 @@ from rewards.audit.model import AuditFact
 from rewards.catalog.model import ProductNotFound
 from rewards.clients.model import ClientNotFound
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, path_id
-from rewards.infra.openapi import answers, takes
+from rewards.infra.http import decode, encode, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.pricing import service as pricing
 from rewards.pricing.model import ClientDiscount
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
+    PAGED,
     GivenCatalog,
     GivenClock,
     GivenDatabase,
     Quantity,
     decimal_of,
+    paged,
 )
 from rewards.staff.model import Permission
 
@@ -45,19 +47,24 @@ DISCOUNT = msgspec.json.Decoder(DiscountIn)
 @get(
     "/products/{product_id:str}/discounts",
     operation_id="listDiscounts",
+    operation_class=asks(PAGED),
     guards=[requires(Permission.DISCOUNTS_READ)],
-    responses=answers(list[DiscountOut], 401, 403, 404),
+    responses=answers(list[DiscountOut], 400, 401, 403, 404),
 )
 async def list_discounts(
-    product_id: FromPath[str], db: GivenDatabase, catalog: GivenCatalog
+    request: Request[Any, Any, Any],
+    product_id: FromPath[str],
+    db: GivenDatabase,
+    catalog: GivenCatalog,
 ) -> Response[bytes]:
     """What clients of their own get off a product, by client; all others get the usual discount."""
-    number = path_id(product_id, ProductNotFound)
+    number, ask = path_id(product_id, ProductNotFound), paged(request)
     if catalog.product(number) is None:
         raise ProductNotFound
     async with db.connection() as connection:
-        agreed = await pricing.discounts_of(connection, number)
-    return encode([DiscountOut(number, each, agreed[each]) for each in sorted(agreed)])
+        page = await pricing.list_discounts(connection, number, ask)
+    shown = [DiscountOut(number, each.client_id, each.percent) for each in page.items]
+    return page_answer(request, page, shown)
 
 
 @put(
@@ -79,7 +86,7 @@ async def set_discount(
     number, owner = path_id(product_id, ProductNotFound), path_id(client_id, ClientNotFound)
 
     async def work(tx: Tx) -> None:
-        before = (await pricing.discounts_of(tx, number)).get(owner)
+        before = await pricing.discount_of(tx, number, owner)
         await pricing.set_discounts(tx, [ClientDiscount(owner, number, percent)])
         facts = {"percent": {"from": _text(before), "to": _text(percent)}}
         who = caller(request).actor

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from rewards.core.money import read_json_amount
 from rewards.core.text import printable, timestamp
 from rewards.infra.db import Tx
-from rewards.infra.http import ID_MAX, decode, encode, one_of, path_id, whole
+from rewards.infra.http import ID_MAX, decode, encode, one_of, page_answer, path_id, whole
 from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.pricing import service_rates as rates
 from rewards.pricing.model_rates import (
@@ -28,7 +28,7 @@ from rewards.pricing.model_rates import (
 from rewards.pricing.rates import with_spread
 from rewards.pricing.rules import check_pair, read_percent
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings
+from rewards.staff.given import PAGED, GivenClock, GivenDatabase, GivenSettings, paged
 from rewards.staff.model import Permission
 
 LIST_DEFAULT, LIST_MAX = 50, 500
@@ -149,18 +149,23 @@ DECISION = msgspec.json.Decoder(DecisionIn)
 @get(
     "/fx-rates",
     operation_id="listFxRates",
+    operation_class=asks(PAGED),
     guards=[requires(Permission.FX_READ)],
-    responses=answers(list[FxRateOut], 401, 403),
+    responses=answers(list[FxRateOut], 400, 401, 403),
 )
 async def list_rates(
-    db: GivenDatabase, clock: GivenClock, settings: GivenSettings
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    settings: GivenSettings,
 ) -> Response[bytes]:
     """The rate in force of each pair, by source and target. The other direction of a pair without
     a rate of its own is its inverse, and two currencies without any meet in USD."""
+    ask = paged(request)
     async with db.connection() as connection:
-        rows = await rates.current(connection)
+        page = await rates.current(connection, ask)
     ages, at = rates.ages_of(settings), clock.now()
-    return encode([FxRateOut.of(row, ages, at) for row in rows])
+    return page_answer(request, page, [FxRateOut.of(row, ages, at) for row in page.items])
 
 
 @get(

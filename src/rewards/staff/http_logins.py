@@ -13,10 +13,10 @@ from rewards.clients import service as clients
 from rewards.clients.model import ClientNotFound
 from rewards.clients.model_members import ClientLogin, LoginNotFound, MemberRole, role_of
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, path_id
-from rewards.infra.openapi import answers, takes
+from rewards.infra.http import decode, encode, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenPasswords
+from rewards.staff.given import PAGED, GivenClock, GivenDatabase, GivenPasswords, paged
 from rewards.staff.model import Permission
 
 
@@ -65,16 +65,19 @@ PASSWORD = msgspec.json.Decoder(PasswordIn)
 @get(
     "/clients/{client_id:str}/logins",
     operation_id="listLogins",
+    operation_class=asks(PAGED),
     guards=[requires(Permission.CLIENTS_READ)],
-    responses=answers(list[LoginOut], 401, 403, 404),
+    responses=answers(list[LoginOut], 400, 401, 403, 404),
 )
-async def list_logins(client_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+async def list_logins(
+    request: Request[Any, Any, Any], client_id: FromPath[str], db: GivenDatabase
+) -> Response[bytes]:
     """A client's usernames by id."""
-    number = path_id(client_id, ClientNotFound)
+    number, ask = path_id(client_id, ClientNotFound), paged(request)
     async with db.connection() as connection:
         await clients.check_there(connection, number)
-        [found] = await clients.logins_of(connection, [number])
-    return encode([LoginOut.of(login) for login in found])
+        page = await clients.list_logins(connection, number, ask)
+    return page_answer(request, page, [LoginOut.of(login) for login in page.items])
 
 
 @post(

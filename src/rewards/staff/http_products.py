@@ -32,10 +32,11 @@ from rewards.core.money import amount_minor, read_json_amount, to_decimal, to_mi
 from rewards.core.page import Page
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.http import decode, encode, member_of, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
+    PAGED,
     Amount,
     GivenCatalog,
     GivenClock,
@@ -43,10 +44,10 @@ from rewards.staff.given import (
     Quantity,
     decimal_of,
     no_json,
+    paged,
 )
 from rewards.staff.model import Permission
 
-LIST_DEFAULT, LIST_MAX = 50, 500
 NAME_CHARS_MAX = 200
 CHOICES = {
     "type": ProductType,
@@ -180,8 +181,7 @@ VISIBILITY = msgspec.json.Decoder(VisibilityIn)
     operation_id="listStaffProducts",
     operation_class=asks(
         {
-            "page": PAGE,
-            "limit": whole_number("Products a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            **PAGED,
             "name": {
                 "type": "string",
                 "maxLength": NAME_CHARS_MAX,
@@ -195,7 +195,7 @@ VISIBILITY = msgspec.json.Decoder(VisibilityIn)
 async def list_products(request: Request[Any, Any, Any], catalog: GivenCatalog) -> Response[bytes]:
     """Every product by id, also what is switched off or hidden; `page`, `limit` (50, max 500)."""
     query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    ask = paged(request)
     part = printable("Name", query["name"], NAME_CHARS_MAX) if query.get("name") else ""
     found = [each for each in catalog.products() if part.casefold() in each.name.casefold()]
     shown = found[ask.offset : ask.offset + ask.size]

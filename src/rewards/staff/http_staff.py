@@ -10,14 +10,12 @@ from litestar.params import FromPath
 from rewards.core.errors import InvalidField, Refusal
 from rewards.core.page import Page
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, page_answer, page_ask, path_id
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.http import decode, encode, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.staff import service
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenGate, GivenPasswords
+from rewards.staff.given import PAGED, GivenClock, GivenDatabase, GivenGate, GivenPasswords, paged
 from rewards.staff.model import NewStaff, Permission, Role, Staff, StaffChange, StaffNotFound
-
-LIST_DEFAULT, LIST_MAX = 50, 500
 
 
 class StaffOut(msgspec.Struct):
@@ -59,19 +57,13 @@ STAFF_CHANGE = msgspec.json.Decoder(StaffChangeIn)
 @get(
     "/staff",
     operation_id="listStaff",
-    operation_class=asks(
-        {
-            "page": PAGE,
-            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
-        }
-    ),
+    operation_class=asks(PAGED),
     guards=[requires(Permission.STAFF_READ)],
     responses=answers(list[StaffOut], 400, 401, 403),
 )
 async def list_staff(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
     """Everybody, in order of id; `page` and `limit` (50, at most 500)."""
-    query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    ask = paged(request)
     async with db.connection() as connection:
         people, total = await service.list_staff(connection, ask.size, ask.offset)
     return page_answer(request, Page(people, ask, total), [StaffOut.of(one) for one in people])

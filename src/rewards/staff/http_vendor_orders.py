@@ -17,6 +17,7 @@ from rewards.core.money import to_decimal
 from rewards.infra.db import Tx
 from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, path_id, whole
 from rewards.infra.openapi import answers, asks, takes, whole_number
+from rewards.orders import overview
 from rewards.orders.model import OrderNotFound
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenBuyers, GivenClock, GivenDatabase, reason_of
@@ -120,6 +121,7 @@ async def list_of_order(order_id: FromPath[str], db: GivenDatabase) -> Response[
     """Every purchase made for this order, oldest first."""
     number = path_id(order_id, OrderNotFound)
     async with db.connection() as connection:
+        await overview.check_there(connection, number)
         found = await purchases.of_subject(connection, FOR_ORDERS, number)
     return encode([VendorOrderOut.of(purchase) for purchase in found])
 

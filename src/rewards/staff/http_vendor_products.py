@@ -21,13 +21,12 @@ from rewards.infra.http import (
     decode,
     encode,
     page_answer,
-    page_ask,
     path_id,
     whole,
 )
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.openapi import answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenCatalog, GivenClock, GivenDatabase
+from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, paged
 from rewards.staff.model import Permission
 from rewards.vendors import service as vendors
 from rewards.vendors.kept import ExchangeFilter, KeptExchange, KeptOffer, Mapped
@@ -49,10 +48,6 @@ Percent = Annotated[
         }
     ),
 ]
-PAGED = {
-    "page": PAGE,
-    "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
-}
 
 
 class OfferOut(msgspec.Struct):
@@ -172,9 +167,7 @@ async def list_offers(
 ) -> Response[bytes]:
     """The vendor's catalogue as it was last read, by sku."""
     number = path_id(vendor_id, VendorNotFound)
-    query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    text = query.get("search")
+    ask, text = paged(request), request.query_params.get("search")
     search = printable("Search", text, SEARCH_CHARS_MAX) if text else None
     async with db.connection() as connection:
         await _exists(connection, number)
@@ -194,8 +187,7 @@ async def list_products(
 ) -> Response[bytes]:
     """Which of our products the vendor sells, and under which sku."""
     number = path_id(vendor_id, VendorNotFound)
-    query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    ask = paged(request)
     async with db.connection() as connection:
         await _exists(connection, number)
         page = await vendors.list_products(connection, number, ask)

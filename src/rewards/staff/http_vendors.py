@@ -8,15 +8,17 @@ from litestar.params import FromPath
 
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, member_of, page_answer, page_ask, path_id
-from rewards.infra.openapi import PAGE, answers, asks, takes, whole_number
+from rewards.infra.http import decode, encode, member_of, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import (
+    PAGED,
     GivenAccounts,
     GivenClock,
     GivenDatabase,
     GivenSettings,
     GivenVault,
+    paged,
 )
 from rewards.staff.model import Permission
 from rewards.staff.vendor_view import (
@@ -40,8 +42,6 @@ from rewards.vendors.account import (
 from rewards.vendors.kept import KeptBalance, Reading
 from rewards.vendors.model import VendorNotFound
 from rewards.vendors.registry import ADAPTERS
-
-LIST_DEFAULT, LIST_MAX = 50, 500
 
 
 class NewVendorIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,12 +90,7 @@ async def list_adapters() -> Response[bytes]:
 @get(
     "/vendors",
     operation_id="listVendors",
-    operation_class=asks(
-        {
-            "page": PAGE,
-            "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
-        }
-    ),
+    operation_class=asks(PAGED),
     guards=[requires(Permission.VENDORS_READ)],
     responses=answers(list[VendorOut], 400, 401, 403),
 )
@@ -103,8 +98,7 @@ async def list_vendors(
     request: Request[Any, Any, Any], db: GivenDatabase, vault: GivenVault
 ) -> Response[bytes]:
     """Accounts by id, with balances and how reading them went; `page`, `limit` (50, max 500)."""
-    query = request.query_params
-    ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    ask = paged(request)
     async with db.connection() as connection:
         page = await vendors.list_accounts(connection, ask)
         shown = await _shown(connection, vault, page.items, request)
