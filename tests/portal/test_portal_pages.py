@@ -92,6 +92,11 @@ async def test_somebody_finds_an_order_and_looks_at_its_codes(company: Company) 
         assert page.url.endswith(f"/portal/orders/{number}")
         assert "CANARY" not in page.text
         assert "Show the codes" in page.text
+        # Of a page that is there already a script takes the list, and nothing else.
+        part = await visitor.get(f"/orders?q={number}", **{"HX-Request": "true"})
+        assert part.url.endswith(f"/portal/orders?q={number}")
+        assert part.text.count(f'class="row-link" href="/portal/orders/{number}"') == 1
+        await visitor.get(f"/orders/{number}")
         opened = await visitor.send(f"/orders/{number}/codes")
         assert opened.text.count("CANARY") >= 2
         assert (await visitor.get(f"/orders?q=REF-{number}")).text.count("No order fits") == 1

@@ -1,5 +1,7 @@
 """A company's orders at the portal: found, read, and their codes shown when somebody asks."""
 
+from typing import Any
+
 from litestar import get, post
 from litestar.params import FromPath
 
@@ -22,20 +24,20 @@ async def list_orders(request: Req, room: GivenRoom) -> Page:
     visit = await room.visit(request)
     query = {name: request.query_params.get(name, "").strip() for name in FILTERS}
     words = request.query_params.get("q", "").strip()
-    if words.isdecimal() and words.isascii() and len(words) <= DIGITS_MAX:
-        try:
-            found = (await visit.get(api("/orders/{}", words), vouchers="false")).body
-            return visit.back(f"{PREFIX}/orders/{found['id']}")
-        except ApiRefused as refused:
-            if refused.status != 404:
-                raise
+    named = await _named(visit, words)
+    # Who is still typing gets a list, for the number may become a longer one.
+    if named is not None and not request.headers.get("HX-Request"):
+        return visit.back(f"{PREFIX}/orders/{named['id']}")
     if words:
         query["ref"] = words
     cursor = request.query_params.get("cursor", "")
     problem, orders, following = "", [], None
     try:
-        answer = await visit.get(api("/orders"), limit=ORDERS_A_PAGE, cursor=cursor, **query)
-        orders, following = answer.body, answer.following
+        if named is not None:
+            orders = [named]
+        else:
+            answer = await visit.get(api("/orders"), limit=ORDERS_A_PAGE, cursor=cursor, **query)
+            orders, following = answer.body, answer.following
     except ApiRefused as refused:
         if refused.status != 400:
             raise
@@ -50,6 +52,18 @@ async def list_orders(request: Req, room: GivenRoom) -> Page:
         statuses=list(Status),
         problem_text=problem,
     )
+
+
+async def _named(visit: Visit, words: str) -> Any:
+    """The order of this id; None where the words are no id, or there is none of it."""
+    if not (words.isdecimal() and words.isascii() and len(words) <= DIGITS_MAX):
+        return None
+    try:
+        return (await visit.get(api("/orders/{}", words), vouchers="false")).body
+    except ApiRefused as refused:
+        if refused.status != 404:
+            raise
+        return None
 
 
 @get("/orders/{order_id:str}")
