@@ -24,14 +24,12 @@ ACTS = {
 async def list_approvals(request: Req, room: GivenRoom) -> Page:
     """What waits for a second person, and on demand what was decided."""
     visit = await room.visit(request)
-    state = request.query_params.get("state", "REQUESTED")
-    names = ("state", "kind") if "state" in request.query_params else ("kind",)
-    fixed: dict[str, str] = {} if "state" in request.query_params else {"state": "REQUESTED"}
-    found = await listed(visit, f"{API}/approvals", names, fixed)
+    usual = {"state": "REQUESTED"}
+    found = await listed(visit, f"{API}/approvals", ("state", "kind"), usual=usual)
     return visit.page(
         "console/approvals.html",
         found=found,
-        state=state,
+        state=found.query.get("state", "REQUESTED"),
         before=older(found, "approval_id"),
         states=list(ApprovalState),
         kinds=list(ApprovalKind),

@@ -5,7 +5,7 @@ from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends
-from rewards.console.places import PREFIX, api, may
+from rewards.console.places import PREFIX, api, below, may
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.staff.model import Permission
@@ -27,7 +27,7 @@ ACTS = {
         "PATCH",
         "/wallets/{}",
         "Saved.",
-        Sends(texts=("reason", "status", "credit_limit", "low_balance")),
+        Sends(texts=("reason", "status", "credit_limit", "low_balance"), nulls=("low_balance",)),
     ),
 }
 
@@ -75,7 +75,7 @@ async def act_on_wallet(
     act: FromPath[str],
 ) -> Page:
     """One of ACTS upon one wallet."""
-    back = f"{PREFIX}/clients/{client_id}/wallets"
+    back = f"{PREFIX}{below('/clients/{}/wallets', client_id)}"
     return await perform(request, room, ACTS, act, back, wallet_id)
 
 

@@ -6,15 +6,14 @@ from litestar.params import FromPath
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends, listed, older, whole
 from rewards.console.places import API, PREFIX, api, may
+from rewards.core.errors import Forbidden
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import explain
+from rewards.infra.pages.visit import Visit, explain
 from rewards.staff.model import Permission
 
 BATCHES = f"{PREFIX}/inventory/batches"
-# The API has a limit of its own, from the settings; this one stops what no setting allows.
-FILE_BYTES_MAX = 4 * 1024**3
 ROWS_SHOWN = 500
 REASON = Sends(texts=("reason",))
 ACTS = {
@@ -80,7 +79,8 @@ async def list_batches(request: Req, room: GivenRoom) -> Page:
 @post("/inventory/batches", status_code=303, request_max_body_size=None)
 async def import_file(request: Req, room: GivenRoom) -> Page:
     """Hand a file on to the API, then to the page of its batch, which tells how far it is."""
-    visit, upload = await room.receive_file(request, bytes_max=FILE_BYTES_MAX, texts=("name",))
+    await _check_may_import(await room.visit(request))
+    visit, upload = await room.receive_file(request, bytes_max=room.file_bytes_max, texts=("name",))
     with upload.file as file:
         texts = {"name": upload.texts["name"]} if upload.texts.get("name") else {}
         try:
@@ -90,6 +90,13 @@ async def import_file(request: Req, room: GivenRoom) -> Page:
                 raise
             return visit.back(BATCHES, explain(refused), tone="bad")
     return visit.back(f"{BATCHES}/{answer.body['batch_id']}")
+
+
+async def _check_may_import(visit: Visit) -> None:
+    """Ask before a file lies on the disk, for the API is asked only once it does."""
+    me = (await visit.get(f"{API}/me")).body
+    if Permission.INVENTORY_IMPORT not in me["permissions"]:
+        raise Forbidden(details={"permission": Permission.INVENTORY_IMPORT})
 
 
 @get("/inventory/batches/{batch_id:str}")

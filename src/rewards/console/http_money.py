@@ -61,13 +61,13 @@ async def list_drifts(request: Req, room: GivenRoom) -> Page:
     """Where two books disagree, and how the last nights went."""
     visit = await room.visit(request)
     names = ("state", "day", "vendor_id")
-    open_only: dict[str, str] = {} if "state" in request.query_params else {"state": "OPEN"}
-    found = await listed(visit, f"{API}/reconciliation/drifts", names, open_only)
+    usual = {"state": "OPEN"}
+    found = await listed(visit, f"{API}/reconciliation/drifts", names, usual=usual)
     runs = (await visit.get(f"{API}/reconciliation/runs", limit=10)).body
     return visit.page(
         "console/drifts.html",
         found=found,
-        state=request.query_params.get("state", "OPEN"),
+        state=found.query.get("state", "OPEN"),
         runs=runs,
         can=may(visit.session, Permission.RECONCILIATION_EXPLAIN),
     )

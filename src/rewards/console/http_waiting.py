@@ -2,7 +2,7 @@
 
 from litestar import get, post
 
-from rewards.console.listing import Sends, listed
+from rewards.console.listing import Sends, listed, whole_of
 from rewards.console.places import API, PREFIX, may
 from rewards.core.errors import NotFound
 from rewards.infra.pages.caller import ApiRefused
@@ -95,7 +95,8 @@ def _act_of(form: Form) -> str:
 
 
 def _chosen(form: Form) -> list[int]:
-    return [int(text) for text in dict.fromkeys(form.all("order_ids")) if text.isdecimal()]
+    numbers = map(whole_of, dict.fromkeys(form.all("order_ids")))
+    return [number for number in numbers if isinstance(number, int)]
 
 
 PAGES = [list_waiting, preview, do_many]

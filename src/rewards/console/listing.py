@@ -11,6 +11,10 @@ from rewards.infra.pages.visit import Visit, explain
 
 PAGE_ROWS = 50
 NOTHING: Mapping[str, str] = MappingProxyType({})
+# Of what a list is usually narrowed by: not at all.
+ANY = "ANY"
+# More are no number that the API knows.
+DIGITS_MAX = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,21 @@ async def listed(
     names: Sequence[str] = (),
     fixed: Mapping[str, str] = NOTHING,
     size: int = PAGE_ROWS,
+    usual: Mapping[str, str] = NOTHING,
 ) -> Listed:
     """A list of the API: `names` are the query's own, `fixed` are asked every time.
 
+    `usual` are asked where the query does not name them; it names them ANY, or empty, for all.
     Goes on by `cursor`, `before` or `page`, whichever the list has.
     """
     given = visit.request.query_params
     query = {name: given[name].strip() for name in names if given.get(name, "").strip()}
+    query |= {name: ANY for name in usual if name in given and name not in query}
     cursor, before = given.get("cursor", ""), given.get("before", "")
-    number = int(given.get("page", "1")) if given.get("page", "1").isdecimal() else 1
-    asked = {"limit": str(size), **fixed, **query, "cursor": cursor, "before": before}
+    number = whole_of(given.get("page", ""))
+    number = number if isinstance(number, int) else 1
+    narrowed = {name: value for name, value in ({**usual, **query}).items() if value != ANY}
+    asked = {"limit": str(size), **fixed, **narrowed, "cursor": cursor, "before": before}
     if number > 1:
         asked["page"] = str(number)
     try:
@@ -68,6 +77,12 @@ async def listed(
         answer.total or len(answer.body),
         size,
     )
+
+
+def whole_of(text: str) -> int | str:
+    """The number that a field says; what is none stays as it is, for the API to refuse."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
+    return int(text) if is_number else text
 
 
 def older(found: Listed, name: str = "id") -> int | None:
@@ -103,7 +118,7 @@ class Sends:
         """The body of the request; what is no number goes as it is, for the API to refuse."""
         sent: dict[str, Any] = dict(form.chosen(*self.texts))
         for name, text in form.chosen(*self.numbers).items():
-            sent[name] = int(text) if text.isdecimal() else text
+            sent[name] = whole_of(text)
         for name in self.ticks:
             sent[name] = form.get(name) == "true"
         for name in self.lines:

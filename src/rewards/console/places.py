@@ -49,9 +49,14 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
 
 def api(pattern: str, *parts: str) -> str:
     """A path of the admin API. Raises NotFound for a part that would be more than one."""
+    return API + below(pattern, *parts)
+
+
+def below(pattern: str, *parts: str) -> str:
+    """A path below the API's or ours. Raises NotFound for a part that would be more than one."""
     if not all(_PART.fullmatch(part) for part in parts):
         raise NotFound
-    return API + pattern.format(*parts)
+    return pattern.format(*parts)
 
 
 def may(session: Session, permission: Permission) -> bool:

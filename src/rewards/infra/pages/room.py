@@ -78,6 +78,8 @@ class Room:
     ) -> None:
         # Without parts the application can still be described.
         self._public_url = settings.public_url if settings is not None else ""
+        # Of a form with a file: as much as the API takes.
+        self.file_bytes_max = settings.import_bytes_max if settings is not None else 0
         self._proxies = proxies
         self._clock = clock
         self.look = look
@@ -225,7 +227,7 @@ class Room:
     def _refusal(self, request: Request[Any, Any, Any], refusal: Exception) -> Response[bytes]:
         """Our own refusals and the framework's, read back from the answer they would be."""
         if isinstance(refusal, Refusal):
-            told = {"code": refusal.code, "message": refusal.message}
+            told = {"code": refusal.code, "message": refusal.message, "details": refusal.details}
             status = refuse(request, refusal).status_code or 400
         else:
             status = getattr(refusal, "status_code", 500)
