@@ -112,4 +112,5 @@ async def sent(visitor: Visitor, csrf: str) -> Any:
     """A body that is no form: whoever reads it before asking who sends it refuses its shape."""
     boundary = "no-such-boundary"
     kind = f"multipart/form-data; boundary={boundary}"
-    return await visitor.post("/console/inventory/batches", b"x" * 100, **{"Content-Type": kind})
+    headers = {"Content-Type": kind}
+    return await visitor.post("/console/inventory/batches", b"x" * 100, follow=True, **headers)

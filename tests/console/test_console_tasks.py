@@ -114,8 +114,7 @@ async def test_a_recall_needs_a_second_person(desk: Desk) -> None:
     assert "a second person agrees" in page.said
     page = await asker.get("/console/approvals")
     assert "Somebody else decides" in page.said
-    found = re.search(r"1 orders of 1 clients|/console/orders|Batch recall", page.text)
-    assert found
+    assert "Batch recall" in page.said
     other = await desk.at(Role.FINANCE)
     page = await other.get("/console/approvals")
     found = re.search(r"/console/approvals/(\d+)/approve", page.text)
@@ -129,5 +128,5 @@ async def test_what_a_first_step_was_given_stays_with_its_session(desk: Desk) ->
     page = await visitor.get("/console/sign-in")
     fields = {"csrf": page.csrf, "step": "x" * 40, "username": "", "password": ""}
     page = await visitor.post("/console/sign-in", fields)
-    assert page.status == 400
-    assert "Invalid Username" in page.said
+    assert page.status == 401
+    assert "That took too long. Begin again." in page.said

@@ -14,6 +14,7 @@ from rewards.infra.pages.visit import Visit, explain
 LOGIN = "/admin/auth/login"
 # Six digits, and whatever people put between them; a recovery code is longer.
 CODE_CHARS_MAX = 8
+TOO_LATE = {"code": "STEP_OVER", "message": "That took too long. Begin again"}
 
 
 @post("/sign-in", status_code=200, request_max_body_size=FORM_BYTES_MAX)
@@ -24,15 +25,19 @@ async def sign_in(request: Req, room: GivenRoom) -> Page:
     """
     visit, form = await room.receive(request, stranger=True)
     following = room.own_path(form.get("next"))
-    given = room.sessions.carried(visit.session, form.get("step"))
-    if given is None:
-        given = {"username": form.get("username"), "password": form.get("password")}
+    carried = room.sessions.carried(visit.session, form.get("step"))
+    if form.get("step") and carried is None:
+        return ask_again(visit, following, "", ApiRefused(401, TOO_LATE, {}))
+    given = carried or {"username": form.get("username"), "password": form.get("password")}
     code = form.get("code").strip()
     proof = {"recovery_code" if len(code) > CODE_CHARS_MAX else "code": code} if code else {}
     try:
         told = (await visit.caller.ask("POST", LOGIN, body={**given, **proof})).body
     except ApiRefused as refused:
-        if refused.code in ("SECOND_FACTOR_REQUIRED", "CODE_REFUSED"):
+        # Whose password was right is asked again for the code alone.
+        if refused.code == "SECOND_FACTOR_REQUIRED" or (
+            carried is not None and refused.code != "UNAUTHORIZED"
+        ):
             return _second_step(visit, following, given, refused)
         return ask_again(visit, following, given["username"], refused)
     until = datetime.fromisoformat(told["access_expires_at"])
@@ -46,14 +51,17 @@ def _second_step(
 ) -> Page:
     """Name and password go on sealed: nobody types them twice, and no page has them in clear."""
     step = visit.room.sessions.carry(visit.session, given)
-    problem = explain(refused) if refused.code == "CODE_REFUSED" else ""
+    problem = "" if refused.code == "SECOND_FACTOR_REQUIRED" else explain(refused)
     values = {"following": following, "step": step, "problem": problem}
     return visit.page("console/sign-in-code.html", status=refused.status, **values)
 
 
 @post("/sign-out", status_code=303, request_max_body_size=FORM_BYTES_MAX)
 async def sign_out(request: Req, room: GivenRoom) -> Page:
-    """End the API's session, and take this one from the browser whatever the API says."""
+    """End the API's session and take it from the browser.
+
+    Nobody is told that they are signed out while the API, being away, still has their session.
+    """
     visit, _ = await room.receive(request)
     try:
         await visit.send("POST", "/admin/auth/logout")

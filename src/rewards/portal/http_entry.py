@@ -48,7 +48,10 @@ async def sign_in(request: Req, room: GivenRoom) -> Page:
 
 @post("/sign-out", status_code=303, request_max_body_size=FORM_BYTES_MAX)
 async def sign_out(request: Req, room: GivenRoom) -> Page:
-    """End the API's session and ours, and take it from the browser whatever the API says."""
+    """End the API's session and take it from the browser.
+
+    Nobody is told that they are signed out while the API, being away, still has their session.
+    """
     visit, _ = await room.receive(request)
     try:
         await visit.send("POST", api("/me/logout"))

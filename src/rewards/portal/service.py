@@ -26,8 +26,10 @@ PLACE = "portal_sessions.tokens"
 KEY_PREFIX = "ps_"
 # A page asks the API several times with one token.
 RENEW_BEFORE = timedelta(seconds=60)
-# One call inside the process; who dies with it is signed out, once the lease is over.
+# Who dies in the one call inside the process is signed out, once the lease is over.
 LEASE_S = 10.0
+# Given up before it, so that nobody shows the token a second time while the first is under way.
+RENEW_TIMEOUT_S = 8.0
 LOOK_EVERY_S = 0.05
 LOOK_MAX = 240
 
@@ -99,8 +101,15 @@ class KeptTokens:
             return await sql.take(tx, row, LEASE_S)
 
     async def _renewed(self, key: str, row: KeptRow, renew: Renew) -> str | None:
-        """What the API gave for the refresh token; no transaction is open meanwhile."""
-        tokens = await renew((await self._open(row)).refresh_token)
+        """What the API gave for the refresh token; no transaction is open meanwhile.
+
+        Raises Unavailable where it gives nothing in time.
+        """
+        try:
+            async with asyncio.timeout(RENEW_TIMEOUT_S):
+                tokens = await renew((await self._open(row)).refresh_token)
+        except TimeoutError:
+            raise Unavailable from None
         if tokens is None:
             await self.end(key)
             return None

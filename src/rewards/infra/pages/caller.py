@@ -52,6 +52,10 @@ class Answer:
         return None if told is None else int(told)
 
 
+# Nobody knows whether it was done; who asks again with the same key is told.
+TIMED_OUT = {"code": "TIMED_OUT", "message": "This took too long"}
+
+
 class ApiRefused(Exception):
     """The API said no, in the contract's form (spec.md D4)."""
 
@@ -94,7 +98,8 @@ class Caller:
         """One request. `body` is sent as JSON; `file` (name, content) and `texts` as a form.
 
         `key` is its Idempotency-Key. Empty values of `query` are left out. Raises ApiRefused for
-        every answer that is no success; what it says is the API's own word.
+        every answer that is no success; what it says is the API's own word. No answer in time is
+        one too (504 TIMED_OUT).
         """
         sent: dict[str, Any] = {"params": _wanted(query)}
         if file is not None:
@@ -107,11 +112,15 @@ class Caller:
         transport = httpx.ASGITransport(
             cast("Any", self.app), raise_app_exceptions=False, client=cast("Any", self._peer)
         )
-        async with (
-            asyncio.timeout(FILE_TIMEOUT_S if file is not None else CALL_TIMEOUT_S),
-            httpx.AsyncClient(transport=transport, base_url=BASE, trust_env=False) as client,
-        ):
-            return _read(await client.request(method, path, headers=headers, **sent))
+        try:
+            async with (
+                asyncio.timeout(FILE_TIMEOUT_S if file is not None else CALL_TIMEOUT_S),
+                httpx.AsyncClient(transport=transport, base_url=BASE, trust_env=False) as client,
+            ):
+                response = await client.request(method, path, headers=headers, **sent)
+        except TimeoutError:
+            raise ApiRefused(504, TIMED_OUT | {"request_id": self.request_id}, {}) from None
+        return _read(response)
 
     def passing(self, path: str, query: Query | None = None, *, accept: str = "") -> ASGIApp:
         """An answer that hands a file of the API on to the browser while the API writes it.

@@ -13,10 +13,10 @@ from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 
 from rewards.core.clock import Clock
-from rewards.core.errors import NotFound, Refusal, Unauthorized
+from rewards.core.errors import NotFound, Refusal, Unauthorized, Unavailable
 from rewards.infra.address import Proxies
 from rewards.infra.crypto import Vault
-from rewards.infra.http import EXCEPTION_HANDLERS, fail, refuse, request_id
+from rewards.infra.http import EXCEPTION_HANDLERS, fail, refuse, refuse_busy, request_id
 from rewards.infra.pages import showing
 from rewards.infra.pages.assets import SHARED, Assets
 from rewards.infra.pages.caller import ApiRefused, caller_for
@@ -196,6 +196,10 @@ class Room:
             ApiRefused: self._refused,
             Refusal: self._refusal,
             HTTPException: self._refusal,
+            # What a page asks of the database itself, it may find busy as the API does.
+            **{
+                kind: self._busy for kind, told in EXCEPTION_HANDLERS.items() if told is refuse_busy
+            },
             Exception: self._broken,
         }
 
@@ -237,6 +241,9 @@ class Room:
             if status == 413:
                 told = {"code": "BODY_TOO_LARGE", "message": "This is too large"}
         return self.problem(request, status, ApiRefused(status, told, {}))
+
+    def _busy(self, request: Request[Any, Any, Any], _problem: Exception) -> Response[bytes]:
+        return self._refusal(request, Unavailable())
 
     def _broken(self, request: Request[Any, Any, Any], problem: Exception) -> Response[bytes]:
         fail(request, problem)

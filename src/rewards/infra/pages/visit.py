@@ -25,6 +25,7 @@ ADVICE = {
     "FORBIDDEN": "Your role may not do this. Ask an admin, or somebody whose role may.",
     "RATE_LIMITED": "Wait a moment, then try again.",
     "UNAVAILABLE": "Nothing was changed. Try again in a moment.",
+    "TIMED_OUT": "It may still be done. Look at the page again before you repeat it.",
     "INTERNAL": "Nothing may have been changed. Look at the page again before you repeat it.",
     "TOO_MANY_REPORTS": "Wait for one of yours to end, or cancel it.",
     "IDEMPOTENCY_KEY_REUSED": "This form was already sent with other values. Open it again.",
