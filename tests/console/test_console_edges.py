@@ -8,6 +8,7 @@ import pytest
 from rewards.staff import service as staff
 from rewards.staff.model import Role, StaffChange
 from tests.console.desk import Desk, Visitor
+from tests.console.test_console_pages import OTHER, SHOWN, fill
 
 ROWS = 60
 
@@ -114,3 +115,51 @@ async def sent(visitor: Visitor, csrf: str) -> Any:
     kind = f"multipart/form-data; boundary={boundary}"
     headers = {"Content-Type": kind}
     return await visitor.post("/console/inventory/batches", b"x" * 100, follow=True, **headers)
+
+
+# What everybody may do with their own session.
+ONES_OWN = {"/console/sign-out", "/console/theme"}
+
+
+async def test_no_role_is_offered_a_form_that_it_may_not_send(desk: Desk) -> None:
+    """Sent with nothing in it: a form may be refused for that, but never for the permission."""
+    busy = await fill(desk)
+    refused = []
+    for role in set(Role) - {Role.ADMIN}:
+        visitor = await desk.at(role)
+        offered: dict[str, str] = {}
+        csrf = ""
+        for pattern in SHOWN:
+            if pattern not in OTHER:
+                page = await visitor.get(busy.path(pattern))
+                csrf = page.csrf
+                found = re.findall(r'<form method="post" action="([^"]+)"', page.text)
+                offered |= dict.fromkeys(found, pattern)
+        assert offered.keys() > ONES_OWN
+        for action in sorted(offered.keys() - ONES_OWN):
+            page = await visitor.post(action, {"csrf": csrf})
+            if "It needs the permission" in page.said:
+                refused.append((role, action, offered[action]))
+    assert not refused, "\n".join(map(str, refused))
+
+
+async def test_a_request_for_a_second_person_is_taken_back(desk: Desk) -> None:
+    asker, other = await desk.at(Role.OPERATIONS), await desk.at(Role.FINANCE)
+    async with desk.shop.parts.db.transaction() as tx:
+        approval_id = await tx.fetchval(
+            """
+            INSERT INTO approvals (kind, subject_kind, subject_id, reason, requested_by,
+                requested_at, expires_at)
+            VALUES ('BATCH_RECALL', 'batch', 1, 'because', $1, now(), now() + interval '1 day')
+            RETURNING id
+            """,
+            desk.staff[Role.OPERATIONS].id,
+        )
+    path = f"/console/approvals/{approval_id}/withdraw"
+    assert path not in (await other.get("/console/approvals")).text
+    assert path in (await asker.get("/console/approvals")).text
+    page = await other.send("/console/approvals", path)
+    assert "Withdrawn; nothing comes of it." not in page.said
+    page = await asker.send("/console/approvals", path)
+    assert "Withdrawn; nothing comes of it." in page.said
+    assert "Nothing waits for a second person" in page.said

@@ -17,6 +17,7 @@ ACTS = {
         "POST", "/approvals/{}/approve", "Approved; it is carried out now.", Sends(texts=("note",))
     ),
     "reject": Act("POST", "/approvals/{}/reject", "Rejected.", Sends(texts=("reason",))),
+    "withdraw": Act("POST", "/approvals/{}/withdraw", "Withdrawn; nothing comes of it.", None),
 }
 
 
@@ -44,7 +45,7 @@ async def list_approvals(request: Req, room: GivenRoom) -> Page:
 async def decide(
     request: Req, room: GivenRoom, approval_id: FromPath[str], act: FromPath[str]
 ) -> Page:
-    """Agree to one request, or say no."""
+    """Agree to one request, say no, or take back one's own."""
     return await perform(request, room, ACTS, act, APPROVALS, approval_id)
 
 

@@ -131,6 +131,7 @@ async def show_webhook(
         found=found,
         can_send=may(visit.session, Permission.WEBHOOKS_SEND),
         can_write=may(visit.session, Permission.WEBHOOKS_WRITE),
+        can_issue=may(visit.session, Permission.CREDENTIALS_ISSUE),
     )
 
 

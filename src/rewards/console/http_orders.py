@@ -5,13 +5,14 @@ from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends, listed, whole
-from rewards.console.places import API, PREFIX, api
+from rewards.console.places import API, PREFIX, api, may
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.showing import with_query
 from rewards.infra.pages.visit import explain
 from rewards.orders.model import Status, SubStatus
+from rewards.staff.model import Permission
 
 ORDERS = f"{PREFIX}/orders"
 FILTERS = (
@@ -88,7 +89,8 @@ async def compare_vendors(request: Req, room: GivenRoom, order_id: FromPath[str]
     visit = await room.visit(request)
     order = (await visit.get(api("/orders/{}", order_id))).body
     options = (await visit.get(api("/orders/{}/vendor-options", order_id))).body
-    return visit.page("console/order-vendors.html", order=order, options=options)
+    can = may(visit.session, Permission.VENDORS_APPROVE)
+    return visit.page("console/order-vendors.html", order=order, options=options, can=can)
 
 
 @post("/orders/{order_id:str}/reveal", status_code=200, request_max_body_size=FORM_BYTES_MAX)
