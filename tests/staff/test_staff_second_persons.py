@@ -117,6 +117,24 @@ async def test_up_to_the_limit_one_person_is_enough_and_many_small_acts_are_a_la
     await till.book("top-up", {"amount": "0.01"})
 
 
+async def test_nobody_lifts_the_limit_by_a_rate_of_their_own(till: Till) -> None:
+    office, shop = till.office, till.office.shop
+    await shop.rates(EUR="1.25")
+    client = await shop.client(minor=1, currencies=("EUR",))
+    path = f"/wallets/{(await shop.wallets(client))['EUR'].id}/top-up"
+    await office.ask("finance", "POST", path, {"amount": "80"})
+    worthless = {"source": "EUR", "target": "USD", "rate": "0.000001", "reason": "a slip"}
+    await office.ask("finance", "POST", "/fx-rates", worthless | {"confirm": True}, 201)
+    await shop.refresh()
+    asked = await office.ask("finance", "POST", path, {"amount": "1000000"}, 202)
+    assert asked["state"] == "REQUESTED"
+    assert await shop.balance(client, "EUR") == 8_001
+    # In its own currency nothing depends on a rate, and a day later others have seen it.
+    await till.book("top-up", {"amount": "100"}, 200)
+    till.clock.ahead += timedelta(hours=24, minutes=1)
+    await office.ask("finance", "POST", path, {"amount": "1", "reference": "b"})
+
+
 async def test_a_preview_says_what_takes_two_by_what_was_moved_today(till: Till) -> None:
     orders = [await till.sold(quantity) for quantity in (1, 2, 2)]
     office, shop = till.office, till.office.shop

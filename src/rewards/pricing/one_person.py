@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rewards.core.currency import exponent_of
 from rewards.pricing.model import converted
 from rewards.pricing.service import Prices
+
+# Whoever sets a rate could lift the limit with it: until others had so long to notice, it says
+# nothing of how much something is.
+SEEN_BY_OTHERS = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class OnePersonLimit:
     ) -> bool:
         """Whether one person is enough for so much, on top of what they `spent` alone lately.
 
-        Without a fresh rate nobody can tell how much it is, and it takes two.
+        Without a fresh rate nobody can tell how much it is, and it takes two; as it does by a rate
+        that one of the staff set within a day, who might be the same person.
         """
         total = 0
         for minor, code in ((worth_minor, currency), *spent):
@@ -41,6 +46,8 @@ class OnePersonLimit:
             return minor
         conversion = self.prices.conversion(currency, self.currency, at)
         if conversion is None or conversion.stale(at):
+            return None
+        if conversion.staff_set_at is not None and at < conversion.staff_set_at + SEEN_BY_OTHERS:
             return None
         exponents = (exponent_of(currency), exponent_of(self.currency))
         return converted(minor, conversion.rate, *exponents)

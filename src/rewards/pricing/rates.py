@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from rewards.core.money import plain, round_half_up, to_decimal
-from rewards.pricing.model_rates import Ages, RateRow
+from rewards.pricing.model_rates import Ages, Channel, RateRow
 
 PIVOT = "USD"
 # What a rate row and an order hold. A derived rate is rounded to it once and then used as shown,
@@ -27,6 +27,8 @@ class Conversion(NamedTuple):
     quoted_at: datetime
     # After this moment it may not be used; None: it never gets too old.
     stale_at: datetime | None
+    # When one of the staff last set a rate on the way; None where nobody did.
+    staff_set_at: datetime | None
 
     def stale(self, at: datetime) -> bool:
         return self.stale_at is not None and at > self.stale_at
@@ -81,11 +83,13 @@ class Rates:
         if rate is None:
             return None
         ends = [end for leg in way if (end := leg.row.stale_at(self._ages)) is not None]
+        by_staff = [leg.row.set_at for leg in way if leg.row.channel is Channel.STAFF]
         return Conversion(
             rate,
             ", ".join(dict.fromkeys(leg.row.origin for leg in way)),
             min(leg.row.quoted_at for leg in way),
             min(ends, default=None),
+            max((at for at in by_staff if at is not None), default=None),
         )
 
 
