@@ -17,7 +17,8 @@ from rewards.alerts.readings import Reader, Readings
 from rewards.infra.beats import Heart, ProcessKind
 from rewards.infra.jobs import JobAsk, enqueue
 from rewards.infra.settings import Settings
-from rewards.orders.placing import FILL_JOB
+from rewards.notices.service import SEND_JOB
+from rewards.orders.placing import FILL_JOB, FLAGGED_JOB
 from rewards.webhooks.signing import verified
 from tests.alerts.lookout import HOOK, KEY, PEOPLE, Lookout, open_lookout
 from tests.market import MovedClock
@@ -294,6 +295,32 @@ async def test_what_a_later_version_raised_is_left_to_it(lookout: Lookout) -> No
     assert [alert.kind for alert in await lookout.alerts()] == ["JOBS_LATE"]
     states = await lookout.rows("SELECT state FROM alert_tellings ORDER BY id DESC LIMIT 4")
     assert "QUEUED" in {row["state"] for row in states}
+
+
+async def test_what_begins_together_is_one_mail_to_each_and_so_is_its_end(
+    lookout: Lookout,
+) -> None:
+    async with lookout.shop.parts.db.transaction() as tx:
+        names = [FILL_JOB, FLAGGED_JOB, SEND_JOB]
+        await enqueue(tx, [JobAsk(name, {"n": n}) for n, name in enumerate(names)])
+    await lookout.write("UPDATE pgqueuer SET execute_after = now() - interval '10 min'")
+    lookout.office.fail("MAIL", "451 later", times=1)
+    await lookout.look()
+    assert len(lookout.posts()) == 3
+    await lookout.write("UPDATE alert_tellings SET next_at = now() WHERE state = 'QUEUED'")
+    await lookout.watch.teller.tell_due()
+    await lookout.write("DELETE FROM pgqueuer WHERE entrypoint <> $1", FILL_JOB)
+    await lookout.look()
+    await lookout.write("DELETE FROM pgqueuer")
+    await lookout.look()
+    assert {state for _, _, state in await lookout.tellings()} == {"SENT"}
+    assert len(lookout.posts()) == 6
+    for person in PEOPLE:
+        first, second, third = to_one(lookout.mails(), person)
+        assert first["Subject"] == "Alert: 3 at once (3 times Jobs are late)"
+        assert all(f"job {name}: " in text_of(first) for name in names)
+        assert second["Subject"] == "Cleared: 2 at once (2 times Jobs are late)"
+        assert third["Subject"] == f"Cleared: Jobs are late (job {FILL_JOB})"
 
 
 async def test_nobody_is_told_where_nobody_is_named(dsn: str, tmp_path: Path) -> None:

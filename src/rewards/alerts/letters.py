@@ -1,6 +1,7 @@
 """What staff are told of an alert: a mail, and the body of a webhook; pure."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,29 +23,51 @@ TOLD: Mapping[AlertKind, tuple[str, str]] = {
     AlertKind.SEALING_BEHIND: ("Events or the audit trail are not sealed in time", "seconds"),
 }
 assert TOLD.keys() == set(AlertKind), "every kind has words"
+BEGUN = "It has just begun; this is told once."
+OVER = "It is over."
 GUIDE = "docs/operations/monitoring.md says what it means and what to do."
 
 
-def letter(alert: Alert, what: What) -> Letter:
-    """The mail, without a look."""
-    title, unit = TOLD[alert.kind]
+def letter(alerts: Sequence[Alert], what: What) -> Letter:
+    """The mail about one alert or several, without a look."""
+    return _of_one(alerts[0], what) if len(alerts) == 1 else _of_many(alerts, what)
+
+
+def _of_many(alerts: Sequence[Alert], what: What) -> Letter:
     over = what is What.CLEARED
-    lead = "It is over." if over else "It has just begun; this is told once."
+    counts = Counter(TOLD[alert.kind][0] for alert in alerts)
+    summary = ", ".join(f"{count} times {title}" for title, count in counts.items())
+    return Letter(
+        subject=f"{'Cleared' if over else 'Alert'}: {len(alerts)} at once ({summary})",
+        heading=f"{'Cleared: ' if over else ''}{len(alerts)} alerts at once",
+        paragraphs=(f"{summary}. {OVER if over else BEGUN}",),
+        facts=tuple((TOLD[alert.kind][0], f"{alert.subject}: {_level(alert)}") for alert in alerts),
+        footer=GUIDE,
+    )
+
+
+def _of_one(alert: Alert, what: What) -> Letter:
+    title = TOLD[alert.kind][0]
+    over = what is What.CLEARED
     at = alert.cleared_at if over else alert.raised_at
     rows = [
         ("Kind", alert.kind.value),
         ("Subject", alert.subject),
-        ("Level", f"{alert.level.normalize():f} {unit}"),
+        ("Level", _level(alert)),
         ("Raised" if not over else "Cleared", _time(at)),
         *((_name(key), _text(value)) for key, value in alert.facts.items()),
     ]
     return Letter(
         subject=f"{'Cleared' if over else 'Alert'}: {title} ({alert.subject})",
         heading=f"{'Cleared: ' if over else ''}{title}",
-        paragraphs=(f"{alert.subject}. {lead}",),
+        paragraphs=(f"{alert.subject}. {OVER if over else BEGUN}",),
         facts=tuple(rows),
         footer=GUIDE,
     )
+
+
+def _level(alert: Alert) -> str:
+    return f"{alert.level.normalize():f} {TOLD[alert.kind][1]}"
 
 
 def message_id(alert: Alert, what: What) -> str:

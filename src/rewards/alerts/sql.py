@@ -123,17 +123,25 @@ FROM unnest($1::bigint[]) AS a (alert_id),
 ORDER BY alert_id ON CONFLICT DO NOTHING
 """
 # Nobody hears that something is over before they heard of it.
-TAKE = f"""
-WITH due AS (
-    SELECT t.id FROM alert_tellings AS t
-    JOIN alerts AS a ON a.id = t.alert_id AND a.kind = ANY ($4::text[])
+_DUE = """
+    JOIN alerts AS a ON a.id = t.alert_id AND a.kind = ANY ($5::text[])
     WHERE t.state = 'QUEUED' AND t.next_at <= now() AND coalesce(t.leased_until <= now(), true)
         AND (t.what = 'RAISED' OR NOT EXISTS (
-            SELECT FROM alert_tellings AS first
-            WHERE first.alert_id = t.alert_id AND first.channel = t.channel
-                AND first.target = t.target AND first.what = 'RAISED' AND first.state = 'QUEUED'
+            SELECT FROM alert_tellings AS before
+            WHERE before.alert_id = t.alert_id AND before.channel = t.channel
+                AND before.target = t.target AND before.what = 'RAISED' AND before.state = 'QUEUED'
         ))
-    ORDER BY t.next_at, t.id LIMIT $3 FOR UPDATE OF t SKIP LOCKED
+    ORDER BY t.next_at, t.id
+"""
+# With the first that is due whatever else is to be told there: one mail has all of it.
+TAKE = f"""
+WITH first AS (
+    SELECT t.what, t.channel, t.target FROM alert_tellings AS t
+    {_DUE} LIMIT 1 FOR UPDATE OF t SKIP LOCKED
+), due AS (
+    SELECT t.id FROM first JOIN alert_tellings AS t USING (what, channel, target)
+    {_DUE} LIMIT (SELECT CASE channel WHEN 'MAIL' THEN $4::bigint ELSE $3::bigint END FROM first)
+    FOR UPDATE OF t SKIP LOCKED
 ), leased AS (
     UPDATE alert_tellings AS t SET lease = $1, attempts = t.attempts + 1,
         leased_until = now() + make_interval(secs => $2)
@@ -144,10 +152,11 @@ SELECT l.telling_id, l.what, l.channel, l.target, l.attempts, {COLUMNS}
 FROM leased AS l JOIN alerts AS a ON a.id = l.alert_id ORDER BY l.telling_id
 """
 SETTLE = """
-UPDATE alert_tellings SET state = $3, reason = $4, lease = NULL, leased_until = NULL,
-    next_at = now() + make_interval(secs => $5),
-    finished_at = CASE WHEN $3 <> 'QUEUED' THEN $6::timestamptz END
-WHERE id = $1 AND lease = $2
+UPDATE alert_tellings AS t SET state = done.state, reason = $4, lease = NULL, leased_until = NULL,
+    next_at = now() + make_interval(secs => done.again_s),
+    finished_at = CASE WHEN done.state <> 'QUEUED' THEN $6::timestamptz END
+FROM unnest($1::bigint[], $3::text[], $5::float8[]) AS done (id, state, again_s)
+WHERE t.id = done.id AND t.lease = $2
 """
 
 
@@ -161,9 +170,11 @@ async def queue(tx: Tx, alert_ids: Sequence[int], what: What, targets: Sequence[
     )
 
 
-async def take(tx: Tx, lease: UUID, lease_s: float, limit: int) -> list[Telling]:
-    """Lease what is to be told now."""
-    rows = await tx.fetch(TAKE, lease, lease_s, limit, KINDS)
+async def take(
+    tx: Tx, lease: UUID, lease_s: float, posts_max: int, together_max: int
+) -> list[Telling]:
+    """Lease what is to be told now, of one kind to one target: posts, or the alerts of one mail."""
+    rows = await tx.fetch(TAKE, lease, lease_s, posts_max, together_max, KINDS)
     return [
         Telling(
             *(row["telling_id"], lease, What(row["what"])),
@@ -177,14 +188,21 @@ async def take(tx: Tx, lease: UUID, lease_s: float, limit: int) -> list[Telling]
 
 async def settle(
     tx: Tx,
-    telling: Telling,
-    state: TellingState,
+    ended: Sequence[tuple[Telling, TellingState, float]],
     reason: str | None,
-    again_s: float,
     at: datetime,
 ) -> None:
-    """How an attempt ended; nothing where somebody else has it by now."""
-    await tx.execute(SETTLE, telling.id, telling.lease, state, reason, again_s, at)
+    """How an attempt ended for each that it told of, under one lease, and in how many seconds the
+    next one begins; nothing where somebody else has it by now."""
+    await tx.execute(
+        SETTLE,
+        [telling.id for telling, _, _ in ended],
+        ended[0][0].lease,
+        [state for _, state, _ in ended],
+        reason,
+        [again_s for _, _, again_s in ended],
+        at,
+    )
 
 
 FIND = f"""

@@ -1,5 +1,10 @@
-"""Tells staff of alerts: each telling is leased, tried, and put down; tried again when it fails."""
+"""Tells staff of alerts: each telling is leased, tried, and put down; tried again when it fails.
 
+A webhook hears of each by itself. Of what begins or ends together each person gets one mail: a part
+that fails may raise an alert for each shelf or endpoint there is.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -24,6 +29,8 @@ log = structlog.get_logger()
 
 # Few, so that what a killed process held is soon told by another.
 BATCH_MAX = 4
+# In one mail.
+TOGETHER_MAX = 100
 ROUND_MAX = 100
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Starship-Rewards-Alerts/1"}
 # Longer than a batch takes when everybody is as slow as may be.
@@ -59,11 +66,14 @@ class Teller:
         count = 0
         for _ in range(ROUND_MAX):
             taken = await self._take()
-            for telling in taken:
-                await self._put_down(telling, await self._try(telling))
-            count += len(taken)
-            if len(taken) < BATCH_MAX:
+            if not taken:
                 break
+            if taken[0].target.channel is Channel.MAIL:
+                await self._put_down(taken, await self._mail(taken))
+            else:
+                for telling in taken:
+                    await self._put_down([telling], await self._post(telling))
+            count += len(taken)
         return count
 
     async def _take(self) -> list[Telling]:
@@ -72,29 +82,24 @@ class Teller:
         lease = uuid4()
 
         async def work(tx: Tx) -> list[Telling]:
-            return await sql.take(tx, lease, lease_s, BATCH_MAX)
+            return await sql.take(tx, lease, lease_s, BATCH_MAX, TOGETHER_MAX)
 
         return await self.db.run(work)
 
-    async def _try(self, telling: Telling) -> str | None:
+    async def _mail(self, told: Sequence[Telling]) -> str | None:
         """Why it did not arrive; None where it did."""
-        if telling.target.channel is Channel.MAIL:
-            return await self._mail(telling)
-        return await self._post(telling)
-
-    async def _mail(self, telling: Telling) -> str | None:
         if self.relay is None:
             return NO_RELAY
-        chosen, alert = self.settings, telling.alert
+        chosen, telling = self.settings, told[0]
         at = _happened_at(telling)
         domain = chosen.mail_from.rpartition("@")[2]
         content = render(
-            letters.letter(alert, telling.what),
+            letters.letter([each.alert for each in told], telling.what),
             Look(chosen.mail_from_name, PLATFORM_ACCENT),
             words_of(FALLBACK),
             Heading(
                 *(chosen.mail_from_name, chosen.mail_from, None, telling.target.address),
-                f"<{letters.message_id(alert, telling.what)}.{telling.id}@{domain}>",
+                f"<{letters.message_id(telling.alert, telling.what)}.{telling.id}@{domain}>",
                 at,
             ),
         )
@@ -105,6 +110,7 @@ class Teller:
         return " ".join(str(part) for part in (reply.outcome, reply.stage, reply.code) if part)
 
     async def _post(self, telling: Telling) -> str | None:
+        """Why it did not arrive; None where it did."""
         url = self.settings.alert_webhook_url.get_secret_value()
         if not url:
             return NO_URL
@@ -122,25 +128,31 @@ class Teller:
             return str(why)
         return None if 200 <= answer.status < 300 else f"answered {answer.status}"
 
-    async def _put_down(self, telling: Telling, problem: str | None) -> None:
-        later_s = again_s(telling.attempts) if problem else None
-        state = TellingState.SENT
-        if problem:
-            state = TellingState.FAILED if later_s is None else TellingState.QUEUED
-            say = log.error if state is TellingState.FAILED else log.warning
-            say(
-                "alert_not_told",
-                alert_id=telling.alert.id,
-                channel=telling.target.channel,
-                attempt=telling.attempts,
-                problem=problem,
-            )
-        TELLINGS.add(telling.target.channel, "sent" if problem is None else "failed")
+    async def _put_down(self, told: Sequence[Telling], problem: str | None) -> None:
+        ended = [_ended(telling, problem) for telling in told]
+        TELLINGS.add(told[0].target.channel, "sent" if problem is None else "failed")
 
         async def work(tx: Tx) -> None:
-            await sql.settle(tx, telling, state, problem, later_s or 0.0, self.clock.now())
+            await sql.settle(tx, ended, problem, self.clock.now())
 
         await self.db.run(work)
+
+
+def _ended(telling: Telling, problem: str | None) -> tuple[Telling, TellingState, float]:
+    """What becomes of it, and in how many seconds it is tried again."""
+    if problem is None:
+        return telling, TellingState.SENT, 0.0
+    later_s = again_s(telling.attempts)
+    say = log.error if later_s is None else log.warning
+    say(
+        "alert_not_told",
+        alert_id=telling.alert.id,
+        channel=telling.target.channel,
+        attempt=telling.attempts,
+        problem=problem,
+    )
+    state = TellingState.FAILED if later_s is None else TellingState.QUEUED
+    return telling, state, later_s or 0.0
 
 
 def _happened_at(telling: Telling) -> datetime:
