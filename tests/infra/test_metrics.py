@@ -53,6 +53,7 @@ def test_what_is_no_more_is_told_no_more() -> None:
         ((), "secret", "192.0.2.7", "Basic secret", False),
         ((), "secret", "192.0.2.7", "secret", False),
         ((), "secret", "192.0.2.7", "Bearer sécret", False),
+        ((), "secret", "192.0.2.7", "Bearer s\udce9cret", False),
         (("10.0.0.0/8",), "secret", "10.1.2.3", "Bearer wrong", True),
     ],
 )
