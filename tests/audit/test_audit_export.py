@@ -1,5 +1,6 @@
 """An export proves itself: any file but the one that was written is told from it, and where."""
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,6 +89,20 @@ async def test_times_that_meet_have_every_entry_once(shelf: Shelf, form: Form) -
     assert entries == len(REASONS) + 3
     problems, checked = check(await shelf.write(form, since=50), form)
     assert (problems, checked.entries, checked.seals) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_facts_as_long_as_they_may_be_are_read_again(shelf: Shelf, form: Form) -> None:
+    """A cancel may name each item of an order: two hundred kilobytes in one cell."""
+    many = {"item_ids": [f"1000000000000-{number}" for number in range(10_000)]}
+    async with shelf.db.transaction() as tx:
+        fact = AuditFact(SYSTEM, None, "approval.requested", "approval", 1, many)
+        await service.record(tx, [fact], AT)
+    await AuditSealer(shelf.db, Clock(AT + 3 * HOUR), KEY).drain()
+    before = csv.field_size_limit()
+    problems, checked = check(await shelf.write(form), form)
+    assert (problems, checked.entries) == ([], len(REASONS) + 4)
+    assert csv.field_size_limit() == before
 
 
 async def test_it_says_what_the_trail_says(shelf: Shelf) -> None:

@@ -28,6 +28,8 @@ KINDS: dict[str, type[Line]] = {
     "GONE": GoneLine,
     "SEAL": SealLine,
 }
+# Facts may be as long as the body of a request, and longer by their names.
+CELL_CHARS_MAX = 16 * 1024 * 1024
 # Columns of the table that a seal calls otherwise.
 OF_SEALS = {"first_position": "position", "sealed_at": "at"}
 # Text that may be missing, or begin like a formula: the digest tells how it was.
@@ -49,12 +51,20 @@ class CsvRows:
         """Raises NoExport at a row that is none."""
         rows = csv.reader((line.decode() for line in lines), strict=True)
         try:
-            for row in rows:
-                if row == list(COLUMNS):
-                    continue
-                yield _line(row)
+            while (row := _next(rows)) is not None:
+                if row != list(COLUMNS):
+                    yield _line(row)
         except (csv.Error, ValueError, KeyError, msgspec.MsgspecError) as bad:
             raise NoExport(f"line {rows.line_num} cannot be read: {bad}") from None
+
+
+def _next(rows: Iterator[list[str]]) -> list[str] | None:
+    """The next row; None at the end. The library's own limit on a cell is one of the process."""
+    usual = csv.field_size_limit(CELL_CHARS_MAX)
+    try:
+        return next(rows, None)
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _rows(line: Line) -> Iterator[list[object]]:
