@@ -19,7 +19,7 @@ from rewards.audit.sealing import AuditSealer
 from rewards.core.actor import SYSTEM, Actor, ActorKind
 from rewards.entry import trail
 from rewards.infra.db import Database
-from tests.audit.trailing import AT, KEY, PUBLIC, tamper
+from tests.audit.trailing import AT, EVER, KEY, PUBLIC, tamper
 from tests.webhooks.feeding import Clock
 
 Form = type[JsonLines] | type[CsvRows]
@@ -52,7 +52,7 @@ async def shelf(db: Database) -> Shelf:
     for hour, batch in enumerate(batches):
         async with db.transaction() as tx:
             await service.record(tx, batch, AT + hour * HOUR)
-        await AuditSealer(db, Clock(AT + hour * HOUR), KEY).drain()
+        await AuditSealer(db, Clock(AT + hour * HOUR), KEY, ahead_max=EVER).drain()
     return Shelf(db)
 
 
@@ -98,7 +98,7 @@ async def test_facts_as_long_as_they_may_be_are_read_again(shelf: Shelf, form: F
     async with shelf.db.transaction() as tx:
         fact = AuditFact(SYSTEM, None, "approval.requested", "approval", 1, many)
         await service.record(tx, [fact], AT)
-    await AuditSealer(shelf.db, Clock(AT + 3 * HOUR), KEY).drain()
+    await AuditSealer(shelf.db, Clock(AT + 3 * HOUR), KEY, ahead_max=EVER).drain()
     before = csv.field_size_limit()
     problems, checked = check(await shelf.write(form), form)
     assert (problems, checked.entries) == ([], len(REASONS) + 4)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +19,8 @@ from rewards.core.errors import Unavailable
 from rewards.infra.db import Database, Tx
 from rewards.infra.sql_sealing import Look
 from tests import processes
-from tests.audit.trailing import KEY, chain, found, sealer, write, written
+from tests.audit.trailing import AT, KEY, chain, found, sealer, write, written
+from tests.webhooks.feeding import Clock
 
 PROCESS = str(Path(__file__).with_name("sealing_process.py"))
 COMMITTED = "SELECT id FROM audit_entries ORDER BY id"
@@ -42,6 +44,18 @@ async def whole(db: Database, dsn: str) -> list[int]:
     assert sorted(done) == [row["id"] for row in rows]
     assert await found(dsn) == {}
     return done
+
+
+async def test_a_clock_that_is_far_ahead_holds_no_later_seal_there(db: Database, dsn: str) -> None:
+    await written(db, 1)
+    assert await AuditSealer(db, Clock(AT + timedelta(days=3_650)), KEY).drain() == 1
+    await written(db, 1)
+    assert await sealer(db).drain() == 1
+    async with db.connection() as connection:
+        rows = await connection.fetch("SELECT sealed_at - now() AS ahead FROM audit_seals")
+    assert len(rows) == 2
+    assert max(row["ahead"] for row in rows) <= timedelta(minutes=1)
+    assert await whole(db, dsn) == [1, 2]
 
 
 async def test_a_late_commit_comes_after_what_was_sealed(

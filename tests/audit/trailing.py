@@ -1,7 +1,7 @@
 """What tests of the audit chain share: entries that are written, sealed, and looked at."""
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -18,6 +18,8 @@ from rewards.infra import checks
 from rewards.infra.db import Database, Tx
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+# How far a test's clock may be ahead, whatever day it is where it runs.
+EVER = timedelta(days=36_500)
 KEY = signing_key(bytes(range(32)))
 PUBLIC = public_key_of(KEY)
 CLIENT = Actor(ActorKind.CLIENT, 7, "req_1", "127.0.0.1")

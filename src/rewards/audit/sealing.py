@@ -4,6 +4,8 @@ Nothing that writes an entry waits for it; a transaction that commits late is se
 what was sealed before (docs/adr/0025).
 """
 
+from datetime import timedelta
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rewards.audit import sql_chain as sql
@@ -13,6 +15,10 @@ from rewards.infra import sealing
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.sql_sealing import Look
+
+# Seals never go back in time: a clock that is far ahead for a moment would hold all later ones
+# there, and no export by time would find them. Further than this the database's is believed.
+AHEAD_MAX = timedelta(minutes=1)
 
 
 def key_of(vault: Vault) -> Ed25519PrivateKey:
@@ -30,12 +36,15 @@ class AuditSealer(sealing.Sealer):
         key: Ed25519PrivateKey,
         *,
         batch_max: int = sealing.BATCH_MAX,
+        ahead_max: timedelta = AHEAD_MAX,
     ) -> None:
         super().__init__(db, clock, sql.ENTRIES, batch_max=batch_max)
         self._key = key
+        self._ahead_max = ahead_max
 
     async def place(self, tx: Tx, look: Look) -> int:
         head = await sql.head(tx)
-        seal = next_seal(head, look.told["digests"], self._clock.now(), self._key)
+        at = min(self._clock.now(), await sql.latest(tx, self._ahead_max))
+        seal = next_seal(head, look.told["digests"], at, self._key)
         await sql.place(tx, look, seal)
         return 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -94,6 +95,8 @@ WHERE NOT EXISTS (SELECT FROM audit_chain AS a WHERE a.entry_id = s.id)
     AND s.at < now() - make_interval(secs => $1)
 """
 
+LATEST = "SELECT now() + $1::interval"
+
 DIGEST_AT = "SELECT digest FROM audit_seals WHERE sequence = $1"
 
 
@@ -101,6 +104,12 @@ async def head(connection: Connection) -> Head:
     """Where sealing has come to."""
     [row] = await connection.fetch(HEAD)
     return Head(**dict(row))
+
+
+async def latest(tx: Tx, ahead: timedelta) -> datetime:
+    """So much later than now, by the database's clock."""
+    at: datetime = await tx.fetchval(LATEST, ahead)
+    return at
 
 
 async def place(tx: Tx, look: Look, seal: Seal) -> None:
