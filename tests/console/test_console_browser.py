@@ -188,3 +188,29 @@ async def test_it_works_without_a_script(busy: Busy, browser: Browser) -> None:
         await page.get_by_role("button", name="Retry", exact=True).click()
         await page.get_by_role("button", name="Retry", exact=True).last.click()
         await says(page, "The pool was looked into again.")
+
+
+async def test_what_was_typed_outlives_a_refusal(busy: Busy, browser: Browser) -> None:
+    async with driving(browser, busy.desk.url) as page:
+        await sign_in(page, name_of(busy, Role.ADMIN))
+        await page.goto("/console/clients")
+        addresses = "10.0.0.1\nno address"
+        typed = {"Name": "Aurora Ltd", "Addresses_it_may_call_from": addresses}
+        await send(page, "New client", "Make the client", **typed)
+        dialog = page.locator("[popover]:popover-open")
+        await dialog.get_by_text("Invalid AllowedIps").wait_for()
+        assert await dialog.get_by_label("Name").input_value() == "Aurora Ltd"
+        field = dialog.get_by_label("Addresses it may call from")
+        assert await field.input_value() == addresses
+        assert await page.evaluate("sessionStorage.getItem('typed')") is None
+        await looks_right(page)
+        await field.fill("10.0.0.1")
+        await dialog.get_by_role("button", name="Make the client").click()
+        await page.get_by_role("heading", name="Aurora Ltd").wait_for()
+        # A password is typed again.
+        await page.goto("/console/settings")
+        typed = {"Name": "ada", "First_password": "short"}
+        await send(page, "New person", "Let them in", **typed)
+        await dialog.get_by_text("Invalid Password").wait_for()
+        assert await dialog.get_by_label("Name").input_value() == "ada"
+        assert await dialog.get_by_label("First password").input_value() == ""

@@ -68,12 +68,43 @@
     if (box.matches("select[data-goes]") && box.value) location.assign(box.value);
   });
 
+  // What was typed outlives a refusal, in this tab until the next page; no password, code or file.
+  const KEPT = "typed";
+  const UNKEPT = "[type=hidden], [type=password], [type=file], [autocomplete=one-time-code]";
+  const typed = (form) => [...form.elements].filter((each) => each.name && each.matches("input, select, textarea") && !each.matches(UNKEPT));
+  const alike = (action) => [...document.forms].filter((form) => form.method === "post" && form.action === action);
+
+  const keep = (form) => {
+    const fields = typed(form).map((each) => (each.matches("[type=checkbox], [type=radio]") ? each.checked : each.value));
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify({ action: form.action, turn: alike(form.action).indexOf(form), fields }));
+    } catch { /* There may be no storage; then it is typed again. */ }
+  };
+
+  const refill = () => {
+    let kept = null;
+    try { kept = JSON.parse(sessionStorage.getItem(KEPT)); sessionStorage.removeItem(KEPT); } catch { return; }
+    const refusal = document.querySelector("main .told.bad[role=alert]");
+    const form = kept && refusal && alike(kept.action)[kept.turn];
+    if (!form || typed(form).length !== kept.fields.length) return;
+    typed(form).forEach((each, at) => {
+      if (each.matches("[type=checkbox], [type=radio]")) each.checked = kept.fields[at];
+      else each.value = kept.fields[at];
+    });
+    const dialog = form.closest("[popover]");
+    if (dialog) {
+      form.querySelector("h2").after(refusal);
+      dialog.showPopover();
+    }
+  };
+
   // A form is sent once, however often one presses.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.method !== "post" || form.hasAttribute("hx-post")) return;
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "yes";
+    keep(form);
   });
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
@@ -98,4 +129,5 @@
     if (first) first.focus();
   }, true);
   ready();
+  refill();
 })();
