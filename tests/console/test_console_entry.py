@@ -25,6 +25,7 @@ async def test_signed_in_and_out(desk: Desk) -> None:
     page = await visitor.sign_in("admin@example.com")
     assert page.url == f"{desk.url}/console"
     assert "admin@example.com" in page.said
+    assert "Times are in UTC." in page.said
     after = session_of(visitor)
     # New at sign-in, and the form of the stranger is worth nothing any more.
     assert before
