@@ -58,6 +58,8 @@ class Busy:
     batch_id: int
     hook_id: int
     report_id: int
+    wallet_id: int
+    transaction_id: int
 
     def path(self, pattern: str) -> str:
         ids: dict[str, Any] = {
@@ -66,6 +68,8 @@ class Busy:
             "client_id": self.client_id,
             "hook_id": self.hook_id,
             "report_id": self.report_id,
+            "wallet_id": self.wallet_id,
+            "transaction_id": self.transaction_id,
             "product_id": 6,
             "vendor_id": 1,
         }
@@ -112,7 +116,8 @@ async def fill(desk: Desk) -> Busy:
     async with shop.parts.db.connection() as connection:
         batch_id = await connection.fetchval("SELECT max(id) FROM batches")
         hook_id = await connection.fetchval("SELECT max(id) FROM webhook_endpoints")
-    ids = (batch_id, hook_id, report_id)
+        line = await connection.fetchrow("SELECT wallet_id, id FROM ledger_transfers LIMIT 1")
+    ids = (batch_id, hook_id, report_id, *line)
     return Busy(desk, admin, client_id, first.order, second.order, *ids)
 
 

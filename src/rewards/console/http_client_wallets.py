@@ -19,10 +19,13 @@ OPEN = {
         Sends(texts=("currency", "type", "credit_limit", "low_balance")),
     )
 }
+WAITS = "Asked for. Nothing is booked before a second person agrees, on the page of approvals."
 BOOKED = ("amount", "reference", "note")
 ACTS = {
-    "top-up": Act("POST", "/wallets/{}/top-up", "Topped up.", Sends(texts=BOOKED)),
-    "adjust": Act("POST", "/wallets/{}/adjust", "Booked.", Sends(texts=(*BOOKED, "direction"))),
+    "top-up": Act("POST", "/wallets/{}/top-up", "Topped up.", Sends(texts=BOOKED), WAITS),
+    "adjust": Act(
+        "POST", "/wallets/{}/adjust", "Booked.", Sends(texts=(*BOOKED, "direction")), WAITS
+    ),
     "change": Act(
         "PATCH",
         "/wallets/{}",

@@ -1,7 +1,6 @@
 """The portal's room: its cookie names a session of ours, which has the API's tokens."""
 
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import msgspec
@@ -35,9 +34,6 @@ class Portal(Room):
     ) -> None:
         super().__init__(LOOK, vault=vault, clock=clock, proxies=proxies, settings=settings)
         self.kept = kept
-
-    def today(self) -> date:
-        return self._now().date()
 
     async def visit(self, request: Request[Any, Any, Any]) -> Visit:
         """Whoever is signed in. Raises SignInFirst, or ApiRefused (401) when that is over."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -184,6 +184,10 @@ class Room:
             made.filters[each.__name__] = each
         made.filters["age"] = showing.aged(self._now)
         return made
+
+    def today(self) -> date:
+        """The day it is in UTC."""
+        return self._now().astimezone(UTC).date()
 
     def _now(self) -> datetime:
         return self._clock.now()

@@ -26,6 +26,8 @@ TONES = {
     " BLOCKED BOUNCED CRITICAL DECLINED GONE",
 }
 _TONE_OF = {word: tone for tone, words in TONES.items() for word in words.split()}
+# Words that a name in capitals runs together.
+SPELLED = {"topup": "top-up"}
 AGES = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -37,6 +39,7 @@ def tone(state: object) -> str:
 def words(state: object) -> str:
     """PARTIALLY_DELIVERED as people read it."""
     text = str(state).replace("_", " ").replace(".", " ").strip().lower()
+    text = SPELLED.get(text, text)
     return text[:1].upper() + text[1:]
 
 
