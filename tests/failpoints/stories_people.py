@@ -254,7 +254,22 @@ ACTS = (
     Act("PATCH", CLIENT + "/logins/{login}", {"password": PASSWORD + " 2"}, login),
     Act("POST", CLIENT + "/wallets", {"currency": "USD"}),
     Act("PATCH", "/wallets/{wallet}", {"reason": "asked", "status": "FROZEN"}),
+    Act(
+        "POST",
+        "/products",
+        {
+            "name": "Newcomer",
+            "category_id": 1,
+            "country": "US",
+            "currency": "USD",
+            "delivery_type": "URL",
+            "voucher_fields": ["claim_url"],
+            "denominations": [{"min_value": 25}],
+        },
+    ),
     Act("PATCH", "/products/{product}", {"name": "Another name"}),
+    Act("PATCH", "/products/{product}/pricing", {"handling_fee": "1", "reason": "agreed"}),
+    Act("POST", "/categories", {"name": "For {client}"}),
     Act("PUT", "/products/{product}/visibility/{client}", {"visible": False}),
     Act("PUT", "/products/{product}/discounts/{client}", {"percent": "3"}),
     Act(

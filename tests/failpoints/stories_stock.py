@@ -113,6 +113,17 @@ class Unblocked(Story):
         assert [row["state"] for row in states] == ["AVAILABLE"] * ROWS
 
 
+class Blocked(Unblocked):
+    """A batch is taken out of sale without a recall, and unblocked."""
+
+    def steps(self) -> Sequence[Step]:
+        return [self.block, self.unblock]
+
+    async def block(self) -> None:
+        path = f"/inventory/batches/{self.batch_id}/block"
+        await self.town.staff("operations", "POST", path, {"reason": "it may have leaked"})
+
+
 class Recalled(OrderStory):
     """Sold in part; recalled: the rest is blocked, what is sold taken back and paid back.
 
@@ -265,4 +276,4 @@ class Housekeeping(Story):
 
 
 # Housekeeping first: it looks at whatever others leave behind.
-STOCK_STORIES = (Housekeeping, Imported, Unblocked, Recalled, Resealed, Reconciled)
+STOCK_STORIES = (Housekeeping, Imported, Unblocked, Blocked, Recalled, Resealed, Reconciled)

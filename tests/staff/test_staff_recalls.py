@@ -9,7 +9,10 @@ import pytest
 
 from rewards.catalog.model import Product
 from rewards.entry import equipment
+from rewards.infra import jobs
 from rewards.infra.worker import Worker
+from rewards.inventory import service as inventory
+from rewards.inventory.model import BatchStatus
 from rewards.orders.model import OnPartial, Order
 from rewards.staff import recalls
 from rewards.staff.model import Role
@@ -168,7 +171,7 @@ async def test_refusals_of_a_recall_change_nothing(stand: Stand) -> None:
     assert await office.refused("operations", "POST", path, {}, 400) == "INVALID_FIELD"
     assert await office.refused("operations", "POST", path, {"reason": " "}, 400) == "INVALID_FIELD"
     assert await office.refused("finance", "POST", path, ASK, 403) == "FORBIDDEN"
-    for path_of in ("/recall", "/unblock"):
+    for path_of in ("/recall", "/block", "/unblock"):
         missing = f"/inventory/batches/999999{path_of}"
         assert await office.refused("operations", "POST", missing, ASK, 404) == "BATCH_NOT_FOUND"
     assert await office.refused("viewer", "GET", "/inventory/batches/999999/recall", None, 404)
@@ -185,7 +188,9 @@ async def test_refusals_of_a_recall_change_nothing(stand: Stand) -> None:
     await stand.approve(approval)
     await office.work_off()
     assert await office.refused("operations", "POST", path, ASK) == "BATCH_STATE"
-    assert await office.refused("operations", "POST", unblock, ASK) == "BATCH_STATE"
+    for path_of in ("/block", "/unblock"):
+        told = await office.refused("operations", "POST", stand.path + path_of, ASK)
+        assert told == "BATCH_STATE"
 
 
 async def test_a_rejected_recall_leaves_the_batch_blocked_until_somebody_unblocks_it(
@@ -204,6 +209,54 @@ async def test_a_rejected_recall_leaves_the_batch_blocked_until_somebody_unblock
     assert str((await stand.office.shop.order(order.id)).state) == "DELIVERED·COMPLETED"
     assert await stand.office.shop.broken() == {}
     await stand.request()
+
+
+async def test_a_batch_is_blocked_without_a_recall(stand: Stand) -> None:
+    office, order = stand.office, await stand.sell(2)
+    path = stand.path + "/block"
+    assert await office.refused("support", "POST", path, ASK, 403) == "FORBIDDEN"
+    assert await office.refused("operations", "POST", path, {}, 400) == "INVALID_FIELD"
+    told = await office.ask("operations", "POST", path, ASK)
+    assert told == {"batch_id": stand.batch_id, "blocked": 8}
+    told = await stand.look()
+    assert (told["status"], told["approval"]) == ("BLOCKED", None)
+    assert told["units"] == {"BLOCKED": 8, "DELIVERED": 2}
+    assert str((await office.shop.order(order.id)).state) == "DELIVERED·COMPLETED"
+    # Again it does nothing.
+    assert (await office.ask("operations", "POST", path, ASK))["blocked"] == 0
+    await office.ask("operations", "POST", stand.path + "/unblock", ASK)
+    assert (await stand.look())["units"] == {"AVAILABLE": 8, "DELIVERED": 2}
+    async with office.shop.parts.db.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT action, facts, reason FROM audit_entries WHERE subject_kind = 'batch'"
+            " ORDER BY id"
+        )
+    assert [row["action"] for row in rows] == ["batch.blocked", "batch.blocked", "batch.unblocked"]
+    assert rows[0]["facts"] == {"status": {"from": "OPEN", "to": "BLOCKED"}}
+    assert {row["reason"] for row in rows} == {ASK["reason"]}
+    assert await office.shop.broken() == {}
+
+
+async def test_a_worker_blocks_what_a_dead_process_left(stand: Stand, dsn: str) -> None:
+    """The first commit of `block` alone: out of sale, its units still loaded, the job queued."""
+    parts = stand.office.shop.parts
+
+    async def leave(batch_status: BatchStatus) -> None:
+        async with parts.db.transaction() as tx:
+            at = stand.office.shop.now
+            await inventory.set_batch_status(tx, stand.batch_id, batch_status, at)
+            await jobs.enqueue(tx, [inventory.block_job(stand.batch_id)])
+
+    worker = Worker(dsn, parts.settings)
+    context = equipment.Context(parts.settings, dsn, parts.db, parts.clock)
+    equipment.stock(parts.catalog)(worker, context)
+    # Somebody has opened it again in the meantime: nothing to do.
+    await leave(BatchStatus.OPEN)
+    assert await worker.drain() == 1
+    assert (await stand.look())["units"] == {"AVAILABLE": 10}
+    await leave(BatchStatus.BLOCKED)
+    assert await worker.drain() == 1
+    assert (await stand.look())["units"] == {"BLOCKED": 10}
 
 
 async def test_a_request_that_nobody_looked_at_expires(stand: Stand) -> None:

@@ -10,7 +10,14 @@ from litestar.params import FromPath
 from rewards.catalog.catalog import Catalog
 from rewards.catalog.http import PAGE_DEFAULT, PAGE_MAX, PageNumber, PageSize, query
 from rewards.catalog.listing import matching, name_or_id, search_words
-from rewards.catalog.model import Category, Country, Currency, Subcategory
+from rewards.catalog.model import (
+    Category,
+    CategoryNotFound,
+    Country,
+    Currency,
+    Subcategory,
+    SubcategoryNotFound,
+)
 from rewards.catalog.shapes import (
     CategoryShape,
     CountryShape,
@@ -22,7 +29,7 @@ from rewards.catalog.shapes import (
     subcategory_shape,
 )
 from rewards.clients.auth import SECURITY, requires
-from rewards.core.errors import InvalidField, NotFound
+from rewards.core.errors import InvalidField
 from rewards.core.page import Page
 from rewards.infra.http import encode, page_answer, page_ask, path_id
 from rewards.infra.openapi import answers
@@ -33,16 +40,6 @@ ActiveOnly: TypeAlias = Annotated[
     str | None, query("false shows those out of use too", type="boolean", default=True)
 ]
 Search: TypeAlias = Annotated[str | None, query("Words of the name, or the code")]
-
-
-class CategoryNotFound(NotFound):
-    code = "CATEGORY_NOT_FOUND"
-    default_message = "Category not found"
-
-
-class SubcategoryNotFound(NotFound):
-    code = "SUBCATEGORY_NOT_FOUND"
-    default_message = "Subcategory not found"
 
 
 @get(

@@ -35,6 +35,23 @@ class ProductIdTaken(Conflict):
     default_message = "Product id is already in use"
 
 
+class CategoryNotFound(NotFound):
+    code = "CATEGORY_NOT_FOUND"
+    default_message = "Category not found"
+
+
+class SubcategoryNotFound(NotFound):
+    code = "SUBCATEGORY_NOT_FOUND"
+    default_message = "Subcategory not found"
+
+
+class CategoryTaken(Conflict):
+    """Another one is called so, or nearly: its slug would be the same."""
+
+    code = "CATEGORY_TAKEN"
+    default_message = "A category of this name is there already"
+
+
 class DenominationNotAvailable(Refusal):
     code = "DENOMINATION_NOT_AVAILABLE"
     default_message = "Denomination not available for this product"
@@ -134,6 +151,14 @@ class Subcategory:
     name: str
     slug: str
     active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NewCategory:
+    """A category to add; with `category_id` a sub-category of that one."""
+
+    name: str
+    category_id: int | None = None
 
 
 class Denomination(NamedTuple):

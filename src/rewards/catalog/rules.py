@@ -7,7 +7,7 @@ from decimal import Decimal
 from rewards.catalog.model import VOUCHER_FIELDS, Denomination, ProductFacts, ProductType
 from rewards.core.errors import InvalidField
 from rewards.core.money import AMOUNT_MINOR_MAX, to_minor
-from rewards.core.text import UNPRINTABLE
+from rewards.core.text import UNPRINTABLE, printable
 
 NAME_CHARS_MAX = 200
 LINE_CHARS_MAX = 500
@@ -72,6 +72,20 @@ def check_percent(label: str, percent: Decimal) -> None:
         raise InvalidField(label, "max")
     if to_minor(percent, PERCENT_DECIMALS) is None:
         raise InvalidField(label, "precision")
+
+
+def slug_of(name: str) -> str:
+    """What a category is called in addresses: its letters and digits, in lower case.
+
+    Refuses a name that is empty, too long or unprintable, or has neither letter nor digit.
+    """
+    if not name.strip():
+        raise InvalidField("Name", "required")
+    printable("Name", name, NAME_CHARS_MAX)
+    slug = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    if not slug:
+        raise InvalidField("Name", "format")
+    return slug
 
 
 def check_denominations(denominations: Sequence[Denomination]) -> tuple[Denomination, ...]:

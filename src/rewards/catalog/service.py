@@ -15,18 +15,23 @@ from rewards.catalog.catalog import Catalog as Catalog
 from rewards.catalog.model import (
     CHANGES_TOPIC,
     EVERYTHING,
+    Category,
+    CategoryNotFound,
+    CategoryTaken,
     Denomination,
+    NewCategory,
     NewProduct,
     Product,
     ProductChange,
     ProductFields,
     ProductIdTaken,
     ProductNotFound,
+    Subcategory,
     Visibility,
     Wording,
 )
-from rewards.catalog.rules import check_denominations, check_product
-from rewards.core.errors import InvalidField
+from rewards.catalog.rules import check_denominations, check_product, slug_of
+from rewards.core.errors import InvalidField, Refusal
 from rewards.infra.changes import announce
 from rewards.infra.db import Tx
 
@@ -135,6 +140,33 @@ async def set_visibility(tx: Tx, wanted: Sequence[Visibility]) -> None:
         raise ProductNotFound
     await sql.write_visibility(tx, wanted)
     await announce(tx, CHANGES_TOPIC, product_ids)
+
+
+async def add_categories(
+    tx: Tx, new: Sequence[NewCategory]
+) -> list[Category | Subcategory | Refusal]:
+    """Add categories and sub-categories; what was made of each, in order.
+
+    Refused: an unknown category to be in, and a name that one has already. Raises InvalidField for
+    a name that none may have.
+    """
+    slugs = [slug_of(each.name) for each in new]
+    await sql.lock_product_ids(tx)
+    known = {each.id for each in await sql_reference.read_categories(tx)}
+    answers: list[Category | Subcategory | Refusal] = []
+    for each, slug in zip(new, slugs, strict=True):
+        made: Category | Subcategory | None
+        if each.category_id is None:
+            made = await sql_reference.add_category(tx, each.name.strip(), slug)
+        elif each.category_id not in known:
+            answers.append(CategoryNotFound())
+            continue
+        else:
+            name = each.name.strip()
+            made = await sql_reference.add_subcategory(tx, each.category_id, name, slug)
+        answers.append(made or CategoryTaken())
+    await announce(tx, CHANGES_TOPIC, [EVERYTHING])
+    return answers
 
 
 async def seed_reference(tx: Tx) -> None:

@@ -112,3 +112,26 @@ async def add_categories(
     if count:
         await tx.execute(MOVE_IDS)
     return count
+
+
+# The adder's lock (sql.lock_product_ids) lets one of two who add the same see the other.
+ADD_CATEGORY = """
+INSERT INTO categories (name, slug) VALUES ($1, $2)
+ON CONFLICT DO NOTHING RETURNING id, name, slug, active
+"""
+ADD_SUBCATEGORY = """
+INSERT INTO subcategories (category_id, name, slug) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING RETURNING id, category_id, name, slug, active
+"""
+
+
+async def add_category(tx: Tx, name: str, slug: str) -> Category | None:
+    """None where its name or slug is taken."""
+    row = await tx.fetchrow(ADD_CATEGORY, name, slug)
+    return Category(*row) if row else None
+
+
+async def add_subcategory(tx: Tx, category_id: int, name: str, slug: str) -> Subcategory | None:
+    """None where its slug is taken, in whichever category."""
+    row = await tx.fetchrow(ADD_SUBCATEGORY, category_id, name, slug)
+    return Subcategory(*row) if row else None

@@ -179,6 +179,12 @@ def stock(catalog: Catalog) -> Equip:
             async with context.db.transaction() as tx:
                 await inventory.fail_dead_imports(tx, context.clock.now())
 
+        async def block(payloads: Sequence[Mapping[str, Any]]) -> None:
+            for payload in payloads:
+                batch_id = int(payload["batch_id"])
+                await inventory.block_unsold(context.db, batch_id, context.clock.now())
+
+        worker.register(inventory.BLOCK_JOB, block, timeout_s=LONG_S)
         worker.register(PUMP, _alone(pump), timeout_s=LONG_S)
         worker.schedule(PUMP, PUMP_EVERY_S)
         worker.register(DEAD_IMPORTS, _alone(dead_imports))

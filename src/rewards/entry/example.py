@@ -9,8 +9,14 @@ from importlib import resources
 from typing import Any
 
 from rewards.alerts.model import AlertAcknowledged, AlertCleared, AlertNotFound
-from rewards.catalog.http_reference import CategoryNotFound, SubcategoryNotFound
-from rewards.catalog.model import DenominationNotAvailable, ProductNotFound, QuantityTooLarge
+from rewards.catalog.model import (
+    CategoryNotFound,
+    CategoryTaken,
+    DenominationNotAvailable,
+    ProductNotFound,
+    QuantityTooLarge,
+    SubcategoryNotFound,
+)
 from rewards.clients.model import ClientNotFound, CredentialNotFound
 from rewards.clients.model_members import (
     LastOwner,
@@ -266,6 +272,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "setFxRate": (FxRateJump(Decimal("83.1234"), Decimal(10)),),
     "confirmHeldFxRate": (HeldRateDecided(HeldState.SUPERSEDED),),
     "dismissHeldFxRate": (HeldRateDecided(HeldState.CONFIRMED),),
+    **dict.fromkeys(("createCategory", "createSubcategory"), (CategoryTaken(),)),
     "createVendor": (VendorNameTaken(),),
     "changeVendor": (VendorNameTaken(),),
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen(), ApprovalPending()),
@@ -288,6 +295,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "resendNotice": (NoticeStillQueued(),),
     "orderStock": (VendorNotAvailable(), StockOrderOpen(3), StockReferenceReused(3)),
     "recallBatch": (ApprovalPending(), BatchClosed()),
+    "blockBatch": (BatchClosed(),),
     "unblockBatch": (ApprovalPending(), BatchClosed()),
     **{f"create{whose}Webhook": (TooManyWebhooks(),) for whose in ("", "Client")},
     **{f"change{whose}Webhook": (SigningCredentialRevoked(),) for whose in ("", "Client")},

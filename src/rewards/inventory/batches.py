@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
+from rewards.infra import jobs
 from rewards.infra.crypto import KeyUnknown, Vault
 from rewards.infra.db import Database, Tx
+from rewards.infra.jobs import JobAsk
 from rewards.inventory import sql, sql_batches
 from rewards.inventory.model import (
     Batch,
@@ -19,6 +21,7 @@ from rewards.inventory.model import (
 )
 from rewards.inventory.units import PLACE, block, unblock
 
+BLOCK_JOB = jobs.declare("inventory.block_batch")
 CHUNK_UNITS = 1_000
 # A sale of one of these waits meanwhile.
 RESEAL_UNITS = 200
@@ -71,9 +74,24 @@ async def block_batch(db: Database, batch_id: int, now: datetime, *, recall: boo
     status = BatchStatus.RECALLED if recall else BatchStatus.BLOCKED
     async with db.transaction() as tx:
         await set_batch_status(tx, batch_id, status, now)
+    return await block_unsold(db, batch_id, now)
+
+
+def block_job(batch_id: int) -> JobAsk:
+    """Has a worker block what is left unsold of a batch that is out of sale."""
+    return JobAsk(BLOCK_JOB, {"batch_id": batch_id})
+
+
+async def block_unsold(db: Database, batch_id: int, now: datetime) -> int:
+    """Block the unsold units of a batch that is out of sale; how many this call blocked.
+
+    Stops where somebody opens the batch again meanwhile. Safe to run again after a kill.
+    """
     blocked, after_id = 0, 0
     for _ in range(CHUNKS_MAX):
         async with db.transaction() as tx:
+            if await sql_batches.hold_status(tx, batch_id) in (None, BatchStatus.OPEN):
+                break
             states = (UnitState.AVAILABLE,)
             units = await batch_units(tx, batch_id, states, after_id, CHUNK_UNITS)
             if not units:

@@ -47,11 +47,19 @@ class _Chunk:
         return len(self.units) + len(self.rejects)
 
 
-async def open_import(tx: Tx, name: str, now: datetime, staff_id: int | None = None) -> int:
-    """A batch for one file, IMPORTING from now on; returns its id, under which to watch it."""
-    return await sql_batches.open_batch(
-        tx, BatchSource.FILE, name, BatchState.IMPORTING, staff_id, now
-    )
+async def open_import(
+    tx: Tx,
+    name: str,
+    now: datetime,
+    staff_id: int | None = None,
+    rows_expected: int | None = None,
+) -> int:
+    """A batch for one file, IMPORTING from now on; returns its id, under which to watch it.
+
+    `rows_expected`: about how many rows come, where that is known; it decides nothing.
+    """
+    source, state = BatchSource.FILE, BatchState.IMPORTING
+    return await sql_batches.open_batch(tx, source, name, state, staff_id, now, rows_expected)
 
 
 async def run_import(

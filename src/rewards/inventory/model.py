@@ -155,6 +155,8 @@ class Batch:
     status: BatchStatus
     state: BatchState
     rows_read: int
+    # About how many there are; None where nobody can tell before the last was read.
+    rows_expected: int | None
     loaded: int
     duplicate: int
     invalid: int

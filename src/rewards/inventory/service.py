@@ -1,8 +1,11 @@
 """What other slices may call on the inventory; each function is documented where it is written."""
 
 from rewards.inventory.batches import (
+    BLOCK_JOB,
     batch_units,
     block_batch,
+    block_job,
+    block_unsold,
     count_units,
     list_batches,
     open_batch,
@@ -36,6 +39,7 @@ from rewards.inventory.units import (
 )
 
 __all__ = [
+    "BLOCK_JOB",
     "PoolHints",
     "PoolReader",
     "add_units",
@@ -43,6 +47,8 @@ __all__ = [
     "batch_units",
     "block",
     "block_batch",
+    "block_job",
+    "block_unsold",
     "complete",
     "count_units",
     "deliver",

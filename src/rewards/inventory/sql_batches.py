@@ -14,10 +14,11 @@ from rewards.inventory.model import (
 )
 
 OPEN_BATCH = """
-INSERT INTO batches (source, name, state, staff_id, status_at, created_at, touched_at, finished_at)
+INSERT INTO batches (source, name, state, staff_id, status_at, created_at, touched_at, finished_at,
+    rows_expected)
 VALUES (
     $1, $2, $3::text, $4, $5::timestamptz, $5::timestamptz, $5::timestamptz,
-    CASE WHEN $3::text = 'DONE' THEN $5::timestamptz END
+    CASE WHEN $3::text = 'DONE' THEN $5::timestamptz END, $6
 )
 RETURNING id
 """
@@ -30,14 +31,16 @@ async def open_batch(
     state: BatchState,
     staff_id: int | None,
     now: datetime,
+    rows_expected: int | None = None,
 ) -> int:
-    batch_id: int = await tx.fetchval(OPEN_BATCH, source, name, state, staff_id, now)
+    asked = (source, name, state, staff_id, now, rows_expected)
+    batch_id: int = await tx.fetchval(OPEN_BATCH, *asked)
     return batch_id
 
 
 BATCH_COLUMNS = """
-id, source, name, status, state, rows_read, loaded, duplicate, invalid, error, staff_id,
-created_at, touched_at, finished_at
+id, source, name, status, state, rows_read, rows_expected, loaded, duplicate, invalid, error,
+staff_id, created_at, touched_at, finished_at
 """
 READ_BATCHES = f"SELECT {BATCH_COLUMNS} FROM batches WHERE id = ANY($1::bigint[])"
 LIST_BATCHES = f"""
@@ -61,6 +64,7 @@ def _batch(row: Record) -> Batch:
         status=BatchStatus(row["status"]),
         state=BatchState(row["state"]),
         rows_read=row["rows_read"],
+        rows_expected=row["rows_expected"],
         loaded=row["loaded"],
         duplicate=row["duplicate"],
         invalid=row["invalid"],
@@ -197,6 +201,15 @@ async def count_units(tx: Tx, batch_id: int) -> dict[UnitState, int]:
 
 async def sold_from(tx: Tx, batch_id: int, unit_ids: Sequence[int]) -> set[int]:
     return {unit_id for (unit_id,) in await tx.fetch(SOLD_FROM, batch_id, list(unit_ids))}
+
+
+# Whoever changes the status waits until this transaction ends.
+HOLD_STATUS = "SELECT status FROM batches WHERE id = $1 FOR SHARE"
+
+
+async def hold_status(tx: Tx, batch_id: int) -> BatchStatus | None:
+    status = await tx.fetchval(HOLD_STATUS, batch_id)
+    return None if status is None else BatchStatus(status)
 
 
 BLOCKED_BY_BATCH = """

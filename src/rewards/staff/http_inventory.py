@@ -27,6 +27,7 @@ from rewards.staff.model import Permission
 LIST_DEFAULT, LIST_MAX = 50, 500
 REPORT_DEFAULT, REPORT_MAX = 1_000, 10_000
 NAME_CHARS_MAX = 200
+COUNT_MAX = 2**31 - 1
 # A file of so many rows is imported before it is answered; of XLSX, only the size is known.
 SMALL_ROWS_MAX = 5_000
 SMALL_XLSX_BYTES_MAX = 256 * 1024
@@ -51,6 +52,8 @@ class BatchOut(msgspec.Struct, omit_defaults=True):
     state: BatchState
     status: BatchStatus
     rows_read: int
+    # About how many rows the file has; null where only its end will tell, as with a workbook.
+    rows_expected: int | None
     loaded: int
     duplicate: int
     invalid: int
@@ -69,6 +72,7 @@ class BatchOut(msgspec.Struct, omit_defaults=True):
             batch.state,
             batch.status,
             batch.rows_read,
+            batch.rows_expected,
             batch.loaded,
             batch.duplicate,
             batch.invalid,
@@ -141,7 +145,8 @@ async def _open(
 
     async def work(tx: Tx) -> int:
         at = clock.now()
-        batch_id = await inventory.open_import(tx, name, at, who.staff.id)
+        expected = _rows_expected(upload)
+        batch_id = await inventory.open_import(tx, name, at, who.staff.id, expected)
         facts = {"name": name, "file": upload.filename, "size_bytes": upload.size_bytes}
         fact = AuditFact(who.actor, None, "batch.import_started", "batch", batch_id, facts)
         await audit.record(tx, [fact], at)
@@ -150,12 +155,21 @@ async def _open(
     return await db.run(work)
 
 
-def _small(upload: Upload) -> bool:
+def _is_workbook(upload: Upload) -> bool:
     head = upload.file.read(len(ZIP_MAGIC))
     upload.file.seek(0)
-    if head == ZIP_MAGIC:
+    return head == ZIP_MAGIC
+
+
+def _small(upload: Upload) -> bool:
+    if _is_workbook(upload):
         return upload.size_bytes <= SMALL_XLSX_BYTES_MAX
     return upload.lines <= SMALL_ROWS_MAX
+
+
+def _rows_expected(upload: Upload) -> int | None:
+    """A line each, without the header."""
+    return None if _is_workbook(upload) else min(max(upload.lines - 1, 0), COUNT_MAX)
 
 
 def _flag(field: str, text: str | None) -> bool:
@@ -210,7 +224,7 @@ async def get_batch(batch_id: FromPath[str], db: GivenDatabase) -> Response[byte
         {
             "limit": whole_number("Rows a page", maximum=REPORT_MAX, default=REPORT_DEFAULT),
             "after": whole_number(
-                "Below this row: the last one of the page before", maximum=2**31 - 1
+                "Below this row: the last one of the page before", maximum=COUNT_MAX
             ),
         }
     ),
@@ -230,7 +244,7 @@ async def list_rejected_rows(
     after = (
         0
         if not query.get("after")
-        else whole("After", query["after"], default=1, maximum=2**31 - 1)
+        else whole("After", query["after"], default=1, maximum=COUNT_MAX)
     )
     await inventory.read_batch(db, number)
     async with db.connection() as connection:

@@ -1,108 +1,40 @@
 """Products as staff see and change them, with what clients are not told; and who sees them."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, get, patch, put
+from litestar import Request, Response, Router, get, patch, post, put
 from litestar.params import FromPath
-from msgspec import UNSET, UnsetType
 
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
 from rewards.catalog import service as catalog_service
-from rewards.catalog.model import (
-    Classification,
-    DeliveryType,
-    Denomination,
-    LinkType,
-    Product,
-    ProductChange,
-    ProductFields,
-    ProductNotFound,
-    ProductType,
-    Visibility,
-)
+from rewards.catalog.model import Product, ProductChange, ProductNotFound, Visibility
 from rewards.clients import service as clients
 from rewards.clients.model import ClientNotFound
 from rewards.core.errors import InvalidField
-from rewards.core.money import amount_minor, read_json_amount, to_decimal, to_minor
 from rewards.core.page import Page
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, member_of, page_answer, path_id
+from rewards.infra.http import decode, encode, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import (
-    PAGED,
-    Amount,
-    GivenCatalog,
-    GivenClock,
-    GivenDatabase,
-    Quantity,
-    decimal_of,
-    no_json,
-    paged,
-)
+from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, paged
 from rewards.staff.model import Permission
+from rewards.staff.product_view import (
+    NEEDED,
+    NewProductIn,
+    ProductChangeIn,
+    StaffProductOut,
+    currency_of,
+    denominations_of,
+    differences,
+    fields_of,
+    new_product,
+    told,
+)
 
 NAME_CHARS_MAX = 200
-CHOICES = {
-    "type": ProductType,
-    "delivery_type": DeliveryType,
-    "classification": Classification,
-    "link_type": LinkType,
-}
-PERCENTS = {
-    "tax_percent": "TaxPercent",
-    "vendor_discount_percent": "VendorDiscountPercent",
-}
-# Too long for the audit trail, which names their revision instead.
-WORDS = ("description", "terms", "redemption")
-
-
-class DenominationIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A range of face values, both ends included; without `max_value` the one value."""
-
-    min_value: Amount = msgspec.field(default_factory=no_json)
-    max_value: Amount = msgspec.field(default_factory=no_json)
-
-
-class ProductChangeIn(msgspec.Struct, forbid_unknown_fields=True):
-    """What is left out stays as it is. The currency never changes: stock is counted in it.
-
-    `denominations` replaces all there are. Null takes a limit, link or vendor discount away.
-    """
-
-    name: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    terms: str | UnsetType = UNSET
-    redemption: str | UnsetType = UNSET
-    category_id: int | UnsetType = UNSET
-    subcategory_id: int | UnsetType | None = UNSET
-    country: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
-    delivery_type: str | UnsetType = UNSET
-    voucher_fields: list[str] | UnsetType = UNSET
-    classification: str | UnsetType = UNSET
-    link_type: str | UnsetType | None = UNSET
-    active: bool | UnsetType = UNSET
-    image_url: str | UnsetType = UNSET
-    validity: str | UnsetType = UNSET
-    realtime: bool | UnsetType = UNSET
-    allow_auto_vendor_fulfill: bool | UnsetType = UNSET
-    max_quantity: int | UnsetType | None = UNSET
-    request_quantity_max: int | UnsetType | None = UNSET
-    filled_quantity_max: int | UnsetType | None = UNSET
-    pool_target: int | UnsetType = UNSET
-    minimum_life_days: int | UnsetType = UNSET
-    handling_fee: Quantity | UnsetType = UNSET
-    tax_percent: Quantity | UnsetType = UNSET
-    vendor_discount_percent: Quantity | UnsetType = UNSET
-    visible_by_default: bool | UnsetType = UNSET
-    denominations: list[DenominationIn] | UnsetType = UNSET
 
 
 class VisibilityIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -118,60 +50,7 @@ class VisibilityOut(msgspec.Struct):
     visible: bool
 
 
-class DenominationOut(msgspec.Struct):
-    min_value: Decimal
-    max_value: Decimal
-
-
-class StaffProductOut(msgspec.Struct):
-    id: int
-    name: str
-    description: str
-    terms: str
-    redemption: str
-    category_id: int
-    subcategory_id: int | None
-    country: str
-    currency: str
-    type: ProductType
-    delivery_type: DeliveryType
-    voucher_fields: list[str]
-    classification: Classification
-    link_type: LinkType | None
-    active: bool
-    image_url: str
-    validity: str
-    realtime: bool
-    allow_auto_vendor_fulfill: bool
-    max_quantity: int | None
-    request_quantity_max: int | None
-    filled_quantity_max: int | None
-    pool_target: int
-    minimum_life_days: int
-    handling_fee: Decimal
-    tax_percent: Decimal
-    vendor_discount_percent: Decimal | None
-    visible_by_default: bool
-    # Clients for whom `visible_by_default` is turned round.
-    visibility_exceptions: list[int]
-    denominations: list[DenominationOut]
-    created_at: datetime
-
-    @classmethod
-    def of(cls, product: Product) -> "StaffProductOut":
-        made: dict[str, Any] = {
-            "voucher_fields": list(product.voucher_fields),
-            "handling_fee": to_decimal(product.handling_fee_minor, product.exponent),
-            "visibility_exceptions": sorted(product.visibility_exceptions),
-            "denominations": [
-                DenominationOut(*(to_decimal(value, product.exponent) for value in each))
-                for each in product.denominations
-            ],
-        }
-        plain = {name: getattr(product, name) for name in cls.__struct_fields__ if name not in made}
-        return cls(**plain, **made)
-
-
+NEW_PRODUCT = msgspec.json.Decoder(NewProductIn)
 PRODUCT_CHANGE = msgspec.json.Decoder(ProductChangeIn)
 VISIBILITY = msgspec.json.Decoder(VisibilityIn)
 
@@ -217,6 +96,42 @@ async def get_product(product_id: FromPath[str], catalog: GivenCatalog) -> Respo
     return encode(StaffProductOut.of(product))
 
 
+@post(
+    "/products",
+    status_code=201,
+    operation_id="createProduct",
+    guards=[requires(Permission.PRODUCTS_WRITE)],
+    operation_class=takes(NewProductIn, needs=NEEDED),
+    responses=answers(StaffProductOut, 400, 401, 403, status=201, told="Added"),
+)
+async def create_product(
+    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, catalog: GivenCatalog
+) -> Response[bytes]:
+    """Add a product. It is off sale until `active` says otherwise, and waits for stock or a vendor.
+
+    It costs its face value less the usual discount, without fee or tax, until somebody who may
+    sets its pricing. Its currency is for good.
+    """
+    body = decode(NEW_PRODUCT, await request.body())
+    currency = catalog.snapshot.currencies.get(currency_of(body))
+    if currency is None:
+        raise InvalidField("Currency", "exists")
+    wanted = new_product(body, currency.code, currency.exponent)
+    who = caller(request).actor
+
+    async def work(tx: Tx) -> Product:
+        at = clock.now()
+        [number] = await catalog_service.add_products(tx, [wanted], at)
+        [made] = await catalog_service.change_products(tx, [ProductChange(number, {})], at)
+        fact = AuditFact(who, None, "product.created", "product", number, told(made))
+        await audit.record(tx, [fact], at)
+        return made
+
+    made = await db.run(work)
+    await catalog.refresh([made.id])
+    return encode(StaffProductOut.of(made), 201)
+
+
 @patch(
     "/products/{product_id:str}",
     operation_id="changeProduct",
@@ -243,14 +158,12 @@ async def change_product(
         at = clock.now()
         # A change of nothing locks the row and says what it holds.
         [before] = await catalog_service.change_products(tx, [ProductChange(number, {})], at)
-        if not isinstance(body.denominations, UnsetType):
-            values = [_denomination(each, before.exponent) for each in body.denominations]
+        values = denominations_of(body, before.exponent)
+        if values is not None:
             await catalog_service.set_denominations(tx, {number: values})
-        wanted = ProductChange(number, _fields(body, before.exponent))
+        wanted = ProductChange(number, fields_of(body))
         [product] = await catalog_service.change_products(tx, [wanted], at)
-        old, new = _told(before), _told(product)
-        facts = {key: {"from": old[key], "to": new[key]} for key in new if old[key] != new[key]}
-        who = caller(request).actor
+        who, facts = caller(request).actor, differences(before, product)
         fact = AuditFact(who, None, "product.changed", "product", number, facts)
         await audit.record(tx, [fact], at)
         return product
@@ -258,58 +171,6 @@ async def change_product(
     changed = await db.run(work)
     await catalog.refresh([number])
     return encode(StaffProductOut.of(changed))
-
-
-def _denomination(given: DenominationIn, exponent: int) -> Denomination:
-    least = _face_value(given.min_value, exponent)
-    alone = bytes(given.max_value) == b"null"
-    return Denomination(least, least if alone else _face_value(given.max_value, exponent))
-
-
-def _face_value(raw: msgspec.Raw, exponent: int) -> int:
-    return amount_minor("Denominations", read_json_amount("Denominations", bytes(raw)), exponent)
-
-
-def _fields(body: ProductChangeIn, exponent: int) -> ProductFields:
-    """What is to change, as the catalogue names it; whether it may be so, the catalogue says."""
-    given = {
-        name: value
-        for name, value in msgspec.structs.asdict(body).items()
-        if not isinstance(value, UnsetType) and name != "denominations"
-    }
-    for name, kind in CHOICES.items():
-        if given.get(name) is not None:
-            given[name] = member_of(name.title().replace("_", ""), kind, given[name])
-    for name, label in PERCENTS.items():
-        if name in given:
-            given[name] = decimal_of(label, given[name])
-    if "tax_percent" in given and given["tax_percent"] is None:
-        raise InvalidField("TaxPercent", "required")
-    if "voucher_fields" in given:
-        given["voucher_fields"] = tuple(given["voucher_fields"])
-    if "country" in given:
-        given["country"] = given["country"].upper()
-    if "handling_fee" in given:
-        given["handling_fee_minor"] = _fee(given.pop("handling_fee"), exponent)
-    fields: ProductFields = given  # type: ignore[assignment]
-    return fields
-
-
-def _fee(raw: msgspec.Raw, exponent: int) -> int:
-    fee = decimal_of("HandlingFee", raw)
-    if fee is None:
-        raise InvalidField("HandlingFee", "required")
-    minor = to_minor(fee, exponent)
-    if minor is None:
-        raise InvalidField("HandlingFee", "precision")
-    return minor
-
-
-def _told(product: Product) -> Mapping[str, Any]:
-    """A product as the audit trail tells of it."""
-    told = msgspec.to_builtins(StaffProductOut.of(product), str_keys=True)
-    kept = {key: value for key, value in told.items() if key not in ("id", "created_at", *WORDS)}
-    return kept | {"revision_id": product.revision_id}
 
 
 @put(
@@ -355,5 +216,5 @@ async def set_visibility(
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Products (staff)"],
-    route_handlers=[list_products, get_product, change_product, set_visibility],
+    route_handlers=[list_products, get_product, create_product, change_product, set_visibility],
 )

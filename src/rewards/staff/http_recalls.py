@@ -106,6 +106,19 @@ class RecallIn(msgspec.Struct, forbid_unknown_fields=True):
     replace: bool = False
 
 
+class BlockedOut(msgspec.Struct):
+    """How many units this took out of sale; those that were already, or are sold, not counted."""
+
+    batch_id: int
+    blocked: int
+
+
+class BlockIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Why, always."""
+
+    reason: str = ""
+
+
 class UnblockIn(msgspec.Struct, forbid_unknown_fields=True):
     """Why, always."""
 
@@ -113,6 +126,7 @@ class UnblockIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 RECALL = msgspec.json.Decoder(RecallIn)
+BLOCK = msgspec.json.Decoder(BlockIn)
 UNBLOCK = msgspec.json.Decoder(UnblockIn)
 
 
@@ -156,6 +170,31 @@ async def recall_batch(
     ask = recalls.RecallAsk(number, who.actor, who.staff.id, reason_of(body.reason), body.replace)
     await recalls.request(db, clock, ask)
     return encode(RecallOut.of(await recalls.look(db, number)), 202)
+
+
+@post(
+    "/inventory/batches/{batch_id:str}/block",
+    status_code=200,
+    operation_id="blockBatch",
+    guards=[requires(Permission.INVENTORY_RECALL)],
+    operation_class=takes(BlockIn, needs=("reason",)),
+    responses=answers(BlockedOut, 400, 401, 403, 404, 409),
+)
+async def block_batch(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    batch_id: FromPath[str],
+) -> Response[bytes]:
+    """Take what is unsold of a batch out of sale, until it is unblocked; sold units stay sold.
+
+    When it answers none of them is for sale. To take sold ones back as well, recall the batch. 409
+    when it is recalled.
+    """
+    number = path_id(batch_id, BatchNotFound)
+    body = decode(BLOCK, await request.body())
+    taken = await recalls.block(db, clock, number, caller(request).actor, reason_of(body.reason))
+    return encode(BlockedOut(number, taken))
 
 
 @post(
@@ -215,5 +254,5 @@ async def list_batch_units(
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Inventory (staff)"],
-    route_handlers=[preview_recall, recall_batch, unblock_batch, list_batch_units],
+    route_handlers=[preview_recall, recall_batch, block_batch, unblock_batch, list_batch_units],
 )

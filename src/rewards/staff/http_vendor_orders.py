@@ -154,6 +154,22 @@ async def list_unknown(request: Request[Any, Any, Any], db: GivenDatabase) -> Re
     return cursor_answer(request, [VendorOrderOut.of(one) for one in page], limit, following)
 
 
+@get(
+    "/vendor-orders/{vendor_order_id:str}",
+    operation_id="getVendorOrder",
+    guards=[requires(Permission.VENDORS_READ)],
+    responses=answers(VendorOrderOut, 401, 403, 404),
+)
+async def get_vendor_order(vendor_order_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+    """One purchase. What was sent and read is under `/vendors/{id}/exchanges?purchase_id=`."""
+    number = path_id(vendor_order_id, PurchaseNotFound)
+    async with db.connection() as connection:
+        found = await purchases.find(connection, number)
+    if found is None:
+        raise PurchaseNotFound
+    return encode(VendorOrderOut.of(found))
+
+
 @post(
     "/vendor-orders/{vendor_order_id:str}/verdict",
     status_code=200,
@@ -212,5 +228,5 @@ def _verdict_fact(
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Vendor orders (staff)"],
-    route_handlers=[list_of_order, list_unknown, settle_unknown],
+    route_handlers=[list_of_order, list_unknown, get_vendor_order, settle_unknown],
 )

@@ -27,6 +27,7 @@ from rewards.staff.vendor_view import (
     CheckOut,
     ReadingOut,
     SyncOut,
+    VendorCallsOut,
     VendorOut,
 )
 from rewards.vendors import service as vendors
@@ -118,6 +119,26 @@ async def get_vendor(
     number = path_id(vendor_id, VendorNotFound)
     async with db.connection() as connection:
         return encode(await _one(connection, vault, number, request))
+
+
+@get(
+    "/vendors/{vendor_id:str}/health",
+    operation_id="getVendorHealth",
+    guards=[requires(Permission.VENDORS_READ)],
+    responses=answers(VendorCallsOut, 401, 403, 404),
+)
+async def get_vendor_health(db: GivenDatabase, vendor_id: FromPath[str]) -> Response[bytes]:
+    """Whether the vendor answers, and what is under way there, as all processes saw it."""
+    number = path_id(vendor_id, VendorNotFound)
+    async with db.connection() as connection:
+        health, calls = await vendors.health_of(connection, number)
+    return encode(
+        VendorCallsOut(
+            *(number, health.open, health.unknown, health.cases, health.problem),
+            *(calls.made, calls.failed, calls.failed_in_a_row, calls.left_alone),
+            *(calls.answered_at, calls.failed_at),
+        )
+    )
 
 
 @post(
@@ -279,6 +300,7 @@ ROUTER = Router(
         list_adapters,
         list_vendors,
         get_vendor,
+        get_vendor_health,
         create_vendor,
         change_vendor,
         check_vendor,

@@ -39,6 +39,8 @@ class Permission(StrEnum):
     WALLETS_CHANGE = "wallets:change"
     PRODUCTS_READ = "products:read"
     PRODUCTS_WRITE = "products:write"
+    # Fee, tax and discount: what it costs, beside its face value.
+    PRODUCTS_PRICE = "products:price"
     DISCOUNTS_READ = "discounts:read"
     DISCOUNTS_WRITE = "discounts:write"
     FX_READ = "fx:read"
@@ -132,6 +134,7 @@ _FINANCE = _VIEWER | {
     Permission.WALLETS_ADJUST,
     Permission.WALLETS_CHANGE,
     Permission.DISCOUNTS_WRITE,
+    Permission.PRODUCTS_PRICE,
     Permission.APPROVALS_DECIDE,
     Permission.ALERTS_ACKNOWLEDGE,
     Permission.FX_WRITE,

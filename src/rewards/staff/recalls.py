@@ -123,6 +123,25 @@ def _fact(
     return AuditFact(actor, None, f"batch.{done}", SUBJECT, batch_id, facts, reason)
 
 
+async def block(db: Database, clock: Clock, batch_id: int, actor: Actor, reason: str) -> int:
+    """Take what is unsold of a batch out of sale, and ask for nothing back; how many units.
+
+    A worker does it again, should this process die before all is blocked. Whoever holds a unit
+    keeps it. Raises BatchNotFound, BatchClosed (recalled).
+    """
+
+    async def work(tx: Tx) -> None:
+        at = clock.now()
+        blocked = await inventory.set_batch_status(tx, batch_id, BatchStatus.BLOCKED, at)
+        facts = _status(BatchStatus.OPEN if blocked else BatchStatus.BLOCKED, BatchStatus.BLOCKED)
+        await audit.record(tx, [_fact(actor, "blocked", batch_id, facts, reason)], at)
+        # Should this process die before all is blocked.
+        await jobs.enqueue(tx, [inventory.block_job(batch_id)])
+
+    await db.run(work)
+    return await inventory.block_unsold(db, batch_id, clock.now())
+
+
 async def unblock(db: Database, clock: Clock, batch_id: int, actor: Actor, reason: str) -> int:
     """Sell a blocked batch again from the next pump on; how many units came back.
 

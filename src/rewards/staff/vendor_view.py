@@ -50,6 +50,28 @@ class VendorOut(msgspec.Struct):
     changed_at: datetime
 
 
+class VendorCallsOut(msgspec.Struct):
+    """How one vendor is doing. `open` purchases are under way, `unknown` ones read back, `cases`
+    wait for a person; `problem` is why its balance or catalogue cannot be read.
+
+    Of its last `calls` (100 at most) `failed` brought no answer with sense, the newest
+    `failed_in_a_row` of them. After five in a row each process has it `left_alone`, but for one
+    call every half minute, until one is answered.
+    """
+
+    vendor_id: int
+    open: int
+    unknown: int
+    cases: int
+    problem: str | None
+    calls: int
+    failed: int
+    failed_in_a_row: int
+    left_alone: bool
+    answered_at: datetime | None
+    failed_at: datetime | None
+
+
 class CheckOut(msgspec.Struct):
     """`problem` says why the vendor did not answer to our credentials."""
 

@@ -1,11 +1,13 @@
 """What our books hold of a vendor's words: catalogue, balances, exchanges; pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from rewards.vendors.model import Balance, Offer
+from rewards.vendors.throttle import OPENS_AFTER
 from rewards.vendors.wire import Exchange
 
 
@@ -71,6 +73,41 @@ class KeptExchange:
     id: int
     at: datetime
     exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """When somebody called the vendor, and whether an answer with sense came."""
+
+    at: datetime
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How the last calls to a vendor went; `failed_in_a_row` counts back from the newest."""
+
+    made: int
+    failed: int
+    failed_in_a_row: int
+    answered_at: datetime | None
+    failed_at: datetime | None
+
+    @classmethod
+    def of(cls, newest_first: Sequence[Call]) -> "Calls":
+        well = [call.answered for call in newest_first]
+        return cls(
+            len(well),
+            well.count(False),
+            well.index(True) if True in well else len(well),
+            next((call.at for call in newest_first if call.answered), None),
+            next((call.at for call in newest_first if not call.answered), None),
+        )
+
+    @property
+    def left_alone(self) -> bool:
+        """After so many each process leaves the vendor alone, for a while at a time."""
+        return self.failed_in_a_row >= OPENS_AFTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,11 @@ async def open_of(
     return found
 
 
+async def find(tx: Tx, purchase_id: int) -> Purchase | None:
+    """One purchase, whatever became of it."""
+    return await sql_purchases.read(tx, purchase_id)
+
+
 async def of_subject(tx: Tx, purposes: Sequence[Purpose], subject_id: int) -> list[Purchase]:
     """Every purchase for one subject, oldest first."""
     return await sql_purchases.of_subject(tx, purposes, subject_id, OF_SUBJECT_MAX)

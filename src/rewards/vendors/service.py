@@ -37,6 +37,7 @@ from rewards.vendors.account import (
 )
 from rewards.vendors.building import check_build
 from rewards.vendors.kept import (
+    Calls,
     ExchangeFilter,
     KeptBalance,
     KeptExchange,
@@ -55,6 +56,7 @@ from rewards.vendors.registry import ADAPTERS
 SECRETS_PLACE = "vendors.secrets"
 SYNC_JOB = jobs.declare("vendors.sync")
 HEARD_MAX = 10
+CALLS_LOOKED_AT = 100
 SKU_CHARS_MAX = 200
 PERCENT_MAX = Decimal(100)
 PERCENT_PLACES = 4
@@ -211,6 +213,14 @@ async def list_offers(
 async def health(tx: Tx, limit: int) -> list[sql_health.Health]:
     """How each vendor is doing, by id; one statement."""
     return await sql_health.health(tx, limit)
+
+
+async def health_of(tx: Tx, vendor_id: int) -> tuple[sql_health.Health, Calls]:
+    """How one vendor is doing, and how the last calls to it went. Raises VendorNotFound."""
+    found = await sql_health.health(tx, 1, vendor_id)
+    if not found:
+        raise VendorNotFound
+    return found[0], Calls.of(await sql_health.last_calls(tx, vendor_id, CALLS_LOOKED_AT))
 
 
 async def exchanges_of_order(tx: Tx, order_id: int, limit: int) -> list[KeptExchange]:

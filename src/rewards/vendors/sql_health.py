@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rewards.infra.db import Tx
 from rewards.vendors.account import AccountStatus
+from rewards.vendors.kept import Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,9 @@ HEALTH = """
 SELECT v.id AS vendor_id, v.name, v.status, coalesce(p.open, 0) AS open,
     coalesce(p.unknown, 0) AS unknown, coalesce(p.cases, 0) AS cases, r.problem,
     r.read_at AS unread_since
-FROM (SELECT * FROM vendors ORDER BY id LIMIT $1) AS v
+FROM (
+    SELECT * FROM vendors WHERE $2::bigint IS NULL OR id = $2 ORDER BY id LIMIT $1
+) AS v
 LEFT JOIN (
     SELECT vendor_id, count(*) AS open, count(*) FILTER (WHERE state = 'UNKNOWN') AS unknown,
         count(*) FILTER (WHERE case_at IS NOT NULL) AS cases
@@ -44,9 +47,20 @@ ORDER BY v.id
 """
 
 
-async def health(tx: Tx, limit: int) -> list[Health]:
-    """By id; vendors are a few."""
+async def health(tx: Tx, limit: int, vendor_id: int | None = None) -> list[Health]:
+    """By id; vendors are a few. With a `vendor_id` of that one."""
     return [
         Health(**(dict(row) | {"status": AccountStatus(row["status"])}))
-        for row in await tx.fetch(HEALTH, limit)
+        for row in await tx.fetch(HEALTH, limit, vendor_id)
     ]
+
+
+LAST_CALLS = """
+SELECT at, problem IS NULL AS answered FROM vendor_exchanges WHERE vendor_id = $1
+ORDER BY id DESC LIMIT $2
+"""
+
+
+async def last_calls(tx: Tx, vendor_id: int, limit: int) -> list[Call]:
+    """The newest first."""
+    return [Call(*row) for row in await tx.fetch(LAST_CALLS, vendor_id, limit)]
