@@ -61,9 +61,7 @@ async def test_a_list_is_told_a_page_at_a_time(office: Office, path: str, name: 
         assert (told["X-Total-Count"], told["X-Has-More"]) == (str(ROWS), more)
         seen += [row[name] for row in answer.json()]
     assert len(set(seen)) == ROWS
-    assert (await office.http.get(url, headers=office.token("admin"))).headers[
-        "X-Per-Page"
-    ] == "50"
+    assert (await office.http.get(url, headers=office.token("admin"))).headers["X-Per-Page"] == "50"
     for wrong in ("limit=501", "limit=0", "page=x"):
         assert (
             await office.status("admin", "GET", path.format(client=client) + "?" + wrong)

@@ -11,10 +11,12 @@ from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import Visit, explain
+from rewards.inventory.model import UnitState
 from rewards.staff.model import Permission
 
 BATCHES = f"{PREFIX}/inventory/batches"
 ROWS_SHOWN = 500
+UNITS_SHOWN = 100
 REASON = Sends(texts=("reason",))
 ACTS = {
     "recall": Act(
@@ -22,6 +24,9 @@ ACTS = {
         "/inventory/batches/{}/recall",
         "Asked for. Nothing is recalled before a second person agrees; the batch is blocked.",
         Sends(texts=("reason",), ticks=("replace",)),
+    ),
+    "block": Act(
+        "POST", "/inventory/batches/{}/block", "Out of sale; whoever has a unit keeps it.", REASON
     ),
     "unblock": Act("POST", "/inventory/batches/{}/unblock", "Unblocked.", REASON),
 }
@@ -33,8 +38,8 @@ async def show_inventory(request: Req, room: GivenRoom) -> Page:
     visit = await room.visit(request)
     product = request.query_params.get("product_id", "")
     found = await listed(visit, f"{API}/inventory/depth", ("product_id",))
-    forecast = await whole(visit, f"{API}/inventory/forecast", product_id=product, limit="200")
-    products = await whole(visit, f"{API}/products", limit="100")
+    forecast = await whole(visit, f"{API}/inventory/forecast", product_id=product, limit="1000")
+    products = await whole(visit, f"{API}/products", limit="500")
     covers = {(line["product_id"], str(line["denomination"])): line for line in forecast or ()}
     return visit.page(
         "console/inventory.html",
@@ -43,6 +48,7 @@ async def show_inventory(request: Req, room: GivenRoom) -> Page:
         names={each["id"]: each["name"] for each in products or ()},
         can_pump=may(visit.session, Permission.INVENTORY_PUMP),
         can_import=may(visit.session, Permission.INVENTORY_IMPORT),
+        can_order=may(visit.session, Permission.INVENTORY_ORDER),
     )
 
 
@@ -106,8 +112,8 @@ async def show_batch(request: Req, room: GivenRoom, batch_id: FromPath[str]) -> 
     batch = (await visit.get(api("/inventory/batches/{}", batch_id))).body
     rejects = []
     if batch["duplicate"] or batch["invalid"]:
-        path = api("/inventory/batches/{}/rows", batch_id)
-        rejects = (await visit.get(path, limit=ROWS_SHOWN)).body
+        path, after = api("/inventory/batches/{}/rows", batch_id), request.query_params.get("after")
+        rejects = (await visit.get(path, limit=ROWS_SHOWN, after=after)).body
     recall = None
     if batch["state"] != "IMPORTING":
         recall = (await visit.get(api("/inventory/batches/{}/recall", batch_id))).body
@@ -115,8 +121,26 @@ async def show_batch(request: Req, room: GivenRoom, batch_id: FromPath[str]) -> 
         "console/batch.html",
         batch=batch,
         rejects=rejects,
+        more=rejects[-1]["row"] if len(rejects) == ROWS_SHOWN else None,
         recall=recall,
         can_recall=may(visit.session, Permission.INVENTORY_RECALL),
+    )
+
+
+@get("/inventory/batches/{batch_id:str}/units")
+async def list_units(request: Req, room: GivenRoom, batch_id: FromPath[str]) -> Page:
+    """Every unit of a batch, and whoever has it or had it."""
+    visit = await room.visit(request)
+    batch = (await visit.get(api("/inventory/batches/{}", batch_id))).body
+    after = request.query_params.get("after", "")
+    path, fixed = api("/inventory/batches/{}/units", batch_id), {"after": after}
+    found = await listed(visit, path, ("state",), fixed, size=UNITS_SHOWN)
+    return visit.page(
+        "console/batch-units.html",
+        batch=batch,
+        found=found,
+        after=older(found, "unit_id"),
+        states=list(UnitState),
     )
 
 
@@ -132,4 +156,4 @@ async def act_on_batch(
     return await perform(request, room, ACTS, act, f"{BATCHES}/{batch_id}", batch_id)
 
 
-PAGES = [show_inventory, pump, list_batches, import_file, show_batch, act_on_batch]
+PAGES = [show_inventory, pump, list_batches, import_file, show_batch, list_units, act_on_batch]

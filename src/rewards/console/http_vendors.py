@@ -1,4 +1,4 @@
-"""Vendors: their state and balances, what was said, and the outcomes that nobody can tell."""
+"""Vendors: their state and balances, how they answer, and what was said on the wire."""
 
 from litestar import get, post
 from litestar.params import FromPath
@@ -13,14 +13,12 @@ from rewards.infra.pages.visit import explain
 from rewards.staff.model import Permission
 
 VENDORS = f"{PREFIX}/vendors"
-UNKNOWN = f"{VENDORS}/unknown"
+CALLS_SHOWN = 25
 ACTS = {
     "status": Act("PATCH", "/vendors/{}", "The state was changed.", Sends(texts=("status",))),
+    "rename": Act("PATCH", "/vendors/{}", "It is called so now.", Sends(texts=("name",))),
     "sync": Act("POST", "/vendors/{}/sync", "Its catalogue will be read in a moment.", None),
 }
-VERDICT = Act(
-    "POST", "/vendor-orders/{}/verdict", "The verdict counts.", Sends(texts=("verdict", "reason"))
-)
 
 
 @get("/vendors")
@@ -29,32 +27,33 @@ async def list_vendors(request: Req, room: GivenRoom) -> Page:
     visit = await room.visit(request)
     found = await listed(visit, f"{API}/vendors")
     cases = await whole(visit, f"{API}/vendor-orders/unknown", limit="1")
-    return visit.page("console/vendors.html", found=found, cases=cases)
-
-
-@get("/vendors/unknown")
-async def list_unknown(request: Req, room: GivenRoom) -> Page:
-    """Purchases of which nobody can tell whether they were placed."""
-    visit = await room.visit(request)
-    found = await listed(visit, f"{API}/vendor-orders/unknown")
-    can = may(visit.session, Permission.VENDORS_APPROVE)
-    return visit.page("console/vendors-unknown.html", found=found, can=can)
+    can = may(visit.session, Permission.VENDORS_SECRETS)
+    return visit.page("console/vendors.html", found=found, cases=cases, can=can)
 
 
 @get("/vendors/{vendor_id:str}")
 async def show_vendor(request: Req, room: GivenRoom, vendor_id: FromPath[str]) -> Page:
-    """One account: balances, what it sells us, and what was said on the wire."""
+    """One account: whether it answers, its balances and settings."""
     visit = await room.visit(request)
     vendor = (await visit.get(api("/vendors/{}", vendor_id))).body
-    products = (await visit.get(api("/vendors/{}/products", vendor_id), limit=100)).body
-    found = await listed(visit, api("/vendors/{}/exchanges", vendor_id), ("failed",), size=25)
+    health = (await visit.get(api("/vendors/{}/health", vendor_id))).body
     return visit.page(
         "console/vendor.html",
         vendor=vendor,
-        products=products,
-        found=found,
+        health=health,
         can=may(visit.session, Permission.VENDORS_WRITE),
+        can_set=may(visit.session, Permission.VENDORS_SECRETS),
     )
+
+
+@get("/vendors/{vendor_id:str}/calls")
+async def list_calls(request: Req, room: GivenRoom, vendor_id: FromPath[str]) -> Page:
+    """What was said on the wire, with every secret removed, newest first."""
+    visit = await room.visit(request)
+    vendor = (await visit.get(api("/vendors/{}", vendor_id))).body
+    path, narrowed = api("/vendors/{}/exchanges", vendor_id), ("failed", "order_id", "status")
+    found = await listed(visit, path, narrowed, size=CALLS_SHOWN)
+    return visit.page("console/vendor-calls.html", vendor=vendor, found=found)
 
 
 @post("/vendors/{vendor_id:str}/check", status_code=303, request_max_body_size=FORM_BYTES_MAX)
@@ -77,10 +76,8 @@ async def check_vendor(request: Req, room: GivenRoom, vendor_id: FromPath[str]) 
 async def act_on_vendor(
     request: Req, room: GivenRoom, vendor_id: FromPath[str], act: FromPath[str]
 ) -> Page:
-    """One of ACTS upon one account; of `unknown`, the verdict upon one purchase."""
-    if vendor_id == "unknown":
-        return await perform(request, room, {act: VERDICT}, act, UNKNOWN, act)
+    """One of ACTS upon one account."""
     return await perform(request, room, ACTS, act, f"{VENDORS}/{vendor_id}", vendor_id)
 
 
-PAGES = [list_vendors, list_unknown, show_vendor, check_vendor, act_on_vendor]
+PAGES = [list_vendors, show_vendor, list_calls, check_vendor, act_on_vendor]

@@ -26,6 +26,7 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
         "Stock",
         (
             (Permission.INVENTORY_READ, Place("Inventory", "/console/inventory", "stock")),
+            (Permission.PRODUCTS_READ, Place("Products", "/console/products", "products")),
             (Permission.VENDORS_READ, Place("Vendors", "/console/vendors", "vendors")),
         ),
     ),
