@@ -142,7 +142,8 @@ async def test_a_product_that_is_refused_leaves_the_form_as_it_was_filled_in(
         assert 'value="Tea House Card"' in page.text
     assert await products(supply) == []
     viewer = await supply.desk.at(Role.VIEWER)
-    page = await viewer.send("/console/products/new", "/console/products", **NEW)
+    assert (await viewer.get("/console/products/new")).status == 403
+    page = await viewer.send("/console/products", "/console/products", **NEW)
     assert page.status == 403
     assert "products:write" in page.said
     assert await products(supply) == []
@@ -208,7 +209,9 @@ async def test_a_vendor_that_is_refused_is_not_opened_and_its_secret_not_shown(
     assert API_KEY not in page.text
     assert (await visitor.get("/console/vendors/new/nobody")).status == 404
     operations = await supply.desk.at(Role.OPERATIONS)
-    page = await operations.send(path, path, **fields)
+    for hidden in (path, "/console/vendors/new"):
+        assert (await operations.get(hidden)).status == 403
+    page = await operations.send("/console/vendors", path, **fields)
     assert (page.status, "vendors:secrets" in page.said) == (403, True)
     page = await visitor.get("/console/vendors")
     assert "No vendors yet" in page.said

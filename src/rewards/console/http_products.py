@@ -14,7 +14,7 @@ from rewards.catalog.model import (
 )
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends, listed, whole
-from rewards.console.places import API, PREFIX, api, may
+from rewards.console.places import API, PREFIX, api, check_may, may
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX, Form
 from rewards.infra.pages.routes import GivenRoom, Page, Req
@@ -69,7 +69,9 @@ async def list_products(request: Req, room: GivenRoom) -> Page:
 @get("/products/new")
 async def ask_for_product(request: Req, room: GivenRoom) -> Page:
     """The form that adds one."""
-    return await _show_form(await room.visit(request), Form([]))
+    visit = await room.visit(request)
+    check_may(visit.session, Permission.PRODUCTS_WRITE)
+    return await _show_form(visit, Form([]))
 
 
 async def _show_form(visit: Visit, given: Form, problem: str = "", status: int = 200) -> Page:

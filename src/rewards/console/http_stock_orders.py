@@ -4,7 +4,7 @@ from litestar import get, post
 from litestar.params import FromPath
 
 from rewards.console.listing import Sends, listed, older
-from rewards.console.places import API, PREFIX, api, may
+from rewards.console.places import API, PREFIX, api, check_may, may
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX, Form
 from rewards.infra.pages.routes import GivenRoom, Page, Req
@@ -38,6 +38,7 @@ async def list_stock_orders(request: Req, room: GivenRoom) -> Page:
 async def ask_for_stock(request: Req, room: GivenRoom) -> Page:
     """The form that orders stock, filled in with what the forecast says to buy."""
     visit = await room.visit(request)
+    check_may(visit.session, Permission.INVENTORY_ORDER)
     return await _show_form(visit, Form(list(request.query_params.items())))
 
 

@@ -6,12 +6,13 @@ from typing import Any
 from litestar import get, post
 from litestar.params import FromPath
 
-from rewards.console.places import API, PREFIX, api
+from rewards.console.places import API, PREFIX, api, check_may
 from rewards.core.errors import NotFound
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX, Form
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import Visit, explain
+from rewards.staff.model import Permission
 
 VENDORS = f"{PREFIX}/vendors"
 # What the fields of an adapter are called in a form, apart from our own.
@@ -22,6 +23,7 @@ CONFIG, SECRET = "config.", "secret."
 async def choose_adapter(request: Req, room: GivenRoom) -> Page:
     """The kinds of vendors there are, and what each can do."""
     visit = await room.visit(request)
+    check_may(visit.session, Permission.VENDORS_SECRETS)
     kinds = (await visit.get(f"{API}/vendor-adapters")).body
     return visit.page("console/vendor-adapters.html", kinds=kinds)
 
@@ -30,6 +32,7 @@ async def choose_adapter(request: Req, room: GivenRoom) -> Page:
 async def ask_for_vendor(request: Req, room: GivenRoom, adapter: FromPath[str]) -> Page:
     """The form that opens an account with one kind."""
     visit = await room.visit(request)
+    check_may(visit.session, Permission.VENDORS_SECRETS)
     kind = await _kind(visit, adapter)
     return visit.page("console/vendor-new.html", kind=kind, given=Form([]), problem="")
 
@@ -60,6 +63,7 @@ async def open_vendor(request: Req, room: GivenRoom, adapter: FromPath[str]) -> 
 async def show_settings(request: Req, room: GivenRoom, vendor_id: FromPath[str]) -> Page:
     """The form that changes settings, and gives secrets anew."""
     visit = await room.visit(request)
+    check_may(visit.session, Permission.VENDORS_SECRETS)
     vendor = (await visit.get(api("/vendors/{}", vendor_id))).body
     kind = await _kind(visit, vendor["adapter"])
     return visit.page("console/vendor-settings.html", vendor=vendor, kind=kind)

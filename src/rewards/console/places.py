@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from rewards.core.errors import NotFound
+from rewards.core.errors import Forbidden, NotFound
 from rewards.infra.pages.room import Place
 from rewards.infra.pages.sessions import Session
 from rewards.staff.model import PERMISSIONS, Permission, Role
@@ -64,6 +64,12 @@ def may(session: Session, permission: Permission) -> bool:
     """Whether to offer something. Whether it may be done the API decides, each time it is asked."""
     role = session.facts.get("role", "")
     return role in set(Role) and permission in PERMISSIONS[Role(role)]
+
+
+def check_may(session: Session, permission: Permission) -> None:
+    """Raises Forbidden: nobody is shown a form that the API would refuse."""
+    if not may(session, permission):
+        raise Forbidden(details={"permission": permission})
 
 
 def places(session: Session) -> Sequence[tuple[str, Sequence[Place]]]:
