@@ -198,6 +198,32 @@ async def see_each_kind(lookout: Lookout, clock: MovedClock) -> None:
     assert not any(code in told for code in shop.codes)
 
 
+async def test_what_has_long_been_switched_off_is_neither_news_nor_over(
+    lookout: Lookout,
+) -> None:
+    client_id = await lookout.shop.client()
+    await lookout.write(
+        "INSERT INTO webhook_endpoints (client_id, name, url, secret, status, disabled_reason,"
+        " disabled_at, created_at, updated_at)"
+        " SELECT $1, 'a', 'https://a.example', 'x', 'DISABLED', 'FAILING', now() - days, now(),"
+        " now() FROM unnest(ARRAY[interval '1 day', interval '40 days']) AS days",
+        client_id,
+    )
+    await lookout.look()
+    [alert] = await lookout.alerts(still=True)
+    assert alert.subject == "endpoint 1"
+    await lookout.write("UPDATE webhook_endpoints SET disabled_at = now() - interval '31 days'")
+    await lookout.look()
+    assert len(await lookout.alerts(still=True)) == 1
+    await lookout.write(
+        "UPDATE webhook_endpoints SET status = 'ENABLED', disabled_reason = NULL,"
+        " disabled_at = NULL"
+    )
+    await lookout.look()
+    assert await lookout.alerts(still=True) == []
+    assert [post.id.rpartition("_")[2] for post in lookout.posts()] == ["raised", "cleared"]
+
+
 async def test_drift_is_told_of_until_somebody_explains_it(lookout: Lookout) -> None:
     await lookout.write(DRIFT)
     await lookout.look()

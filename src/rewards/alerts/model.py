@@ -68,12 +68,16 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How it stands with one subject at one look. `facts`: what a person wants to know besides."""
+    """How it stands with one subject at one look. `facts`: what a person wants to know besides.
+
+    One that is no `news` raises nothing; what is raised stays until its level is left behind.
+    """
 
     subject: str
     level: Decimal
     limit: Limit
     facts: Mapping[str, object] = field(default_factory=dict)
+    news: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def decide(open_alerts: Iterable[Alert], sights: Mapping[AlertKind, Sight]) -> C
         for subject, reading in found.items():
             alert = held.get((kind, subject))
             if alert is None:
-                if reading.limit.crossed(reading.level):
+                if reading.news and reading.limit.crossed(reading.level):
                     changes.raised.append((kind, reading))
             elif reading.limit.left(reading.level):
                 changes.cleared.append((alert, reading))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from rewards.alerts.model import AlertKind, Limit, Reading, Sight
@@ -28,8 +28,9 @@ from rewards.webhooks import service as webhooks
 DAYS = 14
 # Subjects of one kind; more are a trouble of another sort, and nothing is said of the rest.
 READINGS_MAX = 1_000
-# An endpoint that has been in trouble for longer is nobody's news.
+# An endpoint that has been in trouble for longer is nobody's news, and not well for that.
 TROUBLE_TOLD = timedelta(days=30)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 ONE = Decimal(1)
 HOUR_S = 3_600
 
@@ -130,6 +131,7 @@ class Readings:
                     _whole((now - one.since).total_seconds() / HOUR_S),
                     limit,
                     {"client_id": one.client_id, "since": one.since.isoformat()},
+                    now - one.since < TROUBLE_TOLD,
                 )
                 for one in troubled
                 if one.reason is None
@@ -139,7 +141,7 @@ class Readings:
 
     async def disabled(self) -> Sight:
         """Endpoints that we switched off."""
-        troubled = await self._troubled()
+        now, troubled = self.clock.now(), await self._troubled()
         return Sight(
             [
                 Reading(
@@ -147,6 +149,7 @@ class Readings:
                     ONE,
                     self._limit(ONE),
                     {"client_id": one.client_id, "why": one.reason, "at": one.since.isoformat()},
+                    now - one.since < TROUBLE_TOLD,
                 )
                 for one in troubled
                 if one.reason is not None
@@ -155,9 +158,8 @@ class Readings:
         )
 
     async def _troubled(self) -> list[webhooks.Troubled]:
-        now = self.clock.now()
         async with self.db.connection() as connection:
-            return await webhooks.troubled(connection, now - TROUBLE_TOLD, now, 0, READINGS_MAX)
+            return await webhooks.troubled(connection, EVER, self.clock.now(), 0, READINGS_MAX)
 
     async def drift(self) -> list[Reading]:
         """Findings of reconciliation that nobody has explained, by vendor."""
