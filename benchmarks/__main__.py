@@ -14,6 +14,7 @@ from benchmarks import (
     cases_bulk,
     cases_list,
     cases_orders,
+    cases_pages,
     cases_process,
     cases_stock,
     cases_webhooks,
@@ -39,19 +40,23 @@ CASES: dict[str, Case] = {
     "stock_depth": cases_orders.stock_depth,
     "list_page": cases_list.list_page,
 }
+# On a house of its own, which takes minutes to fill: only where it is named, and nothing else.
+ALONE: dict[str, Case] = {"pages": cases_pages.pages}
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("case", nargs="*", help="of: " + ", ".join(CASES))
+    parser.add_argument("case", nargs="*", help="of: " + ", ".join(CASES | ALONE))
     parser.add_argument("--seconds", type=float, default=3.0, help="of one run (3)")
     parser.add_argument("--rounds", type=int, default=3, help="runs, taking turns (3)")
     parser.add_argument("--connections", type=int, default=256, help="of closed runs (256)")
     parser.add_argument("--home", type=Path, help="folder to work in and keep (a temporary one)")
     chosen = parser.parse_args(given)
-    unknown = set(chosen.case) - CASES.keys()
+    unknown = set(chosen.case) - CASES.keys() - ALONE.keys()
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    if len(chosen.case) > 1 and not ALONE.keys().isdisjoint(chosen.case):
+        parser.error(f"alone: {', '.join(sorted(ALONE))}")
     return chosen
 
 
@@ -80,7 +85,7 @@ async def _one(bench: Bench, name: str) -> list[Figure]:
     began_s = perf_counter()
     say(name)
     try:
-        return await CASES[name](bench)
+        return await (CASES | ALONE)[name](bench)
     except (WrongAnswers, NotReady) as wrong:
         bench.note(f"{name}: not measured: {wrong}")
         return []

@@ -14,6 +14,7 @@ from rewards.clients.model import Limits, NewClient, NewCredential
 from rewards.core.clock import SystemClock
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
+from rewards.infra.settings import Settings
 from rewards.inventory import service as inventory
 from rewards.inventory.model import BatchSource, NewUnit, ShelfKey, UnitState
 from rewards.wallets import service as wallets
@@ -26,6 +27,7 @@ WIDE = Limits(per_minute=10**9, per_10s=10**9, per_day=10**9, concurrent=10**6)
 STOCK_CHUNK = 5_000
 
 COPY_CHUNK = 100_000
+SETTLES_S = 900.0
 # What is sold ends before what only makes the pool deep.
 ENDS_AT = datetime(2099, 12, 31, tzinfo=UTC)
 
@@ -102,7 +104,7 @@ class World:
     async def settle(self) -> None:
         """Let vacuum and statistics catch up, so that a run begins like any other."""
         async with self.db.connection() as connection:
-            await connection.execute("VACUUM (ANALYZE)")
+            await connection.execute("VACUUM (ANALYZE)", timeout=SETTLES_S)
             await connection.execute("CHECKPOINT")
 
 
@@ -128,27 +130,28 @@ async def build(home: Home) -> AsyncIterator[World]:
     """Fill the empty database. The API is started afterwards, on the finished world."""
     db = await Database.connect(home.owner_dsn, home.settings)
     try:
-        yield await _fill(home, db)
+        yield await fill(db, home.settings)
     finally:
         await db.close()
 
 
-async def _fill(home: Home, db: Database) -> World:
-    vault = await Vault.open_database(db, home.settings)
+async def fill(db: Database, settings: Settings, clients: int = CLIENTS) -> World:
+    """Clients with money, three products, and a batch for stock."""
+    vault = await Vault.open_database(db, settings)
     async with db.transaction() as tx:
         await tx.execute(REFERENCE)
         for product_id in (ORDINARY, REALTIME, WAREHOUSE):
             await tx.execute(ADD_PRODUCT, product_id, DENOMINATION_MINOR, product_id == REALTIME)
         batch_id = await inventory.open_batch(tx, BatchSource.FILE, "bench", now())
-        callers = await _callers(tx, vault, home, CLIENTS)
+        callers = await _callers(tx, vault, settings, clients)
     return World(db, vault, batch_id, callers)
 
 
-async def _callers(tx: Tx, vault: Vault, home: Home, number: int) -> list[Caller]:
+async def _callers(tx: Tx, vault: Vault, settings: Settings, number: int) -> list[Caller]:
     new = [NewClient(f"Bench {n}", WIDE, max_quantity=10_000) for n in range(number)]
     made = await clients.create(tx, new, now())
     issued = await clients.issue_credentials(
-        tx, vault, home.settings, [NewCredential(client.id) for client in made], now()
+        tx, vault, settings, [NewCredential(client.id) for client in made], now()
     )
     opened = await wallets.open_wallets(tx, [NewWallet(c.id, "USD") for c in made], now())
     await wallets.top_up(tx, [TopUp(w.id, BALANCE_MINOR, "bench") for w in opened], now())

@@ -11,13 +11,21 @@ from tests.counting import DRIVER
 BESIDE = ("change_log", "changes", "BEGIN", "COMMIT", "ROLLBACK", "limit_counts")
 
 
+class Sent(str):
+    """A statement as it was sent, and the values that went with it."""
+
+    __slots__ = ("values",)
+    values: tuple[object, ...]
+
+
 @asynccontextmanager
-async def counting(db: Database, size: int) -> AsyncIterator[list[str]]:
+async def counting(db: Database, size: int) -> AsyncIterator[list[Sent]]:
     """The statements of this process inside the block, in order. Opens every connection first."""
-    seen: list[str] = []
+    seen: list[Sent] = []
 
     def note(sent: object) -> None:
-        text = sent.query.strip()  # type: ignore[attr-defined]
+        text = Sent(sent.query.strip())  # type: ignore[attr-defined]
+        text.values = tuple(sent.args or ())  # type: ignore[attr-defined]
         if not text.startswith(BESIDE) and not any(word in text for word in (*DRIVER, *BESIDE[:2])):
             seen.append(text)
 
