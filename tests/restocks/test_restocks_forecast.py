@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.catalog.model import ShelfKey
-from rewards.orders import demand
+from rewards.infra.hours import HOUR, KEPT_MAX
+from rewards.orders.demand import Demand
 from rewards.orders.sql_demand import ASKED_FOR
 from rewards.restocks.forecast import Need, advise, needs
 from rewards.restocks.model import Supply
@@ -143,10 +144,44 @@ FROM generate_series(50000, 1, -1) AS n
 
 async def test_the_demand_of_days_is_found_by_index(room: Stockroom) -> None:
     now = room.shop.now
+    since = now - timedelta(days=14)
     async with room.shop.parts.db.transaction() as tx:
         await tx.execute(MANY_ORDERS, now)
         await tx.execute("ANALYZE orders")
-        plan = await tx.fetch("EXPLAIN " + ASKED_FOR, now - timedelta(days=14), now)
-        asked = await demand.asked_for(tx, now - timedelta(days=14), now)
+        spans = (since, since + HOUR, since + 2 * HOUR, now - HOUR, now - HOUR, now)
+        plan = await tx.fetch("EXPLAIN " + ASKED_FOR, *spans)
+        asked = await Demand().asked_for(tx, since, now)
     assert any("orders_placed_idx" in row[0] for row in plan), plan
     assert sum(asked.values()) == 14 * 24 * 6
+
+
+WITHOUT_MEMORY = "SELECT sum(quantity) FROM orders WHERE placed_at >= $1 AND placed_at < $2"
+ONE_MORE = """
+INSERT INTO orders SELECT (jsonb_populate_record(o,
+    jsonb_build_object('id', 99999, 'ref', 'new', 'placed_at', $1::timestamptz))).*
+FROM orders AS o WHERE id = 1
+"""
+
+
+async def test_hours_that_are_over_are_read_once(room: Stockroom) -> None:
+    """Whenever somebody looks, and however far back: as if all had been added up anew."""
+    now = room.shop.now
+    looked = Demand()
+    async with room.shop.parts.db.transaction() as tx:
+        await tx.execute(MANY_ORDERS, now)
+        for days, minutes in ((7, 0), (7, 1), (1, 25), (0.1, 25), (30, 59), (0.01, 61), (7, 600)):
+            until = now + timedelta(minutes=minutes)
+            since = until - timedelta(days=days)
+            found = await looked.asked_for(tx, since, until)
+            assert sum(found.values()) == (await tx.fetchval(WITHOUT_MEMORY, since, until) or 0)
+        # What is placed now counts at the next look, which reads no hour again that is over.
+        await tx.execute(ONE_MORE, now + timedelta(minutes=600))
+        until = now + timedelta(minutes=601)
+        since = (until - timedelta(days=5)).replace(minute=0, second=0, microsecond=0)
+        expected = await tx.fetchval(WITHOUT_MEMORY, since, until)
+        await tx.execute("DELETE FROM orders WHERE id < 99999")
+        assert sum((await looked.asked_for(tx, since, until)).values()) == expected
+        # Nobody keeps what is too old to be asked for.
+        late = until + HOUR * (KEPT_MAX + 48)
+        await looked.asked_for(tx, late - HOUR, late)
+        assert len(looked._hours._known) <= 1

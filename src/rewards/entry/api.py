@@ -80,6 +80,7 @@ PROVIDED = (
     "events",
     "readiness",
     "money_limit",
+    "week",
 )
 
 

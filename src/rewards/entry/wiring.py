@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rewards.catalog.catalog import Catalog
 from rewards.claims.service import ClaimLinks
@@ -39,6 +39,7 @@ from rewards.restocks.service import Restocks
 from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.staff.signing_in import SignIn
+from rewards.staff.week import Week
 from rewards.traffic.recorder import RequestLog
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
@@ -88,6 +89,7 @@ class Parts:
     figures: StoredFigures
     readiness: Readiness
     money_limit: OnePersonLimit
+    week: Week = field(default_factory=Week)
 
 
 class WalletsOfClient:

@@ -1,12 +1,14 @@
 """What waits: how many orders, why, and for how long."""
 
+from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from rewards.infra.db import Tx
-from rewards.orders import sql_waiting
-from rewards.orders.model import Status, SubStatus
+from rewards.infra.hours import Hours
+from rewards.orders import sql_demand, sql_waiting
+from rewards.orders.model import PARTIAL, Status, SubStatus
 
 
 class Band(StrEnum):
@@ -58,7 +60,36 @@ class DayCount:
     orders: int
 
 
-async def by_day(tx: Tx, first: date) -> list[DayCount]:
-    """The orders of each day since `first`, by status; one statement, from the tallies."""
-    rows = await sql_waiting.days(tx, first)
-    return [DayCount(row["day"], Status(row["status"]), row["orders"]) for row in rows]
+class Days:
+    """One a process, which remembers how many orders were placed in hours that are over."""
+
+    def __init__(self) -> None:
+        self._placed = Hours(sql_demand.placed)
+
+    async def by_status(self, tx: Tx, first: date, now: datetime) -> list[DayCount]:
+        """The orders of each day since `first`, by status; two statements.
+
+        Of the few that are not delivered the day is told by ids, as in `counts`; the others of
+        those placed on that day are.
+        """
+        days = [first + timedelta(days=n) for n in range((now.date() - first).days + 1)]
+        starts = [datetime.combine(day, time(), UTC) for day in days]
+        found: Counter[tuple[date, Status]] = Counter()
+        for hour, placed in (await self._placed.between(tx, starts[0], now)).items():
+            found[hour.date(), Status.DELIVERED] += sum(count for (count,) in placed.values())
+        for row in await sql_waiting.unserved(tx, starts):
+            day, status = days[row["band"] - 1], _status(row["status"], row["sub_status"])
+            found[day, status] += row["orders"]
+            found[day, Status.DELIVERED] -= row["orders"]
+        return [
+            DayCount(day, status, orders)
+            for (day, status), orders in sorted(found.items())
+            if orders > 0
+        ]
+
+
+def _status(status: str, sub_status: str | None) -> Status:
+    """Of an open order its index tells the sub-status alone, which only one status has."""
+    if sub_status is None:
+        return Status(status)
+    return PARTIAL.status if sub_status == PARTIAL.sub_status else Status.PENDING

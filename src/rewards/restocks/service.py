@@ -1,7 +1,7 @@
 """Looking ahead: where stock can be bought, how long it lasts, and what to buy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rewards.catalog.catalog import Catalog
@@ -15,7 +15,7 @@ from rewards.catalog.model import (
 from rewards.core.clock import Clock
 from rewards.infra.db import Database
 from rewards.inventory import service as inventory
-from rewards.orders import demand
+from rewards.orders.demand import Demand, waited_for
 from rewards.orders.fulfilment import with_adapters
 from rewards.orders.vendor_limit import ApprovalLimit
 from rewards.restocks import sql
@@ -35,6 +35,7 @@ class Restocks:
     clock: Clock
     window: timedelta
     limit: ApprovalLimit
+    demand: Demand = field(default_factory=Demand)
 
     def shelf(self, product_id: int, denomination_minor: int) -> ShelfKey:
         """Where units of this product and value stand. Raises ProductNotFound, also for a product
@@ -77,8 +78,8 @@ class Restocks:
         now = self.clock.now()
         narrow = None if product_id is None else [product_id]
         async with self.db.connection() as connection:
-            asked = await demand.asked_for(connection, now - timedelta(days=days), now)
-            waited = await demand.waited_for(connection)
+            asked = await self.demand.asked_for(connection, now - timedelta(days=days), now)
+            waited = await waited_for(connection)
             depths = await inventory.depth_report(connection, self.catalog, now, narrow)
             coming = await sql.on_order(connection)
         depth = {line.shelf: line.loaded + line.waiting for line in depths}

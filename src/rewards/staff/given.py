@@ -29,6 +29,7 @@ from rewards.staff.auth import StaffGate
 from rewards.staff.imports import Imports
 from rewards.staff.model_settings import Kept
 from rewards.staff.signing_in import SignIn
+from rewards.staff.week import Week
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.purchases import Buyers
 from rewards.webhooks.acts import Webhooks
@@ -49,6 +50,7 @@ GivenRestocks: TypeAlias = NamedDependency[SkipValidation[Restocks]]
 GivenSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
 GivenSignIn: TypeAlias = NamedDependency[SkipValidation[SignIn]]
 GivenVault: TypeAlias = NamedDependency[SkipValidation[Vault]]
+GivenWeek: TypeAlias = NamedDependency[SkipValidation[Week]]
 GivenWebhooks: TypeAlias = NamedDependency[SkipValidation[Webhooks]]
 
 REASON_CHARS_MAX = 500

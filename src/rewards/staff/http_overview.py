@@ -16,18 +16,18 @@ from rewards.infra.db import Tx
 from rewards.infra.http import encode
 from rewards.infra.openapi import answers
 from rewards.inventory import service as inventory
-from rewards.orders import demand, waiting
+from rewards.orders import waiting
+from rewards.orders.demand import Demand
 from rewards.orders.waiting import DayCount
 from rewards.restocks.forecast import Need, needs
 from rewards.staff import approvals
 from rewards.staff.auth import requires
-from rewards.staff.given import GivenClock, GivenDatabase
+from rewards.staff.given import GivenClock, GivenDatabase, GivenRestocks, GivenWeek
 from rewards.staff.http_waiting import WaitingCountOut
 from rewards.staff.model import Permission
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.vendors import service as vendors
 from rewards.vendors.account import AccountStatus
-from rewards.wallets import service as wallets
 from rewards.wallets.model import TransferKind
 from rewards.wallets.service import Flow
 from rewards.webhooks import service as webhooks
@@ -153,19 +153,22 @@ class OverviewOut(msgspec.Struct):
     guards=[requires(Permission.ORDERS_READ)],
     responses=answers(OverviewOut, 401, 403),
 )
-async def get_overview(db: GivenDatabase, clock: GivenClock) -> Response[bytes]:
+async def get_overview(
+    db: GivenDatabase, clock: GivenClock, restocks: GivenRestocks, week: GivenWeek
+) -> Response[bytes]:
     """Today: orders of the last 7 days by status, what waits, the 20 shelves that run out first,
     vendors, unknown outcomes, webhooks in trouble, money in and out, requests for a second person.
     """
     now = clock.now()
     midnight = datetime.combine(now.date(), time(), now.tzinfo)
     async with db.connection() as tx:
-        days = await waiting.by_day(tx, now.date() - timedelta(days=DAYS - 1))
+        days = await week.days.by_status(tx, now.date() - timedelta(days=DAYS - 1), now)
         open_now = await waiting.counts(tx, now)
-        cover = await _cover(tx, now)
+        cover = await _cover(tx, restocks.demand, now)
         health = await _vendors(tx)
         troubled = await webhooks.troubled(tx, now - WEEK, now, 0, ENDPOINTS_MAX)
-        flows = await wallets.flows(tx, midnight - WEEK + timedelta(days=1), midnight)
+        since = midnight - WEEK + timedelta(days=1)
+        flows = await week.flows.between(tx, since, midnight, now)
         asked = await approvals.count_requested(tx, now)
     return encode(
         OverviewOut(
@@ -194,7 +197,7 @@ async def get_overview(db: GivenDatabase, clock: GivenClock) -> Response[bytes]:
     )
 
 
-async def _cover(tx: Tx, now: datetime) -> list[Need]:
+async def _cover(tx: Tx, demand: Demand, now: datetime) -> list[Need]:
     """The shelves that somebody asks for and that are not deep, the shortest cover first.
 
     No shelf is counted further than to the demand that was largest: more than that is enough.

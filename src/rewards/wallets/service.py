@@ -6,7 +6,7 @@ from datetime import datetime
 from rewards.core.errors import Refusal
 from rewards.core.page import Page, PageAsk
 from rewards.infra.db import Tx
-from rewards.wallets import sql, sql_flows, sql_orders
+from rewards.wallets import sql, sql_orders
 from rewards.wallets.decisions import (
     answer_bookings,
     decide_bookings,
@@ -33,6 +33,7 @@ from rewards.wallets.model import (
     chain,
 )
 from rewards.wallets.sql_flows import Flow as Flow
+from rewards.wallets.sql_flows import Flows as Flows
 from rewards.webhooks import service as webhooks
 
 
@@ -237,8 +238,3 @@ async def get_transactions(
 async def of_order(tx: Tx, order_id: int, limit: int) -> list[Transaction]:
     """What one order moved on its wallet, oldest first, each with the balance it left."""
     return await sql_orders.of_order(tx, order_id, limit)
-
-
-async def flows(tx: Tx, since: datetime, recent_since: datetime) -> list[Flow]:
-    """What came in and went out of all wallets since a time, and of that since a later one."""
-    return await sql_flows.flows(tx, since, recent_since)
