@@ -179,6 +179,12 @@ REPORTS = """
 INSERT INTO reports (kind, parameters, asked_by, state, asked_at, ended_at, expires_at)
 SELECT 'ORDERS', '{}', 1 + n % 5, 'EXPIRED', $1, $1, $1 FROM generate_series(1, 500) AS n
 """
+STOCK_ORDERS = """
+INSERT INTO stock_orders (product_id, denomination_minor, currency, vendor_id, quantity, cost_minor,
+    state, second_person, asked_by, reason, created_at, changed_at, ended_at)
+SELECT 201 + n % 50, 2500, 'USD', v.id, 100, 240000, 'FAILED', false, 1, 'runs out', $1, $1, $1
+FROM vendors AS v, generate_series(1, 200) AS n
+"""
 LEFT_BEHIND = (APPROVALS, RUNS, DRIFTS, ALERTS, REPORTS)
 
 
@@ -193,6 +199,7 @@ async def prepare(world: World, client_ids: Sequence[int], at: datetime) -> None
         for statement in LEFT_BEHIND:
             await tx.execute(statement, at)
         await _vendor(tx, world, at)
+        await tx.execute(STOCK_ORDERS, at)
         await clients.add_login(tx, passwords, client_ids[0], MEMBER, PASSWORD, at)
 
 

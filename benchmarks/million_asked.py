@@ -9,6 +9,7 @@ from litestar.routes import HTTPRoute
 from benchmarks.million import Filled
 from rewards.entry.api import build_unwired
 from rewards.infra.db import Tx
+from rewards.sandbox.vendors import DEMOS
 
 CONSOLE, PORTAL, ADMIN, CLIENTS = "/console", "/portal", "/admin/api/v1", "/api/v1"
 METRICS = "/metrics"
@@ -154,7 +155,8 @@ def asked(ids: Mapping[str, object]) -> Iterator[str]:
 
 
 def fit(path: str, ids: Mapping[str, object]) -> str:
-    return PARAMETER.sub(lambda found: str(ids.get(found[1], 1)), path)
+    """The path with its ids; of what a new one names SOMETHING must know where it is."""
+    return PARAMETER.sub(lambda found: str(ids[found[1]]), path)
 
 
 async def ids_of(tx: Tx, filled: Filled) -> dict[str, object]:
@@ -162,6 +164,7 @@ async def ids_of(tx: Tx, filled: Filled) -> dict[str, object]:
     found: dict[str, object] = {
         "client_id": filled.client_id,
         "product_id": 203,
+        "adapter": DEMOS[0].adapter,
         "week_ago": f"{filled.at - timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}",
         "month_ago": f"{filled.at - timedelta(days=29):%Y-%m-%dT%H:%M:%SZ}",
         "today": f"{filled.at:%Y-%m-%d}",
@@ -186,6 +189,10 @@ SOMETHING = {
     "approval_id": ("approvals", "true"),
     "alert_id": ("alerts", "true"),
     "report_id": ("reports", "true"),
+    "stock_order_id": ("stock_orders", "true"),
+    "purchase_id": ("vendor_orders", "true"),
+    "vendor_order_id": ("vendor_orders", "true"),
+    "transaction_id": ("ledger_transfers", "client_id = $1"),
     "staff_id": ("staff_users", "true"),
     "webhook_id": ("webhook_endpoints", "client_id = $1"),
     "delivery_id": ("webhook_deliveries", "client_id = $1"),
