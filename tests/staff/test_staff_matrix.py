@@ -26,8 +26,11 @@ ANY_STAFF = ENROLLING | {
     ("DELETE", f"{API}/sessions/{{session_id:str}}"),
     ("POST", f"{API}/sessions/end-others"),
 }
-# What hands out a secret, or decides who may come in.
-PROVEN = {("POST", f"{API}/me/second-factor")}
+# What hands out a secret, decides who may come in, or is a second person's word.
+PROVEN = {
+    ("POST", f"{API}/me/second-factor"),
+    ("POST", f"{API}/approvals/{{approval_id:str}}/approve"),
+}
 PROVEN_PERMISSIONS = {
     Permission.CODES_REVEAL,
     Permission.CREDENTIALS_ISSUE,

@@ -346,6 +346,18 @@ async def test_named_items_are_kept_in_the_request_and_a_frozen_wallet_is_told(t
     assert (told["state"], told["note"]) == ("CARRIED_OUT", cancels.STILL_OWED)
 
 
+async def test_a_list_of_requests_names_the_first_items_of_a_cancel(till: Till) -> None:
+    order = await till.sold(25)
+    await till.office.shop.retry(order.id)
+    items = [f"{order.id}-{position}" for position in range(1, 23)]
+    body = {"reason": "fraud", "item_ids": items}
+    asked = await till.office.ask("operations", "POST", f"/orders/{order.id}/cancel", body, 202)
+    assert asked["details"] == {"item_ids": items}
+    [listed] = await till.office.ask("finance", "GET", "/approvals")
+    assert listed == asked | {"details": {"item_ids": items[:20], "items": 22}}
+    assert await till.approval(asked["approval_id"]) == asked
+
+
 async def test_what_was_taken_back_meanwhile_is_left_alone(till: Till) -> None:
     office, shop = till.office, till.office.shop
     order = await till.sold(4)

@@ -57,11 +57,11 @@ FOR_STAFF = Side(
 What the operators of the service do: clients, money, stock, orders, the audit trail.
 
 Send `Authorization: Bearer` with a token from `POST /admin/auth/login`. Every route needs a
-permission of your role; without it the answer is 403. What hands out a secret or decides who may
-come in also needs a proof of the last ten minutes that you are who you were: a login, or
-`POST /admin/api/v1/me/prove` (403 `PROOF_NEEDED`). Where a second factor is required, nothing
-but setting one up is open without one (403 `SECOND_FACTOR_NEEDED`). Refusals have the same form as
-on the clients' API, and have changed nothing.""",
+permission of your role; without it the answer is 403. What hands out a secret, decides who may
+come in or agrees as the second person also needs a proof of the last ten minutes that you are who
+you were: a login, or `POST /admin/api/v1/me/prove` (403 `PROOF_NEEDED`). Where a second factor is
+required, nothing but setting one up is open without one (403 `SECOND_FACTOR_NEEDED`). Refusals have
+the same form as on the clients' API, and have changed nothing.""",
     prefix=STAFF_PREFIX,
     tags={
         "Staff": "Log in, and who may.",

@@ -130,7 +130,11 @@ REJECT = msgspec.json.Decoder(RejectIn)
     responses=answers(list[ApprovalOut], 400, 401, 403),
 )
 async def list_approvals(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
-    """Requests, newest first; `state=REQUESTED` are those that wait for somebody."""
+    """Requests, newest first; `state=REQUESTED` are those that wait for somebody.
+
+    Of a cancel that names its items `details` has the first 20 here, and how many there are
+    (`items`); the request itself has all of them.
+    """
     query = request.query_params
     mine = yes_or_no("Mine", query.get("mine"))
     async with db.connection() as connection:
@@ -164,7 +168,8 @@ async def get_approval(approval_id: FromPath[str], db: GivenDatabase) -> Respons
     status_code=200,
     operation_id="approve",
     summary="Approve a request",
-    guards=[requires(Permission.APPROVALS_DECIDE)],
+    # Whoever asked might sit at the unlocked desk of who agrees.
+    guards=[requires(Permission.APPROVALS_DECIDE, proof=True)],
     operation_class=takes(ApproveIn, required=False),
     responses=answers(ApprovalOut, 400, 401, 403, 404, 409),
 )

@@ -131,8 +131,9 @@ async def prove_myself(
 ) -> Response[bytes]:
     """Show by `password` or `code` that one still sits there; counts for ten minutes.
 
-    What hands out secrets or decides who comes in answers 403 PROOF_NEEDED without it; a login is
-    a proof too. 403 PROOF_REFUSED for a wrong one; after five attempts in five minutes wait.
+    What hands out secrets, decides who comes in or agrees as the second person answers 403
+    PROOF_NEEDED without it; a login is a proof too. 403 PROOF_REFUSED for a wrong one; after five
+    attempts in five minutes wait.
     """
     body = decode(PROVE, await request.body())
     if (body.password is None) is (body.code is None):

@@ -8,6 +8,8 @@ import msgspec
 from rewards.infra.db import Record, Tx
 from rewards.staff.model_approvals import Approval, ApprovalAsk, ApprovalKind, ApprovalState
 
+ITEMS_LISTED_MAX = 20
+
 COLUMNS = """
 a.id, a.kind, a.subject_kind, a.subject_id, a.amount_minor, a.currency, a.details, a.state,
 a.requested_by, a.reason, a.requested_at, a.expires_at, a.decided_by, a.note, a.decided_at,
@@ -38,8 +40,15 @@ LOCK = f"SELECT {COLUMNS} FROM approvals AS a WHERE a.id = ANY($1) ORDER BY a.id
 
 READ = f"SELECT {COLUMNS} FROM approvals AS a WHERE a.id = ANY($1)"
 
+# A cancel may name ten thousand items, and a page has hundreds of lines: of each the first few.
+_SHORT = f"""
+CASE jsonb_typeof(a.details -> 'item_ids') WHEN 'array' THEN a.details || jsonb_build_object(
+    'item_ids', jsonb_path_query_array(a.details, '$.item_ids[0 to {ITEMS_LISTED_MAX - 1}]'),
+    'items', jsonb_array_length(a.details -> 'item_ids')
+) ELSE a.details END AS details
+"""
 LIST = f"""
-SELECT {COLUMNS} FROM approvals AS a
+SELECT {COLUMNS.replace("a.details", _SHORT)} FROM approvals AS a
 WHERE ($1::text IS NULL OR a.state = $1) AND ($2::text IS NULL OR a.kind = $2)
     AND ($3::bigint IS NULL OR a.requested_by = $3) AND a.id < $4
 ORDER BY a.id DESC LIMIT $5
