@@ -16,7 +16,8 @@ async def span(tx: Tx, since: datetime | None, until: datetime | None) -> Span:
     """The seals that were made from then on and before then: neighbours in time are in the chain.
 
     By the time of sealing, a tenth of a second after an entry's own: so each entry is in one of two
-    exports of which one begins where the other ends, and neither has a gap.
+    exports of which one begins where the other ends, and neither has a gap. That holds once the end
+    is a minute past: until then a seal may still be made whose time is before it.
     """
     return await sql.span(tx, since, until)
 
