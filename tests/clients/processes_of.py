@@ -154,6 +154,7 @@ class Given:
         return issued
 
     async def login(self, client: Client, username: str = USERNAME) -> int:
+        new = await service.prepare_login(self.passwords, client.id, username, PASSWORD)
         async with self.db.transaction() as tx:
-            login = await service.add_login(tx, self.passwords, client.id, username, PASSWORD, NOON)
+            login = await service.add_login(tx, new, NOON)
         return login.id

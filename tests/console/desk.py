@@ -103,8 +103,9 @@ class Desk:
 
 async def hire(shop: Shop) -> dict[Role, Staff]:
     asks = [NewStaff(f"{role}@example.com", role, PASSWORD) for role in Role]
+    digests = await shop.parts.passwords.digests([ask.password for ask in asks])
     async with shop.parts.db.transaction() as tx:
-        made = await staff.create_staff(tx, shop.parts.passwords, asks, shop.now)
+        made = await staff.create_staff(tx, asks, digests, shop.now)
     return {person.role: person for person in made if isinstance(person, Staff)}
 
 

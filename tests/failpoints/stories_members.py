@@ -21,10 +21,9 @@ PROOF = {"current_password": PASSWORD}
 async def signed_in(town: Town, facts: Facts) -> Facts:
     """An owner with a session, and a key to end."""
     parts, name = town.other.parts, f"owner-{facts['client']}"
+    new = await clients.prepare_login(parts.passwords, facts["client"], name, PASSWORD)
     async with parts.db.transaction() as tx:
-        login = await clients.add_login(
-            *(tx, parts.passwords, facts["client"], name, PASSWORD), town.clock.now()
-        )
+        login = await clients.add_login(tx, new, town.clock.now())
         [issued] = await clients.issue_credentials(
             tx, parts.vault, town.settings, [NewCredential(facts["client"])], town.clock.now()
         )

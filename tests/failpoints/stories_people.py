@@ -27,11 +27,9 @@ class LoggedIn(Story):
         self.client_id = await self.shop.client()
         self.username = f"buyer-{self.client_id}"
         parts = self.town.other.parts
+        new = await clients.prepare_login(parts.passwords, self.client_id, self.username, PASSWORD)
         async with parts.db.transaction() as tx:
-            await clients.add_login(
-                *(tx, parts.passwords, self.client_id, self.username, PASSWORD),
-                self.town.clock.now(),
-            )
+            await clients.add_login(tx, new, self.town.clock.now())
 
     def steps(self) -> Sequence[Step]:
         return [self.login, self.refresh, self.logout]
@@ -112,11 +110,10 @@ class Act:
 
 async def login(town: Town, facts: Facts) -> Facts:
     parts = town.other.parts
+    name = f"login-{facts['client']}"
+    new = await clients.prepare_login(parts.passwords, facts["client"], name, PASSWORD)
     async with parts.db.transaction() as tx:
-        made = await clients.add_login(
-            *(tx, parts.passwords, facts["client"], f"login-{facts['client']}", PASSWORD),
-            town.clock.now(),
-        )
+        made = await clients.add_login(tx, new, town.clock.now())
     return {"login": made.id}
 
 
@@ -132,8 +129,9 @@ async def credential(town: Town, facts: Facts) -> Facts:
 async def colleague(town: Town, facts: Facts) -> Facts:
     parts = town.other.parts
     new = NewStaff(f"colleague-{facts['client']}", Role.VIEWER, PASSWORD)
+    digests = await parts.passwords.digests([PASSWORD])
     async with parts.db.transaction() as tx:
-        [made] = await people.create_staff(tx, parts.passwords, [new], town.clock.now())
+        [made] = await people.create_staff(tx, [new], digests, town.clock.now())
     assert not isinstance(made, Exception)
     await town.sign_in(made.id)
     return {"colleague": made.id, "name": new.username, "caller": made.id}

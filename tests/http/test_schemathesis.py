@@ -228,10 +228,12 @@ async def _prepare(dsn: str, home: Path) -> dict[str, Any]:
         [issued] = await clients.issue_credentials(
             tx, parts.vault, chosen, [NewCredential(stranger.id)], at
         )
-        await clients.add_login(tx, parts.passwords, stranger.id, *STRANGER, at)
+        login = await clients.prepare_login(parts.passwords, stranger.id, *STRANGER)
+        await clients.add_login(tx, login, at)
         client["stranger"] = {"X-API-Key": issued.api_key, "X-API-Secret": issued.api_secret}
         people = [NewStaff(name, Role.ADMIN, PASSWORD) for name in ("fuzz", "fuzz-leaver")]
-        await staff.create_staff(tx, parts.passwords, people, parts.clock.now())
+        digests = await parts.passwords.digests([PASSWORD] * len(people))
+        await staff.create_staff(tx, people, digests, parts.clock.now())
     return client
 
 

@@ -20,9 +20,10 @@ FACTOR = f"{ME}/second-factor"
 async def let_in(
     house: House, passwords: Passwords, username: str = "ann", role: Role = Role.ADMIN
 ) -> Staff:
+    digests = await passwords.digests([PASSWORD])
     async with house.db.transaction() as tx:
         [person] = await service.create_staff(
-            tx, passwords, [NewStaff(username, role, PASSWORD)], NOON
+            tx, [NewStaff(username, role, PASSWORD)], digests, NOON
         )
     assert isinstance(person, Staff)
     return person

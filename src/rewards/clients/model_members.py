@@ -1,7 +1,7 @@
 """A client's people: their roles, what each role may do, and who may change whom; pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -65,6 +65,16 @@ class ClientLogin:
     @property
     def scopes(self) -> frozenset[str]:
         return ROLE_SCOPES[self.role] if self.active else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewLogin:
+    """Somebody to let in; the password was checked and is kept as its digest alone."""
+
+    client_id: int
+    username: str
+    password_hash: str = field(repr=False)
+    role: MemberRole
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,13 @@ from rewards.clients.model import (
     new_api_key,
     new_signing_secret,
 )
-from rewards.clients.model_members import ClientLogin, LoginNotFound, MemberRole, UsernameTaken
+from rewards.clients.model_members import (
+    ClientLogin,
+    LoginNotFound,
+    MemberRole,
+    NewLogin,
+    UsernameTaken,
+)
 from rewards.clients.passwords import check_password, check_username, normal_username
 from rewards.core import ids
 from rewards.core.page import Page, PageAsk
@@ -97,45 +103,46 @@ async def list_clients(tx: Tx, ask: PageAsk, *, name: str | None = None) -> Page
     return Page(clients, ask, total)
 
 
-async def add_login(
-    tx: Tx,
+async def prepare_login(
     passwords: Passwords,
     client_id: int,
     username: str,
     password: str,
-    at: datetime,
     role: MemberRole = MemberRole.OWNER,
-) -> ClientLogin:
-    """A username and password for `POST /auth/login`; the username in lower case.
+) -> NewLogin:
+    """What `add_login` takes; the username in lower case, of the password a digest.
 
-    Raises InvalidField for either (see clients/passwords.py), UsernameTaken, ClientNotFound.
+    Outside of any transaction: a digest is slow on purpose. Raises InvalidField for either (see
+    clients/passwords.py), Unavailable when too many digests wait.
     """
     username = normal_username(username)
     check_username(username)
     check_password(password, username)
-    await check_there(tx, client_id)
-    digest = await passwords.digest(password)
-    login = await sql_members.insert_login(
-        tx, sql_members.NewLogin(client_id, username, digest, role), at
-    )
+    return NewLogin(client_id, username, await passwords.digest(password), role)
+
+
+async def add_login(tx: Tx, new: NewLogin, at: datetime) -> ClientLogin:
+    """A username and password for `POST /auth/login`, as `prepare_login` made them.
+
+    Raises UsernameTaken, ClientNotFound.
+    """
+    await check_there(tx, new.client_id)
+    login = await sql_members.insert_login(tx, new, at)
     if login is None:
         raise UsernameTaken
-    await announce(tx, CHANGES_TOPIC, [client_id])
+    await announce(tx, CHANGES_TOPIC, [new.client_id])
     return login
 
 
-async def change_password(
-    tx: Tx, passwords: Passwords, login_id: int, password: str, at: datetime
-) -> ClientLogin:
+async def change_password(tx: Tx, login_id: int, password_hash: str, at: datetime) -> ClientLogin:
     """Set another password, and revoke every token of the client: the old one may be known.
 
-    Raises InvalidField for a weak one, LoginNotFound.
+    It was checked, and its digest made, before this transaction. Raises LoginNotFound.
     """
     login = await sql_members.read_login(tx, login_id)
     if login is None:
         raise LoginNotFound
-    check_password(password, login.username)
-    await sql_members.update_password(tx, login_id, await passwords.digest(password))
+    await sql_members.update_password(tx, login_id, password_hash)
     await sql_sessions.revoke_all(tx, login.client_id, at)
     await announce(tx, CHANGES_TOPIC, [login.client_id])
     return login

@@ -1,11 +1,10 @@
 """Every statement on a client's logins: who may enter, as what, and by which password."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from rewards.clients.model_members import ClientLogin, MemberRole
+from rewards.clients.model_members import ClientLogin, MemberRole, NewLogin
 from rewards.core.page import PageAsk
 from rewards.infra.db import Record, Tx
 
@@ -50,14 +49,6 @@ WHERE NOT EXISTS (
     SELECT FROM refresh_tokens AS t WHERE t.family = f.family AND t.revoked_at IS NOT NULL
 )
 """
-
-
-@dataclass(frozen=True, slots=True)
-class NewLogin:
-    client_id: int
-    username: str
-    password_hash: str = field(repr=False)
-    role: MemberRole
 
 
 def _login(row: Record) -> ClientLogin:

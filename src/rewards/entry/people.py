@@ -23,9 +23,10 @@ async def add_staff(settings: Settings, username: str, role: Role) -> int:
     db = await Database.connect(await database.app_dsn(settings), settings)
     passwords = Passwords()
     try:
+        digests = await passwords.digests([password])
         async with db.transaction() as tx:
             [answer] = await service.create_staff(
-                tx, passwords, [NewStaff(username, role, password)], SystemClock().now()
+                tx, [NewStaff(username, role, password)], digests, SystemClock().now()
             )
     finally:
         passwords.close()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -44,6 +44,10 @@ class Passwords:
     async def digest(self, password: str) -> str:
         """The argon2id digest to store. Raises Unavailable when too many wait."""
         return await self._run(self._hasher.hash, password)
+
+    async def digests(self, passwords: Sequence[str]) -> list[str]:
+        """Each one's digest, in order."""
+        return [await self.digest(each) for each in passwords]
 
     async def matches(self, digest: str | None, password: str) -> bool:
         """Whether `password` made `digest`; None (no such user) is as slow, and False.

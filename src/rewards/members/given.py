@@ -64,6 +64,36 @@ class Proof:
     sessions: Sessions
     clock: Clock
 
+    async def show(self, who: Person, password: str) -> str:
+        """Their password, right as of now; what `held` takes.
+
+        Raises InvalidField without one, WrongPassword (403), TooManyRequests after ten a minute.
+        """
+        if not password:
+            raise InvalidField("CurrentPassword", "required")
+        if len(password) > PASSWORD_CHARS_MAX:
+            raise InvalidField("CurrentPassword", "max")
+        return await self.sessions.confirm(who.login_id, password)
+
+    async def held(
+        self,
+        who: Person,
+        shown: str,
+        scope: Scope | None,
+        work: Callable[[Tx, ClientLogin, datetime], Awaitable[Result]],
+    ) -> Result:
+        """Run `work` in one transaction for somebody who showed their password, and has it still.
+
+        Raises WrongPassword, and Forbidden for somebody whose role lost `scope` meanwhile. A
+        refusal changes nothing.
+        """
+
+        async def held(tx: Tx) -> Result:
+            login = await members.hold(tx, who.client_id, who.login_id, shown, scope)
+            return await work(tx, login, self.clock.now())
+
+        return await self.db.run(held)
+
     async def act(
         self,
         who: Person,
@@ -71,19 +101,5 @@ class Proof:
         scope: Scope | None,
         work: Callable[[Tx, ClientLogin, datetime], Awaitable[Result]],
     ) -> Result:
-        """Run `work` in one transaction for somebody whose password is right, now and then.
-
-        Raises InvalidField without one, WrongPassword (403), TooManyRequests after ten a minute,
-        and Forbidden for somebody whose role lost `scope` meanwhile. A refusal changes nothing.
-        """
-        if not password:
-            raise InvalidField("CurrentPassword", "required")
-        if len(password) > PASSWORD_CHARS_MAX:
-            raise InvalidField("CurrentPassword", "max")
-        digest = await self.sessions.confirm(who.login_id, password)
-
-        async def held(tx: Tx) -> Result:
-            login = await members.hold(tx, who.client_id, who.login_id, digest, scope)
-            return await work(tx, login, self.clock.now())
-
-        return await self.db.run(held)
+        """Both, where nothing slow is to be done between them."""
+        return await self.held(who, await self.show(who, password), scope, work)

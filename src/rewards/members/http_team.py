@@ -166,12 +166,14 @@ async def change_my_password(
     async with db.connection() as connection:
         login = await members.read(connection, who.login_id)
     check_password(body.new_password, login.username)
+    proof = Proof(db, sessions, clock)
+    shown = await proof.show(who, body.current_password)
+    digest = await passwords.digest(body.new_password)
 
     async def work(tx: Tx, held: ClientLogin, at: datetime) -> None:
-        digest = await passwords.digest(body.new_password)
         await acts.change_own_password(tx, held, digest, who.family, who.actor, at)
 
-    await Proof(db, sessions, clock).act(who, body.current_password, None, work)
+    await proof.held(who, shown, None, work)
     directory.expire()
     return encode(DoneOut(CHANGED))
 
@@ -236,18 +238,17 @@ async def add_member(
     told of it; viewers look. Codes are shown to owners and developers.
     """
     body, who = decode(NEW_MEMBER, await request.body()), person_of(request)
-    role = role_of(body.role)
+    proof, role = Proof(db, sessions, clock), role_of(body.role)
+    shown = await proof.show(who, body.current_password)
+    new = await clients.prepare_login(passwords, who.client_id, body.username, body.password, role)
 
     async def work(tx: Tx, _held: ClientLogin, at: datetime) -> ClientLogin:
         await members.check_room(tx, who.client_id)
-        added = await clients.add_login(
-            tx, passwords, who.client_id, body.username, body.password, at, role
-        )
+        added = await clients.add_login(tx, new, at)
         await acts.note_added(tx, added, who.actor, at, who.login_id)
         return added
 
-    proof = Proof(db, sessions, clock)
-    added = await proof.act(who, body.current_password, Scope.MEMBERS_WRITE, work)
+    added = await proof.held(who, shown, Scope.MEMBERS_WRITE, work)
     return encode(MemberOut.of(added), 201)
 
 

@@ -153,13 +153,15 @@ class _Maker:
         """Fresh secrets for the client and one person of each role."""
         passwords = Passwords()
         username, password = f"sandbox{suffix}", _password()
-        await clients.add_login(tx, passwords, client_id, username, password, self.now)
+        login = await clients.prepare_login(passwords, client_id, username, password)
+        await clients.add_login(tx, login, self.now)
         [issued] = await clients.issue_credentials(
             tx, self.vault, self.settings, [NewCredential(client_id)], self.now
         )
         people = {role.value: (f"{role}{suffix}", _password()) for role in ROLES}
         asks = [NewStaff(name, Role(role), word) for role, (name, word) in people.items()]
-        for answer in await staff.create_staff(tx, passwords, asks, self.now):
+        digests = await passwords.digests([ask.password for ask in asks])
+        for answer in await staff.create_staff(tx, asks, digests, self.now):
             if isinstance(answer, Refusal):
                 raise answer
         passwords.close()

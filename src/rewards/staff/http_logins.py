@@ -12,6 +12,7 @@ from rewards.audit.model import AuditFact
 from rewards.clients import service as clients
 from rewards.clients.model import ClientNotFound
 from rewards.clients.model_members import ClientLogin, LoginNotFound, MemberRole, role_of
+from rewards.clients.passwords import check_password
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
@@ -98,12 +99,11 @@ async def add_login(
     """Add a username and password for the client's `POST /auth/login`. 409 when it is taken."""
     body = decode(NEW_LOGIN, await request.body())
     number, role = path_id(client_id, ClientNotFound), role_of(body.role)
+    new = await clients.prepare_login(passwords, number, body.username, body.password, role)
 
     async def work(tx: Tx) -> ClientLogin:
         at = clock.now()
-        login = await clients.add_login(
-            tx, passwords, number, body.username, body.password, at, role
-        )
+        login = await clients.add_login(tx, new, at)
         await _record(tx, request, "login.created", login, at, role=login.role)
         return login
 
@@ -128,13 +128,17 @@ async def change_login(
     """Set another password; every token of the client ends within a second, its keys stay."""
     body = decode(PASSWORD, await request.body())
     owner, number = path_id(client_id, ClientNotFound), path_id(login_id, LoginNotFound)
+    async with db.connection() as connection:
+        [held] = await clients.logins_of(connection, [owner])
+    name = next((login.username for login in held if login.id == number), None)
+    if name is None:
+        raise LoginNotFound
+    check_password(body.password, name)
+    digest = await passwords.digest(body.password)
 
     async def work(tx: Tx) -> ClientLogin:
-        [held] = await clients.logins_of(tx, [owner])
-        if number not in {login.id for login in held}:
-            raise LoginNotFound
         at = clock.now()
-        login = await clients.change_password(tx, passwords, number, body.password, at)
+        login = await clients.change_password(tx, number, digest, at)
         await _record(tx, request, "login.password_changed", login, at)
         return login
 

@@ -83,10 +83,11 @@ async def create_staff(
     """Let somebody in. 409 when the username is taken."""
     body = decode(NEW_STAFF, await request.body())
     ask = NewStaff(body.username, role_of(body.role), body.password)
+    digests = await passwords.digests([ask.password])
 
     async def work(tx: Tx) -> Staff:
         who = caller(request)
-        [answer] = await service.create_staff(tx, passwords, [ask], clock.now(), who.actor)
+        [answer] = await service.create_staff(tx, [ask], digests, clock.now(), who.actor)
         return _raised(answer)
 
     return encode(StaffOut.of(await db.run(work)), 201)
@@ -115,10 +116,11 @@ async def change_staff(
     body = decode(STAFF_CHANGE, await request.body())
     role = None if body.role is None else role_of(body.role)
     ask = StaffChange(path_id(staff_id, StaffNotFound), role, body.active, body.password)
+    digest = None if body.password is None else await passwords.digest(body.password)
 
     async def work(tx: Tx) -> Staff:
         who = caller(request)
-        [answer] = await service.change_staff(tx, passwords, [ask], clock.now(), who.actor)
+        [answer] = await service.change_staff(tx, [ask], [digest], clock.now(), who.actor)
         return _raised(answer)
 
     changed = await db.run(work)

@@ -1,7 +1,6 @@
 """What others may do with staff: let people in, change what they are, end their sessions."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from rewards.audit import service as audit
@@ -18,7 +17,6 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.text import printable
 from rewards.infra import changes
 from rewards.infra.db import Database, Tx
-from rewards.infra.passwords import Passwords
 from rewards.staff import sessions, sql
 from rewards.staff.model import (
     CHANGES_TOPIC,
@@ -35,12 +33,13 @@ from rewards.staff.model_sessions import EndReason, NewSession, StaffSession
 
 async def create_staff(
     tx: Tx,
-    passwords: Passwords,
     asks: Sequence[NewStaff],
+    digests: Sequence[str],
     at: datetime,
     actor: Actor = SYSTEM,
 ) -> list[Staff | Refusal]:
-    """Let people in, in order, with an audit row each.
+    """Let people in, in order, with an audit row each; `digests`: of their passwords, in order,
+    made before the transaction, for they are slow on purpose.
 
     Refused: a username or password that breaks a rule (`Invalid Username: …`), a username that is
     taken, also by an earlier ask.
@@ -51,10 +50,7 @@ async def create_staff(
         name = normal_username(ask.username)
         if answers[turn] is None and names.setdefault(name, turn) != turn:
             answers[turn] = UsernameTaken()
-    rows = [
-        (name, asks[turn].role, await passwords.digest(asks[turn].password))
-        for name, turn in names.items()
-    ]
+    rows = [(name, asks[turn].role, digests[turn]) for name, turn in names.items()]
     added = await sql.add(tx, rows, at) if rows else {}
     for name, turn in names.items():
         answers[turn] = added.get(name) or UsernameTaken()
@@ -87,8 +83,8 @@ def _created(person: Staff, actor: Actor) -> AuditFact:
 
 async def change_staff(
     tx: Tx,
-    passwords: Passwords,
     asks: Sequence[StaffChange],
+    digests: Sequence[str | None],
     at: datetime,
     actor: Actor = SYSTEM,
 ) -> list[Staff | Refusal]:
@@ -96,10 +92,10 @@ async def change_staff(
 
     A new password or a deactivation ends every session; a role counts from the next request, in
     every process within a second. Refused: an unknown id, a bad password, and leaving no active
-    admin. At most one ask for each person.
+    admin. At most one ask for each person; `digests`: of the new passwords, in order, None where
+    there is none.
     """
     assert len({ask.staff_id for ask in asks}) == len(asks), "one change for each person"
-    digests = await _digests(tx, passwords, asks)
     people = await sql.lock_all(tx)
     before = dict(people)
     answers: list[Staff | Refusal] = []
@@ -109,34 +105,16 @@ async def change_staff(
         if isinstance(answer, Staff):
             people[ask.staff_id] = answer
     changed = [
-        (ask, answer)
-        for ask, answer in zip(asks, answers, strict=True)
+        (ask, answer, digest)
+        for ask, answer, digest in zip(asks, answers, digests, strict=True)
         if isinstance(answer, Staff)
     ]
-    await sql.change(
-        tx,
-        [(person, None if ask.password is None else digests[person.id]) for ask, person in changed],
-    )
-    await changes.announce(tx, CHANGES_TOPIC, [person.id for _, person in changed])
-    await _end_sessions(tx, [person for _, person in changed], before, at, actor)
-    await audit.record(
-        tx, [_changed(before[ask.staff_id], person, ask, actor) for ask, person in changed], at
-    )
+    await sql.change(tx, [(person, digest) for _, person, digest in changed])
+    await changes.announce(tx, CHANGES_TOPIC, [person.id for _, person, _ in changed])
+    await _end_sessions(tx, [person for _, person, _ in changed], before, at, actor)
+    facts = [_changed(before[ask.staff_id], person, ask, actor) for ask, person, _ in changed]
+    await audit.record(tx, facts, at)
     return answers
-
-
-async def _digests(tx: Tx, passwords: Passwords, asks: Sequence[StaffChange]) -> dict[int, str]:
-    """Of the passwords that may be set, by person: made before anybody is locked, for they are slow
-    and every login waits for that lock."""
-    known, made = await sql.read(tx, [ask.staff_id for ask in asks]), {}
-    for ask in asks:
-        person = known.get(ask.staff_id)
-        if person is not None and ask.password is not None:
-            # What breaks a rule is refused once all are locked.
-            with suppress(InvalidField):
-                check_password_of(person.username, ask.password)
-                made[person.id] = await passwords.digest(ask.password)
-    return made
 
 
 async def _end_sessions(
