@@ -159,6 +159,49 @@ async def test_somebody_deactivated_is_out_and_stays_out_when_let_in_again(
     assert (await company.login(name)).status == 200
 
 
+async def test_an_owner_sets_another_password_for_somebody_who_forgot(company: Company) -> None:
+    name, path = company.name(VIEWER), f"/members/{company.members[VIEWER]}"
+    shown = await company.bearer(VIEWER)
+    refresh = {"refresh_token": company.tokens[name]["refresh_token"]}
+    await company.bearer(OWNER)
+    before = await company.everything()
+    for body, status in (
+        ({"password": NEW, "current_password": NEW}, 403),
+        ({"password": "short", "current_password": PASSWORD}, 400),
+        ({"password": name, "current_password": PASSWORD}, 400),
+    ):
+        answer = await company.call("PATCH", path, body)
+        assert answer.status == status
+        assert NEW not in answer.text
+    missing = await company.prove("PATCH", "/members/999999999", {"password": NEW})
+    assert missing.status == 404
+    assert await company.everything() == before
+    assert (await company.prove("PATCH", path, {"password": NEW})).status == 200
+    assert (await company.call("GET", "/me", by=shown)).status == 401
+    assert (await company.call("POST", "/auth/refresh", refresh, by=NOBODY)).status == 401
+    assert (await company.login(name)).status == 401
+    assert (await company.login(name, NEW)).status == 200
+    [row] = await company.audit("login.changed")
+    assert row["facts"]["password_changed"] is True
+    assert NEW not in str(row)
+    assert (await company.call("GET", "/me", by=OWNER)).status == 200
+
+
+async def test_who_cannot_change_the_team_logs_nobody_else_out(company: Company) -> None:
+    name = company.name(VIEWER)
+    await company.login(name)
+    elsewhere = {"Authorization": f"Bearer {company.tokens[name]['access_token']}"}
+    await company.login(name)
+    owner = await company.bearer(OWNER)
+    assert (await company.call("POST", "/auth/logout", by=VIEWER)).status == 200
+    assert (await company.call("GET", "/me", by=VIEWER)).status == 401
+    assert (await company.call("GET", "/me", by=elsewhere)).status == 401
+    assert (await company.call("GET", "/me", by=owner)).status == 200
+    await company.login(name)
+    assert (await company.call("POST", "/auth/logout", by=OWNER)).status == 200
+    assert (await company.call("GET", "/me", by=VIEWER)).status == 401
+
+
 async def test_the_last_owner_stays_one(company: Company) -> None:
     path = f"/members/{company.members[OWNER]}"
     await company.bearer(OWNER)

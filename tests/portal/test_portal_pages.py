@@ -13,6 +13,7 @@ from rewards.portal.service import PLACE
 from tests.counting import DRIVER
 from tests.members.company import NOBODY, PASSWORD, Company
 from tests.portal.visitor import visiting
+from tests.portal.worker import send_events
 
 OWNER, VIEWER = MemberRole.OWNER, MemberRole.VIEWER
 PAGES = ("", "/orders", "/money", "/keys", "/webhooks", "/requests", "/team", "/settings")
@@ -20,10 +21,11 @@ STATEMENTS_MAX = 12
 NEW = "another quiet password"
 
 
-async def placed(company: Company, quantity: int = 2) -> int:
-    await company.shop.stock(await company.shop.product(), 2)
+async def placed(company: Company, quantity: int = 2, **more: Any) -> int:
+    known = company.shop.parts.catalog.product(6)
+    await company.shop.stock(known or await company.shop.product(), 2)
     order = {"product_id": 6, "denomination": 25, "quantity": quantity}
-    answer = await company.call("POST", "/orders", order)
+    answer = await company.call("POST", "/orders", order, **more)
     assert answer.status == 200, answer.text
     number: int = answer.json["id"]
     return number
@@ -52,9 +54,16 @@ async def test_every_page_is_for_who_is_signed_in(company: Company) -> None:
 
 async def test_a_page_asks_the_database_little(company: Company) -> None:
     number = await placed(company)
+    hook = {"url": "http://127.0.0.1:8099/hook", "name": "Shop"}
+    made = (await company.call("POST", "/webhooks", hook)).json["id"]
+    await company.call("POST", f"/webhooks/{made}/test")
+    await send_events(company)
+    delivery = (await company.call("GET", f"/webhooks/{made}/deliveries")).json[0]["id"]
+    line = (await company.call("GET", "/transactions")).json[0]["id"]
+    hooks = (f"/webhooks/{made}", f"/webhooks/{made}/deliveries/{delivery}")
     async with visiting(company) as visitor:
         await visitor.sign_in(OWNER)
-        for path in (*PAGES, f"/orders/{number}"):
+        for path in (*PAGES, f"/orders/{number}", *hooks, f"/money/transactions/{line}"):
             await visitor.get(path)
             with asked(company.shop.parts.db) as seen:
                 assert (await visitor.get(path)).status == 200

@@ -47,6 +47,7 @@ async def test_a_request_is_told_of_without_its_body_path_or_query(company: Comp
         "credential_id": None,
         "member_id": company.members[MemberRole.OWNER],
         "address": "127.0.0.1",
+        "order_id": None,
     }
     key = await company.key()
     await company.call("POST", "/orders", {"product_id": "SECRET-WORD"}, by=key)
@@ -55,6 +56,20 @@ async def test_a_request_is_told_of_without_its_body_path_or_query(company: Comp
     [placed] = [each for each in lines if each["method"] == "POST"]
     assert (placed["status"], placed["code"]) == (400, "INVALID_BODY")
     assert placed["credential_id"] is not None
+
+
+async def test_a_line_leads_to_the_order_it_was_about(company: Company, other: Company) -> None:
+    await company.shop.stock(await company.shop.product(), 1)
+    order = {"product_id": 6, "denomination": 25, "quantity": 1, "ref": "till-1"}
+    placed = await company.call("POST", "/orders", order)
+    assert placed.status == 200, placed.text
+    number = placed.json["id"]
+    assert (await company.call("POST", "/orders", order)).status == 400
+    assert (await company.call("GET", f"/orders/{number}/history")).status == 200
+    assert (await other.call("GET", f"/orders/{number}")).status == 404
+    told = [(each["method"], each["status"], each["order_id"]) for each in await kept(company)]
+    assert told == [("GET", 200, number), ("POST", 400, None), ("POST", 200, number)]
+    assert [each["order_id"] for each in await kept(other)] == [None]
 
 
 async def test_what_nobody_sent_is_nobodys(company: Company) -> None:

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 
 from rewards.clients.auth import BEARER_ONLY, principal_of, requires
 from rewards.clients.directory import Directory
+from rewards.clients.model import Scope
 from rewards.clients.passwords import PASSWORD_CHARS_MAX, USERNAME_CHARS_MAX
 from rewards.clients.sessions import Session, Sessions
 from rewards.clients.tokens import REFRESH_CHARS_MAX
@@ -128,18 +129,23 @@ async def refresh(
     summary="Log out",
     guards=[requires(None)],
     security=BEARER_ONLY,
-    responses=answers(MessageAnswer, 401, 503, told="Every token of the client is revoked"),
+    responses=answers(MessageAnswer, 401, 503, told="The tokens are revoked"),
 )
 async def logout(
     request: Request[Any, Any, Any],
     sessions: NamedDependency[Sessions],
     directory: NamedDependency[Directory],
 ) -> Response[bytes]:
-    """Revoke every access and refresh token of the client. API keys stay valid."""
+    """Revoke every access and refresh token of the client. API keys stay valid.
+
+    Somebody whose role does not change the team (`members:write`) revokes their own alone, of all
+    their sessions. `POST /api/v1/me/logout` ends one session.
+    """
     principal = principal_of(request)
     if principal.login_id is None:
         raise Unauthorized
-    await sessions.logout(principal.client_id)
+    everybody = Scope.MEMBERS_WRITE in principal.scopes
+    await sessions.logout(principal.client_id, None if everybody else principal.login_id)
     directory.expire()
     return encode(MessageAnswer(LOGGED_OUT))
 

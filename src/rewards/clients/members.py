@@ -56,7 +56,7 @@ async def check_room(tx: Tx, client_id: int) -> None:
 async def change(
     tx: Tx, client_id: int, ask: MemberChange, at: datetime
 ) -> tuple[ClientLogin, ClientLogin]:
-    """Change a member's role or whether they may log in; before and after.
+    """Change a member's role, password, or whether they may log in; before and after.
 
     Everybody of the client is locked: of two owners who demote each other one is refused. Raises
     MemberNotFound, LastOwner.
@@ -68,8 +68,11 @@ async def change(
     before = people[after.id]
     if after != before:
         await sql_members.update_standing(tx, after)
-        if not after.active:
-            await sql_sessions.revoke_login(tx, after.id, at)
+    if ask.password_hash is not None:
+        await sql_members.update_password(tx, after.id, ask.password_hash)
+    if ask.password_hash is not None or (before.active and not after.active):
+        await sql_sessions.revoke_login(tx, after.id, at)
+    if ask.password_hash is not None or after != before:
         await announce(tx, CHANGES_TOPIC, [client_id])
     return before, after
 

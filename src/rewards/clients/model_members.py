@@ -79,11 +79,13 @@ class NewLogin:
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """What to change about one person; None leaves it. Deactivation ends their sessions."""
+    """What to change about one person; None leaves it. Deactivation and another password end their
+    sessions."""
 
     login_id: int
     role: MemberRole | None = None
     active: bool | None = None
+    password_hash: str | None = field(default=None, repr=False)
 
 
 class LoginNotFound(NotFound):

@@ -165,11 +165,16 @@ class Sessions:
             raise Unauthorized
         return session
 
-    async def logout(self, client_id: int) -> None:
-        """Revoke all of the client's tokens, of all its logins; its API keys stay valid."""
+    async def logout(self, client_id: int, only: int | None = None) -> None:
+        """Revoke all of the client's tokens, of all its logins, or of `only` this one; its API keys
+        stay valid."""
 
         async def work(tx: Tx) -> None:
-            await sql.revoke_all(tx, client_id, self._clock.now())
+            at = self._clock.now()
+            if only is None:
+                await sql.revoke_all(tx, client_id, at)
+            else:
+                await sql.revoke_login(tx, only, at)
             await announce(tx, CHANGES_TOPIC, [client_id])
 
         await self._db.run(work)

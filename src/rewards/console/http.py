@@ -33,7 +33,15 @@ from rewards.infra.pages.room import Look, Room
 from rewards.infra.pages.routes import router
 from rewards.infra.settings import Settings
 
-LOOK = Look("console", "Starship Console", "rewards.console", PREFIX, places, ME, http_me.ANSWERS)
+FORGOT = (
+    "An admin sets another one for you, under Settings, Staff, and takes off a second factor that"
+    " is lost. Who is the only admin lets in another where this runs: rewards staff add."
+)
+LOOK = Look(
+    *("console", "Starship Console", "rewards.console", PREFIX, places, ME),
+    forgot=FORGOT,
+    answers=http_me.ANSWERS,
+)
 PAGES = [
     *http_entry.PAGES,
     *http_today.PAGES,

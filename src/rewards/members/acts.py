@@ -88,13 +88,18 @@ async def owned(tx: Tx, client_id: int, credential_id: int) -> Credential:
 async def change_member(
     tx: Tx, client_id: int, ask: MemberChange, who: Actor, at: datetime, by: int
 ) -> ClientLogin:
-    """Change a member's role or whether they may log in. Raises what `members.change` raises."""
+    """Change a member's role, password, or whether they may log in.
+
+    Raises what `members.change` raises.
+    """
     before, after = await members.change(tx, client_id, ask, at)
     facts: dict[str, object] = {}
     if before.role is not after.role:
         facts["role"] = {"from": before.role, "to": after.role}
     if before.active != after.active:
         facts["active"] = {"from": before.active, "to": after.active}
+    if ask.password_hash is not None:
+        facts["password_changed"] = True
     if facts:
         facts["username"] = after.username
         await _record_login(tx, who, after, "login.changed", facts, at, by)

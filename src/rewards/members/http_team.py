@@ -100,10 +100,11 @@ class NewMemberIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MemberChangeIn(msgspec.Struct, forbid_unknown_fields=True):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. `password`: another one for them, to be changed by them."""
 
     role: str | None = None
     active: bool | None = None
+    password: str | None = None
     current_password: str = ""
 
     def __repr__(self) -> str:
@@ -192,7 +193,7 @@ async def end_my_session(
 ) -> Response[bytes]:
     """End this session, with its access and refresh tokens; nobody else's.
 
-    `POST /auth/logout` ends those of everybody in the company.
+    `POST /auth/logout` ends all of yours; of an owner, those of everybody in the company.
     """
     who = person_of(request)
     await sessions.leave(who.client_id, who.family)
@@ -266,22 +267,34 @@ async def change_member(
     db: GivenDatabase,
     clock: GivenClock,
     sessions: GivenSessions,
+    passwords: GivenPasswords,
     directory: GivenDirectory,
     member_id: FromPath[str],
 ) -> Response[bytes]:
-    """Change a member's role, or whether they may log in; counts within a second.
+    """Change a member's role, their password, or whether they may log in; within a second.
 
-    Somebody deactivated is signed out everywhere. The last active owner stays one (409).
+    Somebody deactivated, or with another password, is signed out everywhere. The last active owner
+    stays one (409).
     """
     body, who = decode(MEMBER_CHANGE, await request.body()), person_of(request)
     role = None if body.role is None else role_of(body.role)
-    ask = MemberChange(path_id(member_id, MemberNotFound), role, body.active)
+    number, digest = path_id(member_id, MemberNotFound), None
+    proof = Proof(db, sessions, clock)
+    shown = await proof.show(who, body.current_password)
+    if body.password is not None:
+        async with db.connection() as connection:
+            [people] = await clients.logins_of(connection, [who.client_id])
+        name = next((login.username for login in people if login.id == number), None)
+        if name is None:
+            raise MemberNotFound
+        check_password(body.password, name)
+        digest = await passwords.digest(body.password)
+    ask = MemberChange(number, role, body.active, digest)
 
     async def work(tx: Tx, _held: ClientLogin, at: datetime) -> ClientLogin:
         return await acts.change_member(tx, who.client_id, ask, who.actor, at, who.login_id)
 
-    proof = Proof(db, sessions, clock)
-    after = await proof.act(who, body.current_password, Scope.MEMBERS_WRITE, work)
+    after = await proof.held(who, shown, Scope.MEMBERS_WRITE, work)
     directory.expire()
     return encode(MemberOut.of(after))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -122,6 +122,7 @@ async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
     async with limiter.order_slot(principal) as headers:
         answer_with(request, headers)
         placed = await _place(request, principal, orders)
+        cast("dict[str, Any]", request.scope)["rewards_order_id"] = placed.order.id
         replayed = {"Idempotent-Replayed": "true"} if placed.replayed else {}
         return encode(await orders.show(placed), headers=replayed)
 

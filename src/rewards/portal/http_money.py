@@ -3,18 +3,18 @@
 from datetime import timedelta
 
 from litestar import get
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from rewards.infra.csvtext import CSV
-from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import explain
 from rewards.portal.http_entry import portal_of
+from rewards.portal.listing import listed, query_of
 from rewards.portal.places import PREFIX, api
-from rewards.wallets.model import TransferKind
+from rewards.wallets.model import Direction, TransferKind
 
 MONEY = f"{PREFIX}/money"
-FILTERS = ("wallet_id", "type", "order_id", "from", "to")
+FILTERS = ("wallet_id", "type", "direction", "order_id", "from", "to")
 LINES_A_PAGE = 50
 LINES_A_FILE = 10_000
 STATEMENT_DAYS = timedelta(days=30)
@@ -24,41 +24,33 @@ STATEMENT_DAYS = timedelta(days=30)
 async def show_money(request: Req, room: GivenRoom) -> Page:
     """Wallets and the lines of their statement, newest first."""
     visit = await room.visit(request)
-    query, cursor = _query(request), request.query_params.get("cursor", "")
     wallets = (await visit.get(api("/wallets"), limit=200)).body
-    problem, lines, following = "", [], None
-    try:
-        answer = await visit.get(api("/transactions"), limit=LINES_A_PAGE, cursor=cursor, **query)
-        lines, following = answer.body, answer.following
-    except ApiRefused as refused:
-        if refused.status != 400:
-            raise
-        problem = explain(refused)
+    found = await listed(visit, api("/transactions"), LINES_A_PAGE, query_of(visit, FILTERS))
     yesterday = portal_of(room).today() - timedelta(days=1)
     return visit.page(
         "portal/money.html",
         wallets=wallets,
-        lines=lines,
-        following=following,
-        cursor=cursor,
-        query=query,
+        **found,
         kinds=list(TransferKind),
-        problem_text=problem,
+        directions=list(Direction),
         first_day=yesterday - STATEMENT_DAYS,
         last_day=yesterday,
     )
 
 
-def _query(request: Req) -> dict[str, str]:
-    found = {name: request.query_params.get(name, "").strip() for name in FILTERS}
-    return {name: value for name, value in found.items() if value}
+@get("/money/transactions/{line_id:str}")
+async def show_line(request: Req, room: GivenRoom, line_id: FromPath[str]) -> Page:
+    """One line of a statement, with what was converted."""
+    visit = await room.visit(request)
+    line = (await visit.get(api("/transactions/{}", line_id))).body
+    return visit.page("portal/transaction.html", line=line)
 
 
 @get("/money/transactions.csv")
 async def download_lines(request: Req, room: GivenRoom) -> ASGIApp:
     """The lines that the list shows, at most 10,000, for a spreadsheet."""
     visit = await room.visit(request)
-    query = {"limit": str(LINES_A_FILE), **_query(request)}
+    query = {"limit": str(LINES_A_FILE), **query_of(visit, FILTERS)}
     return visit.file(api("/transactions"), back=MONEY, accept=CSV, **query)
 
 
@@ -71,4 +63,4 @@ async def download_statement(request: Req, room: GivenRoom) -> ASGIApp:
     return visit.file(api("/statements"), back=MONEY, accept=accept, **asked)
 
 
-PAGES = [show_money, download_lines, download_statement]
+PAGES = [show_money, show_line, download_lines, download_statement]

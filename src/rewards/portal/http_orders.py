@@ -9,53 +9,43 @@ from rewards.clients.model import Scope
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import Visit, explain
+from rewards.infra.pages.visit import Visit
 from rewards.orders.model import Status
+from rewards.portal.given import begin_of, end_of
+from rewards.portal.listing import listed, query_of
 from rewards.portal.places import PREFIX, api, may
 
-FILTERS = ("ref", "status", "product_id", "placed_from", "placed_to")
+FILTERS = ("ref", "status", "product_id", "from", "to")
 ORDERS_A_PAGE = 25
 DIGITS_MAX = 16
 
 
 @get("/orders")
 async def list_orders(request: Req, room: GivenRoom) -> Page:
-    """Orders, newest first; a number finds the order of that id at once."""
+    """Orders, newest first; a number finds the order of that id at once: its page follows; while
+    somebody types, the list has it alone."""
     visit = await room.visit(request)
-    query = {name: request.query_params.get(name, "").strip() for name in FILTERS}
+    query = query_of(visit, FILTERS)
     words = request.query_params.get("q", "").strip()
-    named = await _named(visit, words)
-    # Who is still typing gets a list, for the number may become a longer one.
-    if named is not None and not request.headers.get("HX-Request"):
-        return visit.back(f"{PREFIX}/orders/{named['id']}")
+    order = await _of_id(visit, words)
+    if order is not None and "HX-Request" not in request.headers:
+        return visit.back(f"{PREFIX}/orders/{order['id']}")
+    if order is not None:
+        alone: dict[str, Any] = {"rows": [order], "following": None, "cursor": "", "query": query}
+        return visit.page("portal/orders.html", **alone, statuses=list(Status), problem_text="")
     if words:
         query["ref"] = words
-    cursor = request.query_params.get("cursor", "")
-    problem, orders, following = "", [], None
-    try:
-        if named is not None:
-            orders = [named]
-        else:
-            answer = await visit.get(api("/orders"), limit=ORDERS_A_PAGE, cursor=cursor, **query)
-            orders, following = answer.body, answer.following
-    except ApiRefused as refused:
-        if refused.status != 400:
-            raise
-        problem = explain(refused)
-    asked = {name: value for name, value in query.items() if value}
-    return visit.page(
-        "portal/orders.html",
-        orders=orders,
-        following=following,
-        cursor=cursor,
-        query=asked,
-        statuses=list(Status),
-        problem_text=problem,
-    )
+    asked = {name: query[name] for name in ("ref", "status", "product_id") if name in query}
+    days = {
+        "placed_from": begin_of(query.get("from", "")),
+        "placed_to": end_of(query.get("to", "")),
+    }
+    found = await listed(visit, api("/orders"), ORDERS_A_PAGE, query, asked | days)
+    return visit.page("portal/orders.html", **found, statuses=list(Status))
 
 
-async def _named(visit: Visit, words: str) -> Any:
-    """The order of this id; None where the words are no id, or there is none of it."""
+async def _of_id(visit: Visit, words: str) -> Any:
+    """The order of this id; None where the words are no id, or nobody's."""
     if not (words.isdecimal() and words.isascii() and len(words) <= DIGITS_MAX):
         return None
     try:
@@ -63,7 +53,7 @@ async def _named(visit: Visit, words: str) -> Any:
     except ApiRefused as refused:
         if refused.status != 404:
             raise
-        return None
+    return None
 
 
 @get("/orders/{order_id:str}")

@@ -2,9 +2,8 @@
 
 from litestar import get
 
-from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.routes import GivenRoom, Page, Req
-from rewards.infra.pages.visit import explain
+from rewards.portal.listing import listed, query_of
 from rewards.portal.places import api
 from rewards.traffic.model import StatusClass
 
@@ -16,26 +15,8 @@ LINES_A_PAGE = 50
 async def list_requests(request: Req, room: GivenRoom) -> Page:
     """What keys asked of the API, newest first."""
     visit = await room.visit(request)
-    query = {name: request.query_params.get(name, "").strip() for name in FILTERS}
-    query = {name: value for name, value in query.items() if value}
-    cursor = request.query_params.get("cursor", "")
-    problem, lines, following = "", [], None
-    try:
-        answer = await visit.get(api("/requests"), limit=LINES_A_PAGE, cursor=cursor, **query)
-        lines, following = answer.body, answer.following
-    except ApiRefused as refused:
-        if refused.status != 400:
-            raise
-        problem = explain(refused)
-    return visit.page(
-        "portal/requests.html",
-        lines=lines,
-        following=following,
-        cursor=cursor,
-        query=query,
-        statuses=list(StatusClass),
-        problem_text=problem,
-    )
+    found = await listed(visit, api("/requests"), LINES_A_PAGE, query_of(visit, FILTERS))
+    return visit.page("portal/requests.html", **found, statuses=list(StatusClass))
 
 
 PAGES = [list_requests]

@@ -34,13 +34,15 @@ async def add_member(request: Req, room: GivenRoom) -> Page:
 
 @post("/team/{member_id:str}", status_code=303, request_max_body_size=FORM_BYTES_MAX)
 async def change_member(request: Req, room: GivenRoom, member_id: FromPath[str]) -> Page:
-    """Another role, or whether they may log in."""
+    """Another role or password, or whether they may log in."""
     visit, form = await room.receive(request)
     asked = {
         "role": form.get("role"),
         "active": form.get("active") == "true",
         "current_password": form.get("current_password"),
     }
+    if form.get("password"):
+        asked["password"] = form.get("password")
     path = api("/members/{}", member_id)
     return await visit.act("PATCH", path, asked, back=BACK, done="It counts from now on.")
 

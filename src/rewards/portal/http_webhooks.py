@@ -1,19 +1,24 @@
 """A company's webhooks at the portal: made, tested, changed, and what became of each delivery."""
 
+from typing import Any
+
 from litestar import get, post
 from litestar.params import FromPath
 
 from rewards.clients.model import Scope
 from rewards.infra.pages.caller import ApiRefused
-from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.forms import FORM_BYTES_MAX, Form
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import explain
+from rewards.portal.given import begin_of
+from rewards.portal.listing import listed, query_of
 from rewards.portal.places import PREFIX, api, may
 from rewards.webhooks.model import DeliveryStatus
 from rewards.webhooks.model_endpoints import EVERY_EVENT, SUBSCRIBABLE
 
 BACK = f"{PREFIX}/webhooks"
 DELIVERIES_A_PAGE = 50
+FILTERS = ("status", "event", "from", "to")
 
 
 @get("/webhooks")
@@ -29,17 +34,20 @@ def _events() -> list[str]:
     return [EVERY_EVENT, *sorted(map(str, SUBSCRIBABLE))]
 
 
-@post("/webhooks", status_code=200, request_max_body_size=FORM_BYTES_MAX)
-async def make_webhook(request: Req, room: GivenRoom) -> Page:
-    """Make one and show its secret."""
-    visit, form = await room.receive(request)
-    asked = {
+def _asked(form: Form) -> dict[str, Any]:
+    return {
         "url": form.get("url").strip(),
         "name": form.get("name").strip(),
         "events": form.all("events") or [EVERY_EVENT],
     }
+
+
+@post("/webhooks", status_code=200, request_max_body_size=FORM_BYTES_MAX)
+async def make_webhook(request: Req, room: GivenRoom) -> Page:
+    """Make one and show its secret."""
+    visit, form = await room.receive(request)
     try:
-        made = (await visit.send("POST", api("/webhooks"), asked)).body
+        made = (await visit.send("POST", api("/webhooks"), _asked(form))).body
     except ApiRefused as refused:
         if visit.room.answers(refused):
             raise
@@ -57,20 +65,54 @@ async def show_webhook(request: Req, room: GivenRoom, hook_id: FromPath[str]) ->
     """One endpoint and its deliveries, newest first."""
     visit = await room.visit(request)
     hook = (await visit.get(api("/webhooks/{}", hook_id))).body
-    query = {"status": request.query_params.get("status", "")}
-    cursor = request.query_params.get("cursor", "")
     path = api("/webhooks/{}/deliveries", hook_id)
-    answer = await visit.get(path, limit=DELIVERIES_A_PAGE, cursor=cursor, **query)
+    found = await listed(visit, path, DELIVERIES_A_PAGE, query_of(visit, FILTERS))
     return visit.page(
         "portal/webhook.html",
         hook=hook,
-        deliveries=answer.body,
-        following=answer.following,
-        cursor=cursor,
-        query={name: value for name, value in query.items() if value},
+        **found,
         statuses=list(DeliveryStatus),
+        events=_events(),
         can=may(visit.session, Scope.WEBHOOKS_WRITE),
     )
+
+
+@get("/webhooks/{hook_id:str}/deliveries/{delivery_id:str}")
+async def show_delivery(
+    request: Req, room: GivenRoom, hook_id: FromPath[str], delivery_id: FromPath[str]
+) -> Page:
+    """One delivery: each attempt, what was answered, and what is sent."""
+    visit = await room.visit(request)
+    api("/{}", hook_id)
+    each = (await visit.get(api("/webhooks/deliveries/{}", delivery_id))).body
+    can = may(visit.session, Scope.WEBHOOKS_WRITE)
+    return visit.page("portal/delivery.html", each=each, can=can)
+
+
+@post("/webhooks/{hook_id:str}", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def change_webhook(request: Req, room: GivenRoom, hook_id: FromPath[str]) -> Page:
+    """Another URL, another name, other events."""
+    visit, form = await room.receive(request)
+    back, asked = f"{BACK}/{hook_id}", _asked(form)
+    return await visit.act(
+        "PATCH", api("/webhooks/{}", hook_id), asked, back=back, done="It counts from now on."
+    )
+
+
+@post("/webhooks/{hook_id:str}/recover", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def recover_webhook(request: Req, room: GivenRoom, hook_id: FromPath[str]) -> Page:
+    """Send again what did not get through since a day."""
+    visit, form = await room.receive(request)
+    path, back = api("/webhooks/{}/recover", hook_id), f"{BACK}/{hook_id}"
+    try:
+        done = (await visit.send("POST", path, {"since": begin_of(form.get("since"))})).body
+    except ApiRefused as refused:
+        if visit.room.answers(refused):
+            raise
+        return visit.back(back, explain(refused), tone="bad")
+    sent = done["failed"] + done["missed"] + done["waiting"]
+    more = "" if done["complete"] else " There is more: send again."
+    return visit.back(back, f"{sent} are on their way.{more}")
 
 
 @post("/webhooks/{hook_id:str}/test", status_code=303, request_max_body_size=FORM_BYTES_MAX)
@@ -133,6 +175,9 @@ PAGES = [
     list_webhooks,
     make_webhook,
     show_webhook,
+    show_delivery,
+    change_webhook,
+    recover_webhook,
     test_webhook,
     switch_webhook,
     rotate_webhook,

@@ -16,7 +16,15 @@ from rewards.infra.settings import Settings
 from rewards.portal.places import PREFIX, places
 from rewards.portal.service import KeptTokens, Tokens
 
-LOOK = Look("portal", "Starship Portal", "rewards.portal", PREFIX, places)
+FORGOT = (
+    "An owner of your company sets another one for you, on the page Team. The only owner asks"
+    " whoever runs this service: their staff set one among your company's logins."
+)
+LOOK = Look(
+    *("portal", "Starship Portal", "rewards.portal", PREFIX, places),
+    me=f"{PREFIX}/settings",
+    forgot=FORGOT,
+)
 OVER = {"code": "UNAUTHORIZED", "message": "Your session is over"}
 
 

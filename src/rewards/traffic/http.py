@@ -44,6 +44,8 @@ class RequestOut(msgspec.Struct):
     credential_id: int | None
     member_id: int | None
     address: str | None
+    # That it placed, or was about.
+    order_id: int | None
 
     @classmethod
     def of(cls, line: Line) -> "RequestOut":
@@ -58,6 +60,7 @@ class RequestOut(msgspec.Struct):
             line.credential_id,
             line.login_id,
             line.address,
+            line.order_id,
         )
 
 

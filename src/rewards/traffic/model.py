@@ -26,6 +26,8 @@ class Line:
     credential_id: int | None
     login_id: int | None
     address: str | None
+    # That was placed, or that the path named; none of a refusal.
+    order_id: int | None
 
 
 class StatusClass(StrEnum):

@@ -27,11 +27,15 @@ FLUSH_EVERY_S = 1.0
 # Of one process: what it may hold, and so what one COPY may be.
 ROWS_MAX = 10_000
 CLOSE_TIMEOUT_S = 0.5
+# What is answered so, or above, found no order of the client's.
+REFUSED = 400
 # Keys whose last hour of use this process knows to be written.
 NOTED_MAX = 50_000
 
-# Principal, end, microseconds, request id, method, route, status, code, address.
-Noted: TypeAlias = tuple[Principal, datetime, int, str, str, str, int, str | None, object]
+# Principal, end, microseconds, request id, method, route, status, code, address, order.
+Noted: TypeAlias = tuple[
+    Principal, datetime, int, str, str, str, int, str | None, object, int | None
+]
 
 
 class RequestLog:
@@ -73,6 +77,7 @@ class RequestLog:
                 status,
                 facts.get("rewards_code"),
                 self._proxies.address(scope),
+                _order_of(facts) if status < REFUSED else None,
             )
         )
         if len(held) == FLUSH_ROWS:
@@ -158,6 +163,15 @@ class RequestLog:
             self._used.update(dict.fromkeys(credential_ids, hour))
 
 
+def _order_of(facts: dict[str, Any]) -> int | None:
+    """The order that a request placed, or found under the id in its path."""
+    if "rewards_order_id" in facts:
+        placed: int = facts["rewards_order_id"]
+        return placed
+    named = facts.get("path_params", {}).get("order_id")
+    return None if named is None else int(named)
+
+
 def _row(
     who: Principal,
     ended_at: datetime,
@@ -168,6 +182,7 @@ def _row(
     status: int,
     code: str | None,
     address: object,
+    order_id: int | None,
 ) -> service.Row:
     at = ended_at - timedelta(microseconds=took_us)
     return (
@@ -183,4 +198,5 @@ def _row(
         who.credential_id,
         who.login_id,
         None if address is None else str(address),
+        order_id,
     )

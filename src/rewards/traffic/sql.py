@@ -9,15 +9,28 @@ from rewards.traffic.model import SLOTS, STATUSES, Line, LineFilter
 
 # In the order of COLUMNS.
 Row: TypeAlias = tuple[
-    int, int, datetime, str, str, str, int, str | None, int, int | None, int | None, str | None
+    int,
+    int,
+    datetime,
+    str,
+    str,
+    str,
+    int,
+    str | None,
+    int,
+    int | None,
+    int | None,
+    str | None,
+    int | None,
 ]
 COLUMNS = (
     *("slot", "client_id", "at", "request_id", "method", "route", "status", "code", "took_us"),
-    *("credential_id", "login_id", "address"),
+    *("credential_id", "login_id", "address", "order_id"),
 )
 # Only the conditions asked for are written: `$2 IS NULL OR …` would hide indexes from the planner.
 READ = """
-SELECT id, at, request_id, method, route, status, code, took_us, credential_id, login_id, address
+SELECT id, at, request_id, method, route, status, code, took_us, credential_id, login_id, address,
+       order_id
 FROM client_requests WHERE client_id = $1 AND at >= $2{}
 ORDER BY at DESC, id DESC LIMIT ${}
 """

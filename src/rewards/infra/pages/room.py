@@ -65,6 +65,8 @@ class Look:
     places: Callable[[Session], Sequence[tuple[str, Sequence[Place]]]]
     # The page of one's own account, in the menu under one's name.
     me: str = ""
+    # What somebody does who forgot the password.
+    forgot: str = ""
     # What answers a refusal of this code instead of a page that tells it.
     answers: Mapping[str, Respond] = field(default_factory=dict)
 
