@@ -13,7 +13,7 @@ from rewards.portal.service import PLACE
 from tests.counting import DRIVER
 from tests.members.company import NOBODY, PASSWORD, Company
 from tests.portal.visitor import visiting
-from tests.portal.worker import send_events
+from tests.webhooks.working import send_events
 
 OWNER, VIEWER = MemberRole.OWNER, MemberRole.VIEWER
 PAGES = ("", "/orders", "/money", "/keys", "/webhooks", "/requests", "/team", "/settings")
@@ -57,7 +57,7 @@ async def test_a_page_asks_the_database_little(company: Company) -> None:
     hook = {"url": "http://127.0.0.1:8099/hook", "name": "Shop"}
     made = (await company.call("POST", "/webhooks", hook)).json["id"]
     await company.call("POST", f"/webhooks/{made}/test")
-    await send_events(company)
+    await send_events(company.shop.parts)
     delivery = (await company.call("GET", f"/webhooks/{made}/deliveries")).json[0]["id"]
     line = (await company.call("GET", "/transactions")).json[0]["id"]
     hooks = (f"/webhooks/{made}", f"/webhooks/{made}/deliveries/{delivery}")

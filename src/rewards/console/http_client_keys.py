@@ -5,22 +5,26 @@ from typing import Any
 from litestar import get, post
 from litestar.params import FromPath
 
+from rewards.clients.model import KEY_SCOPES
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends, listed
 from rewards.console.places import PREFIX, api, may
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.given import begin_of, recovered
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import explain
 from rewards.staff.model import Permission
 from rewards.webhooks.model import EventType
 
-ISSUE = Sends(ticks=("signing_required",))
+ISSUE = Sends(texts=("name",), ticks=("signing_required",))
 REVOKE = {"revoke": Act("POST", "/clients/{}/credentials/{}/revoke", "Revoked.", None)}
 ENDPOINT = Sends(texts=("url", "name"))
 HOOKS = {
     "test": Act("POST", "/clients/{}/webhooks/{}/test", "A test event is on its way.", None),
-    "change": Act("PATCH", "/clients/{}/webhooks/{}", "Saved.", Sends(texts=("status",))),
+    "change": Act(
+        "PATCH", "/clients/{}/webhooks/{}", "Saved.", Sends(texts=("status", "url", "name"))
+    ),
     "delete": Act("DELETE", "/clients/{}/webhooks/{}", "Deleted.", None),
 }
 REDELIVER = {
@@ -41,7 +45,8 @@ async def _show_once(
 ) -> Page:
     """Do what hands out a secret, and show it on a page that is kept nowhere."""
     visit, form = await room.receive(request)
-    body = sends.body(form) | {name: form.all(name) for name in more.get("lists", ())}
+    lists = {name: form.all(name) for name in more.get("lists", ()) if name in form}
+    body = sends.body(form) | lists
     try:
         told = (await visit.send("POST", path, body)).body
     except ApiRefused as refused:
@@ -59,7 +64,13 @@ async def list_credentials(request: Req, room: GivenRoom, client_id: FromPath[st
     client = (await visit.get(api("/clients/{}", client_id))).body
     found = await listed(visit, api("/clients/{}/credentials", client_id))
     can = may(visit.session, Permission.CREDENTIALS_ISSUE)
-    return visit.page("console/client-credentials.html", client=client, found=found, can=can)
+    return visit.page(
+        "console/client-credentials.html",
+        client=client,
+        found=found,
+        scopes=sorted(KEY_SCOPES),
+        can=can,
+    )
 
 
 @post("/clients/{client_id:str}/credentials", status_code=200, request_max_body_size=FORM_BYTES_MAX)
@@ -67,7 +78,8 @@ async def issue_credential(request: Req, room: GivenRoom, client_id: FromPath[st
     """Make an API key and show its secrets this once."""
     back = f"{PREFIX}/clients/{client_id}/credentials"
     path = api("/clients/{}/credentials", client_id)
-    return await _show_once(request, room, path, ISSUE, "A new credential", back)
+    title = "A new credential"
+    return await _show_once(request, room, path, ISSUE, title, back, lists=("scopes",))
 
 
 @post(
@@ -135,6 +147,39 @@ async def show_webhook(
     )
 
 
+@get("/clients/{client_id:str}/deliveries/{delivery_id:str}")
+async def show_delivery(
+    request: Req, room: GivenRoom, client_id: FromPath[str], delivery_id: FromPath[str]
+) -> Page:
+    """One delivery: each attempt, what was answered, and what is sent."""
+    visit = await room.visit(request)
+    path = api("/clients/{}/webhooks/deliveries/{}", client_id, delivery_id)
+    each = (await visit.get(path)).body
+    can = may(visit.session, Permission.WEBHOOKS_SEND)
+    return visit.page("console/client-delivery.html", each=each, client_id=client_id, can=can)
+
+
+@post(
+    "/clients/{client_id:str}/webhooks/{hook_id:str}/recover",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
+async def recover(
+    request: Req, room: GivenRoom, client_id: FromPath[str], hook_id: FromPath[str]
+) -> Page:
+    """Send again what did not get through since a day."""
+    visit, form = await room.receive(request)
+    back = f"{PREFIX}/clients/{client_id}/webhooks/{hook_id}"
+    path = api("/clients/{}/webhooks/{}/recover", client_id, hook_id)
+    try:
+        done = (await visit.send("POST", path, {"since": begin_of(form.get("since"))})).body
+    except ApiRefused as refused:
+        if room.answers(refused):
+            raise
+        return visit.back(back, explain(refused), tone="bad")
+    return visit.back(back, recovered(done))
+
+
 @post(
     "/clients/{client_id:str}/webhooks/{hook_id:str}/{act:str}",
     status_code=200,
@@ -177,6 +222,8 @@ PAGES = [
     list_webhooks,
     create_webhook,
     show_webhook,
+    show_delivery,
+    recover,
     act_on_webhook,
     redeliver,
 ]

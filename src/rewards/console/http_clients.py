@@ -5,6 +5,7 @@ from typing import Any
 from litestar import get, post
 from litestar.params import FromPath
 
+from rewards.clients.model_members import MemberRole
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends, listed
 from rewards.console.places import API, PREFIX, api, may
@@ -18,10 +19,16 @@ CLIENTS = f"{PREFIX}/clients"
 LIMITS = ("orders_per_minute", "orders_per_10s", "orders_per_day", "concurrent_orders")
 LIMITED = Sends(numbers=(*LIMITS, "max_quantity"))
 NEW = Sends(texts=("name",), lines=("allowed_ips",))
-CHANGED = Sends(texts=("name", "status"), lines=("allowed_ips",))
-LOGIN = Sends(texts=("username", "password"))
+CHANGED = Sends(texts=("name", "status", "conversion_fee_percent"), lines=("allowed_ips",))
+LOGIN = Sends(texts=("username", "password", "role"))
 ACTS = {
     "logins": Act("POST", "/clients/{}/logins", "The login was made.", LOGIN),
+    "password": Act(
+        "PATCH",
+        "/clients/{}/logins/{}",
+        "Set. Everybody of the client is signed out; its keys stay.",
+        Sends(texts=("password",)),
+    ),
 }
 
 
@@ -79,7 +86,9 @@ async def list_logins(request: Req, room: GivenRoom, client_id: FromPath[str]) -
     client = (await visit.get(api("/clients/{}", client_id))).body
     found = await listed(visit, api("/clients/{}/logins", client_id))
     can = may(visit.session, Permission.CREDENTIALS_ISSUE)
-    return visit.page("console/client-logins.html", client=client, found=found, can=can)
+    return visit.page(
+        "console/client-logins.html", client=client, found=found, roles=list(MemberRole), can=can
+    )
 
 
 @post("/clients/{client_id:str}/logins", status_code=303, request_max_body_size=FORM_BYTES_MAX)
@@ -89,4 +98,25 @@ async def add_login(request: Req, room: GivenRoom, client_id: FromPath[str]) -> 
     return await perform(request, room, ACTS, "logins", back, client_id)
 
 
-PAGES = [list_clients, create_client, show_client, change_client, list_logins, add_login]
+@post(
+    "/clients/{client_id:str}/logins/{login_id:str}/password",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
+async def set_password(
+    request: Req, room: GivenRoom, client_id: FromPath[str], login_id: FromPath[str]
+) -> Page:
+    """Another password for one of its people."""
+    back = f"{CLIENTS}/{client_id}/logins"
+    return await perform(request, room, ACTS, "password", back, client_id, login_id)
+
+
+PAGES = [
+    list_clients,
+    create_client,
+    show_client,
+    change_client,
+    list_logins,
+    add_login,
+    set_password,
+]

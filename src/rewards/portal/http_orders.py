@@ -8,10 +8,10 @@ from litestar.params import FromPath
 from rewards.clients.model import Scope
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
+from rewards.infra.pages.given import begin_of, end_of
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import Visit
 from rewards.orders.model import Status
-from rewards.portal.given import begin_of, end_of
 from rewards.portal.listing import listed, query_of
 from rewards.portal.places import PREFIX, api, may
 

@@ -8,9 +8,9 @@ from litestar.params import FromPath
 from rewards.clients.model import Scope
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX, Form
+from rewards.infra.pages.given import begin_of, recovered
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.visit import explain
-from rewards.portal.given import begin_of
 from rewards.portal.listing import listed, query_of
 from rewards.portal.places import PREFIX, api, may
 from rewards.webhooks.model import DeliveryStatus
@@ -110,9 +110,7 @@ async def recover_webhook(request: Req, room: GivenRoom, hook_id: FromPath[str])
         if visit.room.answers(refused):
             raise
         return visit.back(back, explain(refused), tone="bad")
-    sent = done["failed"] + done["missed"] + done["waiting"]
-    more = "" if done["complete"] else " There is more: send again."
-    return visit.back(back, f"{sent} are on their way.{more}")
+    return visit.back(back, recovered(done))
 
 
 @post("/webhooks/{hook_id:str}/test", status_code=303, request_max_body_size=FORM_BYTES_MAX)

@@ -69,6 +69,22 @@ async def list_staff(request: Request[Any, Any, Any], db: GivenDatabase) -> Resp
     return page_answer(request, Page(people, ask, total), [StaffOut.of(one) for one in people])
 
 
+@get(
+    "/staff/{staff_id:str}",
+    operation_id="getStaff",
+    guards=[requires(Permission.STAFF_READ)],
+    responses=answers(StaffOut, 401, 403, 404),
+)
+async def get_staff(staff_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
+    """One person."""
+    number = path_id(staff_id, StaffNotFound)
+    async with db.connection() as connection:
+        [person] = await service.read_staff(connection, [number])
+    if person is None:
+        raise StaffNotFound
+    return encode(StaffOut.of(person))
+
+
 @post(
     "/staff",
     status_code=201,
@@ -145,5 +161,5 @@ def _raised(answer: Staff | Refusal) -> Staff:
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Staff"],
-    route_handlers=[list_staff, create_staff, change_staff],
+    route_handlers=[list_staff, get_staff, create_staff, change_staff],
 )

@@ -1,5 +1,6 @@
-"""What people type into the portal's forms, as the clients' API takes it."""
+"""What people type into forms, as an API takes it, and what it said, as people read it."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 DAY = timedelta(days=1)
@@ -20,3 +21,10 @@ def _midnight(day: str, more: timedelta) -> str:
         return f"{date.fromisoformat(day) + more}T00:00:00Z"
     except (ValueError, OverflowError):
         return day
+
+
+def recovered(done: Mapping[str, int]) -> str:
+    """What came of sending again what a webhook missed."""
+    sent = done["failed"] + done["missed"] + done["waiting"]
+    more = "" if done["complete"] else " There is more: send again."
+    return f"{sent} are on their way.{more}"
