@@ -17,6 +17,7 @@ from rewards.core.errors import Refusal
 from rewards.entry.api import build_unwired
 from rewards.orders.model import Order
 from rewards.staff.model import Role
+from rewards.webhooks.sealing import Sealer
 from tests.console.counted import counting
 from tests.console.desk import Desk, Visitor, open_desk
 from tests.console.writing import write_reports
@@ -121,8 +122,12 @@ async def fill(desk: Desk) -> Busy:
     report_id = int(report.url.rsplit("/", 1)[1])
     await write_reports(desk, report_id)
     async with shop.parts.db.connection() as connection:
-        batch_id = await connection.fetchval("SELECT max(id) FROM batches")
         hook_id = await connection.fetchval("SELECT max(id) FROM webhook_endpoints")
+    hook = f"/console/clients/{client_id}/webhooks/{hook_id}"
+    assert "on its way" in (await admin.send(hook, f"{hook}/test")).said
+    await Sealer(shop.parts.db, desk.clock).drain()
+    async with shop.parts.db.connection() as connection:
+        batch_id = await connection.fetchval("SELECT max(id) FROM batches")
         line = await connection.fetchrow("SELECT wallet_id, id FROM ledger_transfers LIMIT 1")
     ids = (batch_id, hook_id, report_id, *line)
     return Busy(desk, admin, client_id, first.order, second.order, *ids)
