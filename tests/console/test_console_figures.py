@@ -153,13 +153,10 @@ async def test_a_day_is_followed_to_its_lines_and_closed_with_a_statement(
     assert documents.tampering(content, key) == []
 
 
-@SIZES
-async def test_much_money_is_agreed_to_by_a_second_person(
-    busy: Busy, browser: Browser, size: str, viewport: Any
-) -> None:
+async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: Browser) -> None:
     desk, before = busy.desk, await balance_of(busy)
     wallet = busy.path("/console/money/wallets/{wallet_id}")
-    async with driving(browser, desk.url, viewport=viewport) as page:
+    async with driving(browser, desk.url) as page:
         await sign_in(page, name_of(busy, Role.FINANCE))
         await page.goto(wallet)
         # The form brings a reference of its own; the bank's is better.
@@ -174,7 +171,7 @@ async def test_much_money_is_agreed_to_by_a_second_person(
         await send(page, "Top up", "Book", Amount_in_USD="60000", Reference="wire-1")
         await says(page, "Nothing is booked")
     assert await balance_of(busy) == before
-    async with driving(browser, desk.url, viewport=viewport) as page:
+    async with driving(browser, desk.url) as page:
         await sign_in(page, name_of(busy, Role.ADMIN))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="the bank shows it")

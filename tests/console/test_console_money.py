@@ -147,6 +147,7 @@ async def test_much_money_waits_for_a_second_person(till: Till) -> None:
     admin = await till.desk.at(Role.ADMIN)
     page = await admin.get("/console/approvals")
     [number] = re.findall(r"/console/approvals/(\d+)/approve", page.text)
+    assert "finance@example.com" in page.said
     assert f"/console/approvals/{number}/withdraw" not in page.text
     # Somebody else's is taken back by nobody.
     page = await admin.send("/console/approvals", f"/console/approvals/{number}/withdraw")

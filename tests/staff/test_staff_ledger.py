@@ -208,6 +208,8 @@ async def test_a_line_tells_who_booked_it_and_who_agreed(books: Books) -> None:
     await books.office.ask("admin", "POST", f"/approvals/{number}/approve", {})
     await books.office.work_off()
     done = await books.get(f"/approvals/{number}")
+    assert (done["requested_by_name"], done["decided_by_name"]) == ("finance", "admin")
+    assert (await books.get("/approvals"))[0] == done
     who = (await books.get(f"/ledger/transactions/{done['transaction_id']}"))["booked"]
     assert (who["approval_id"], who["requested_by"]) == (number, asked["requested_by"])
     assert who["requested_by_name"] == "finance"

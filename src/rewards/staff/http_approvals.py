@@ -1,5 +1,6 @@
 """Requests that wait for a second person: see them, approve them, reject them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -28,6 +29,7 @@ from rewards.staff.model_approvals import (
     ApprovalState,
     Verdict,
 )
+from rewards.staff.naming import usernames
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 NOTE_CHARS_MAX = 500
@@ -87,6 +89,27 @@ class ApprovalOut(msgspec.Struct):
         )
 
 
+class NamedApprovalOut(ApprovalOut):
+    """A request, with the usernames of who asked and who decided."""
+
+    requested_by_name: str | None
+    decided_by_name: str | None
+
+
+async def named(tx: Tx, found: Sequence[Approval]) -> list[NamedApprovalOut]:
+    """Requests as they are shown: one statement for all names."""
+    people = {one.requested_by for one in found} | {one.decided_by or 0 for one in found}
+    names = await usernames(tx, people)
+    return [
+        NamedApprovalOut(
+            **msgspec.structs.asdict(ApprovalOut.of(one)),
+            requested_by_name=names.get(one.requested_by),
+            decided_by_name=names.get(one.decided_by or 0),
+        )
+        for one in found
+    ]
+
+
 class ApproveIn(msgspec.Struct, forbid_unknown_fields=True):
     """A remark for the trail; may be left out."""
 
@@ -127,7 +150,7 @@ REJECT = msgspec.json.Decoder(RejectIn)
         }
     ),
     guards=[requires(Permission.APPROVALS_READ)],
-    responses=answers(list[ApprovalOut], 400, 401, 403),
+    responses=answers(list[NamedApprovalOut], 400, 401, 403),
 )
 async def list_approvals(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
     """Requests, newest first; `state=REQUESTED` are those that wait for somebody.
@@ -146,21 +169,23 @@ async def list_approvals(request: Request[Any, Any, Any], db: GivenDatabase) -> 
             before_id=whole("Before", query.get("before"), default=ID_MAX, maximum=ID_MAX),
             limit=whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX),
         )
-    return encode([ApprovalOut.of(one) for one in found])
+        shown = await named(connection, found)
+    return encode(shown)
 
 
 @get(
     "/approvals/{approval_id:str}",
     operation_id="getApproval",
     guards=[requires(Permission.APPROVALS_READ)],
-    responses=answers(ApprovalOut, 401, 403, 404),
+    responses=answers(NamedApprovalOut, 401, 403, 404),
 )
 async def get_approval(approval_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
     """One request: what it is about, what it costs at most, how it stands, and until when."""
     number = path_id(approval_id, ApprovalNotFound)
     async with db.connection() as connection:
         [found] = await approvals.read(connection, [number])
-    return encode(ApprovalOut.of(_raised(found)))
+        [shown] = await named(connection, [_raised(found)])
+    return encode(shown)
 
 
 @post(
