@@ -118,6 +118,17 @@ def denominations(text: str) -> list[dict[str, str]]:
     return ranges
 
 
+def _as_text(ranges: list[dict[str, Any]]) -> str:
+    """As `denominations` reads it."""
+    lines = [
+        str(each["min_value"])
+        if each["min_value"] == each["max_value"]
+        else f"{each['min_value']} - {each['max_value']}"
+        for each in ranges
+    ]
+    return "\n".join(lines)
+
+
 @get("/products/categories")
 async def list_categories(request: Req, room: GivenRoom) -> Page:
     """What products are sorted by."""
@@ -152,6 +163,7 @@ async def show_product(request: Req, room: GivenRoom, product_id: FromPath[str])
     return visit.page(
         "console/product.html",
         product=product,
+        values=_as_text(product["denominations"]),
         discounts=discounts,
         cut=len(discounts or ()) == DISCOUNTS_SHOWN,
         reference=reference,
