@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rewards.infra.pages import sessions
 from rewards.staff.model import Role
+from tests.console.counted import counting
 from tests.console.desk import PASSWORD, Desk, Visitor, open_desk
 
 COOKIE = "console"
@@ -104,6 +106,21 @@ async def test_a_session_that_we_did_not_seal_is_none(desk: Desk) -> None:
     foreign = base64.urlsafe_b64encode(vault.seal("pages.portal", 0, plain)).decode()
     stranger = desk.visitor(Cookie=f"{COOKIE}={foreign}")
     assert (await stranger.get("/console", follow=False)).status == 303
+
+
+async def test_made_up_cookies_cost_the_database_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each names a data key that nobody has read: that is looked for once, not by each."""
+    monkeypatch.setattr(sessions, "LEARN_EVERY_S", 60.0)
+    parts = desk.shop.parts
+    async with counting(parts.db, parts.settings.pool_size) as seen:
+        for number in range(20):
+            forged = b"\x01" + (70_000 + number).to_bytes(4, "big") + b"x" * 60
+            cookie = f"{COOKIE}={base64.urlsafe_b64encode(forged).decode()}"
+            page = await desk.visitor(Cookie=cookie).get("/console", follow=False)
+            assert page.status == 303
+    assert len([each for each in seen if "FROM data_keys" in each]) == 1
 
 
 async def test_a_session_ends_with_its_token(desk: Desk) -> None:
