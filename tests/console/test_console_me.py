@@ -82,3 +82,24 @@ async def test_another_session_is_ended(desk: Desk) -> None:
     page = await first.send("/console/me", found[0])
     assert "That session has ended." in page.said
     assert "/console/sign-in" in (await second.get("/console")).url
+
+
+async def test_a_password_is_taken_as_it_was_typed(desk: Desk) -> None:
+    """The way in takes it so: what a form changed would open nothing."""
+    spaced = "  a quiet word with air around  "
+    visitor = await desk.at(Role.VIEWER)
+    fields = {"old_password": PASSWORD, "new_password": spaced}
+    page = await visitor.send("/console/me", "/console/me/password", **fields)
+    assert "Changed." in page.said
+    name = desk.staff[Role.VIEWER].username
+    assert (await desk.visitor().sign_in(name, spaced.strip())).status == 401
+    other = desk.visitor(**{"User-Agent": "Bröwser 北"})
+    assert (await other.sign_in(name, spaced)).url == f"{desk.url}/console"
+    page = await other.send("/console/me", "/console/prove", password=spaced, back="/console/me")
+    assert "for ten minutes nobody asks" in page.said
+
+
+async def test_a_key_in_any_letters_is_refused_by_the_api(desk: Desk) -> None:
+    visitor = await desk.at(Role.ADMIN)
+    page = await visitor.send("/console/me", "/console/me/end-others", key="é 北")
+    assert page.status == 200, page.said

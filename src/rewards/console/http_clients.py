@@ -20,14 +20,14 @@ LIMITS = ("orders_per_minute", "orders_per_10s", "orders_per_day", "concurrent_o
 LIMITED = Sends(numbers=(*LIMITS, "max_quantity"))
 NEW = Sends(texts=("name",), lines=("allowed_ips",))
 CHANGED = Sends(texts=("name", "status", "conversion_fee_percent"), lines=("allowed_ips",))
-LOGIN = Sends(texts=("username", "password", "role"))
+LOGIN = Sends(texts=("username", "role"), passwords=("password",))
 ACTS = {
     "logins": Act("POST", "/clients/{}/logins", "The login was made.", LOGIN),
     "password": Act(
         "PATCH",
         "/clients/{}/logins/{}",
         "Set. Everybody of the client is signed out; its keys stay.",
-        Sends(texts=("password",)),
+        Sends(passwords=("password",)),
     ),
 }
 

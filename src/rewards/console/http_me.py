@@ -21,18 +21,18 @@ ACTS = {
         "POST",
         "/me/password",
         "Changed. Your other sessions have ended.",
-        Sends(texts=("old_password", "new_password")),
+        Sends(passwords=("old_password", "new_password")),
     ),
     "end-others": Act("POST", "/sessions/end-others", "Your other sessions have ended.", None),
     "remove-factor": Act(
         "POST",
         "/me/second-factor/remove",
         "The second factor is off.",
-        Sends(texts=("code", "password", "recovery_code")),
+        Sends(texts=("code", "recovery_code"), passwords=("password",)),
     ),
 }
 ONE = {"end": Act("DELETE", "/sessions/{}", "That session has ended.", None)}
-PROVE = Sends(texts=("password", "code"))
+PROVE = Sends(texts=("code",), passwords=("password",))
 AGAIN = "Thank you. Now do it again: for ten minutes nobody asks."
 
 

@@ -11,7 +11,7 @@ from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.staff.model import Permission, Role
 
 SETTINGS = f"{PREFIX}/settings"
-PERSON = Sends(texts=("username", "role", "password"))
+PERSON = Sends(texts=("username", "role"), passwords=("password",))
 NEW = {"hire": Act("POST", "/staff", "They can sign in now.", PERSON)}
 ACTIVE = Sends(ticks=("active",))
 RESET = "Their second factor is off, and they are signed out everywhere."
@@ -20,7 +20,10 @@ STAFF = {
     "deactivate": Act("PATCH", "/staff/{}", "Signed out everywhere.", ACTIVE),
     "activate": Act("PATCH", "/staff/{}", "They can sign in again.", ACTIVE),
     "password": Act(
-        "PATCH", "/staff/{}", "Set, and they are signed out everywhere.", Sends(texts=("password",))
+        "PATCH",
+        "/staff/{}",
+        "Set, and they are signed out everywhere.",
+        Sends(passwords=("password",)),
     ),
     "sign-out": Act("POST", "/staff/{}/sessions/end", "They are signed out everywhere.", None),
     "reset-factor": Act("POST", "/staff/{}/second-factor/reset", RESET, None),

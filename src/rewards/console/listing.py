@@ -105,10 +105,12 @@ async def whole(visit: Visit, path: str, **query: str) -> Any:
 class Sends:
     """Which fields of a form an act of the API takes, and as what; empty ones are left out.
 
-    `nulls`: those that the form empties on purpose, sent as null.
+    `passwords` go as they were typed, with the spaces around them. `nulls`: those that the form
+    empties on purpose, sent as null.
     """
 
     texts: tuple[str, ...] = ()
+    passwords: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     ticks: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ class Sends:
     def body(self, form: Form) -> dict[str, Any]:
         """The body of the request; what is no number goes as it is, for the API to refuse."""
         sent: dict[str, Any] = dict(form.chosen(*self.texts))
+        sent |= {name: form.get(name) for name in self.passwords if form.get(name)}
         for name, text in form.chosen(*self.numbers).items():
             sent[name] = whole_of(text)
         for name in self.ticks:

@@ -106,9 +106,7 @@ class Caller:
             sent |= {"files": {"file": file}, "data": dict(texts or {})}
         elif body is not None:
             sent["content"] = ENCODER.encode(body)
-        headers = self._headers(key, is_json=body is not None)
-        if accept:
-            headers["Accept"] = accept
+        headers = self._headers(accept, key, is_json=body is not None)
         transport = httpx.ASGITransport(
             cast("Any", self.app), raise_app_exceptions=False, client=cast("Any", self._peer)
         )
@@ -129,13 +127,12 @@ class Caller:
         no more once it has left. Raises ApiRefused, before anything was sent, for every answer that
         is no success.
         """
-        headers = self._headers("", is_json=False) | ({"Accept": accept} if accept else {})
         asked = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": "GET",
-            "headers": [(name.lower().encode(), text.encode()) for name, text in headers.items()],
+            "headers": self._headers(accept),
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
@@ -173,7 +170,9 @@ class Caller:
         """Nobody's address where the peer is a Unix socket that no proxy speaks for."""
         return None if self.address is None else (str(self.address), 0)
 
-    def _headers(self, key: str, *, is_json: bool) -> dict[str, str]:
+    def _headers(
+        self, accept: str = "", key: str = "", *, is_json: bool = False
+    ) -> list[tuple[bytes, bytes]]:
         headers = {"X-Request-Id": self.request_id, "User-Agent": self.agent}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -181,7 +180,10 @@ class Caller:
             headers["Content-Type"] = JSON
         if key:
             headers["Idempotency-Key"] = key
-        return headers
+        if accept:
+            headers["Accept"] = accept
+        # What a browser calls itself, and what a form says, may be in any letters.
+        return [(n.lower().encode(), v.encode("latin-1", "replace")) for n, v in headers.items()]
 
 
 def _wanted(query: Query | None) -> list[tuple[str, str]]:
