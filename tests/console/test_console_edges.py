@@ -100,7 +100,7 @@ async def test_a_file_is_taken_from_nobody_who_may_not_import(desk: Desk) -> Non
     texts = [(await each.get("/console/orders")).csrf for each in (support, gone)]
     async with desk.shop.parts.db.transaction() as tx:
         change = StaffChange(desk.staff[Role.OPERATIONS].id, active=False)
-        await staff.change_staff(tx, desk.shop.parts.passwords, [change], desk.shop.now)
+        await staff.change_staff(tx, [change], [None], desk.shop.now)
     await desk.shop.refresh()
     page = await sent(support, texts[0])
     assert page.status == 403
