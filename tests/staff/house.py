@@ -47,6 +47,7 @@ from rewards.staff.auth import AUDIENCE, TOKEN_KEY, StaffGate
 from rewards.staff.imports import Imports
 from rewards.staff.model import Role
 from rewards.staff.signing_in import SignIn
+from rewards.staff.week import Week
 from rewards.vendors import http as vendors_http
 from rewards.vendors.accounts import Accounts
 from rewards.vendors.wire import open_session
@@ -223,6 +224,7 @@ async def opened(
         "money_limit": OnePersonLimit(1_000_000, "USD", prices),
         "restocks": bought.restocks,
         "links": ClaimLinks(vault, settings),
+        "week": Week(),
         "prices": prices,
         "limiter": limiter,
         "directory": directory,
