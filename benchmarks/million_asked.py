@@ -193,6 +193,7 @@ SOMETHING = {
     "purchase_id": ("vendor_orders", "true"),
     "vendor_order_id": ("vendor_orders", "true"),
     "transaction_id": ("ledger_transfers", "client_id = $1"),
+    "line_id": ("ledger_transfers", "client_id = $1"),
     "staff_id": ("staff_users", "true"),
     "webhook_id": ("webhook_endpoints", "client_id = $1"),
     "delivery_id": ("webhook_deliveries", "client_id = $1"),

@@ -17,6 +17,7 @@ WRONG = "not the right password"
 ORDER = {"product_id": 15, "denomination": 10, "quantity": 1}
 # Enough for medians to say something; at least so many, and by how much of one they may differ.
 SAMPLES, DIFFER_MAX = 600, 0.05
+ROUNDS_MAX = 6
 
 
 async def tried(world: World, path: str, username: str, password: str) -> Answer:
@@ -94,15 +95,26 @@ def foreign_reads(world: World) -> list[Operation]:
 @pytest.mark.long
 async def test_a_foreign_id_is_refused_as_late_as_an_unknown_one(world: World) -> None:
     """Medians of calls that take turns: whatever the machine does meanwhile, it does to both."""
+    hidden = f"/products/{world.ids['product_id']}/visibility/{world.stranger_id}"
+    await world.admin("PUT", hidden, {"visible": False})
     for one in foreign_reads(world):
-        took_s: dict[str, list[float]] = {"foreign": [], "unknown": []}
-        for n in range(SAMPLES):
-            kinds = [("foreign", world.ids), ("unknown", NOWHERE)]
-            for kind, ids in sorted(kinds, key=lambda each: each[0], reverse=n % 2 == 1):
-                began_s = time.perf_counter()
-                answer = await ask(world, one, world.stranger, ids, query=needed(one))
-                took_s[kind].append(time.perf_counter() - began_s)
-                assert answer.status in (200, 404)
-        foreign_s, unknown_s = median(took_s["foreign"]), median(took_s["unknown"])
-        print(f"{one}: foreign {foreign_s * 1e3:.3f} ms, unknown {unknown_s * 1e3:.3f} ms")
-        assert abs(foreign_s - unknown_s) < DIFFER_MAX * max(foreign_s, unknown_s), one
+        told = []
+        while len(told) < ROUNDS_MAX and (not told or abs(told[-1]) >= DIFFER_MAX):
+            told.append(await _differ(world, one))
+        # What tells tells every time, and the same way; a busy machine does not.
+        assert min(map(abs, told)) < DIFFER_MAX or min(told) < 0 < max(told), (one, told)
+
+
+async def _differ(world: World, one: Operation) -> float:
+    """By which share of the longer a foreign id takes longer than an unknown one, in medians."""
+    took_s: dict[str, list[float]] = {"foreign": [], "unknown": []}
+    for n in range(SAMPLES):
+        kinds = [("foreign", world.ids), ("unknown", NOWHERE)]
+        for kind, ids in sorted(kinds, key=lambda each: each[0], reverse=n % 2 == 1):
+            began_s = time.perf_counter()
+            answer = await ask(world, one, world.stranger, ids, query=needed(one))
+            took_s[kind].append(time.perf_counter() - began_s)
+            assert answer.status == 404, (one, answer.text)
+    foreign_s, unknown_s = median(took_s["foreign"]), median(took_s["unknown"])
+    print(f"{one}: foreign {foreign_s * 1e3:.3f} ms, unknown {unknown_s * 1e3:.3f} ms")
+    return (foreign_s - unknown_s) / max(foreign_s, unknown_s)

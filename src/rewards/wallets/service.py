@@ -203,12 +203,8 @@ async def get(
     tx: Tx, wallet_ids: Sequence[int], *, client_id: int | None = None
 ) -> list[Wallet | Refusal]:
     """Read wallets without a lock, in order. With `client_id` another's is as unknown (D13)."""
-    found = {wallet.id: wallet for wallet in await sql.read(tx, wallet_ids)}
-    wallets = [found.get(wallet_id) for wallet_id in wallet_ids]
-    return [
-        wallet if wallet and client_id in (None, wallet.client_id) else WalletNotFound()
-        for wallet in wallets
-    ]
+    found = {wallet.id: wallet for wallet in await sql.read(tx, wallet_ids, client_id)}
+    return [found.get(wallet_id) or WalletNotFound() for wallet_id in wallet_ids]
 
 
 async def transactions(tx: Tx, wanted: TransactionFilter, ask: PageAsk) -> Page[Transaction]:

@@ -254,12 +254,17 @@ async def set_limits(tx: Tx, wallets: Sequence[Wallet]) -> None:
     )
 
 
-READ = f"SELECT {COLUMNS} FROM wallets WHERE id = ANY($1::bigint[]) ORDER BY id"
+# Whose it is not finds it no later than one that is not there.
+READ = f"""
+SELECT {COLUMNS} FROM wallets
+WHERE id = ANY($1::bigint[]) AND ($2::bigint IS NULL OR client_id = $2) ORDER BY id
+"""
 READ_OF_CLIENTS = f"SELECT {COLUMNS} FROM wallets WHERE client_id = ANY($1::bigint[]) ORDER BY id"
 
 
-async def read(tx: Tx, wallet_ids: Sequence[int]) -> list[Wallet]:
-    return [wallet_of(row) for row in await tx.fetch(READ, wallet_ids)]
+async def read(tx: Tx, wallet_ids: Sequence[int], client_id: int | None) -> list[Wallet]:
+    """Of all clients, or of one alone."""
+    return [wallet_of(row) for row in await tx.fetch(READ, wallet_ids, client_id)]
 
 
 async def read_of_clients(tx: Tx, client_ids: Sequence[int]) -> list[Wallet]:
