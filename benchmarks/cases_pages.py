@@ -6,7 +6,7 @@ what both processes' clocks counted, ours and the database's, stands beside them
 
 import html
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,7 @@ def _cpu_s(pid: int) -> float:
     return total / NANO
 
 
-async def ask_all(
-    asker: Asker, paths: AsyncIterator[str] | Sequence[str], rounds: int = ROUNDS
-) -> AsyncIterator[Taken]:
+async def ask_all(asker: Asker, paths: Iterable[str], rounds: int = ROUNDS) -> AsyncIterator[Taken]:
     """The bare answer, then each path, and of each page that leads on one deep in its list."""
     async with signed_in(asker.url) as sessions:
         yield await _taken(asker, sessions, BARE, rounds)

@@ -193,14 +193,16 @@ async def prepare(world: World, client_ids: Sequence[int], at: datetime) -> None
     await world.lay_in(ORDINARY, 500)
     passwords = Passwords()
     asks = [NewStaff(f"{role}@example.com", role, PASSWORD) for role in Role]
+    digests = await passwords.digests([ask.password for ask in asks])
+    login = await clients.prepare_login(passwords, client_ids[0], MEMBER, PASSWORD)
     async with world.db.transaction() as tx:
-        await staff.create_staff(tx, passwords, asks, at)
+        await staff.create_staff(tx, asks, digests, at)
         await tx.execute(HOOKS, list(client_ids[:ENDPOINTS]), at)
         for statement in LEFT_BEHIND:
             await tx.execute(statement, at)
         await _vendor(tx, world, at)
         await tx.execute(STOCK_ORDERS, at)
-        await clients.add_login(tx, passwords, client_ids[0], MEMBER, PASSWORD, at)
+        await clients.add_login(tx, login, at)
 
 
 async def _vendor(tx: Tx, world: World, at: datetime) -> None:
