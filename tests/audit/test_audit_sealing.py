@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 
 import asyncpg
 import pytest
@@ -18,11 +17,10 @@ from rewards.core.clock import SystemClock
 from rewards.core.errors import Unavailable
 from rewards.infra.db import Database, Tx
 from rewards.infra.sql_sealing import Look
-from tests import processes
 from tests.audit.trailing import AT, KEY, chain, found, sealer, write, written
+from tests.sealing import start
 from tests.webhooks.feeding import Clock
 
-PROCESS = str(Path(__file__).with_name("sealing_process.py"))
 COMMITTED = "SELECT id FROM audit_entries ORDER BY id"
 WRITERS, ACTS, SEEDS = 6, 120, 4
 LONG_SEEDS = [pytest.param(seed, marks=pytest.mark.long) for seed in range(SEEDS, 100)]
@@ -173,9 +171,7 @@ async def test_processes_that_write_seal_and_are_killed_leave_one_chain(
 ) -> None:
     """Two write, two seal; a sealer is killed with -9 and replaced, again and again."""
 
-    async def begin(what: str) -> processes.Process:
-        return await processes.start([sys.executable, PROCESS, dsn, what])
-
+    begin = partial(start, "audit", dsn)
     writing = [await begin(f"seed-{number}") for number in range(2)]
     sealing = [await begin("seal") for _ in range(2)]
     before: list[int] = []

@@ -77,7 +77,7 @@ async def test_a_file_becomes_waiting_units_and_a_report(stock: Stock) -> None:
         assert await service.depth(connection, [SHELF], NOW) == [0]
         cost = await connection.fetchval("SELECT sum(cost_minor) FROM units")
     assert [state for _, state in units] == [UnitState.AVAILABLE] * 3
-    opened = service.open_units(stock.vault, [(u.unit_id, u.sealed) for u in stored if u])
+    opened = await service.open_units(stock.vault, [unit for unit in stored if unit])
     assert opened == [{"code": f"A-{n}", "pin": "0042"} for n in (1, 3, 4)]
     assert cost == 3 * 2450
     assert await stock.breaches() == {}

@@ -60,10 +60,10 @@ async def test_units_leave_in_the_order_of_their_expiry(stock: Stock) -> None:
 async def test_what_is_taken_opens_to_what_was_stored(stock: Stock) -> None:
     await stock.fill(3)
     [hand] = await take(stock.db, [Need(SHELF, 3)])
-    opened = service.open_units(stock.vault, [(unit.unit_id, unit.sealed) for unit in hand])
+    opened = await service.open_units(stock.vault, hand)
     assert opened == [stock.codes[unit.unit_id] for unit in hand]
     with pytest.raises(SealBroken):
-        service.open_units(stock.vault, [(hand[0].unit_id, hand[1].sealed)])
+        await service.open_units(stock.vault, [hand[0]._replace(sealed=hand[1].sealed)])
 
 
 async def test_expired_and_waiting_units_are_never_taken(stock: Stock) -> None:

@@ -31,8 +31,7 @@ async def test_units_of_every_state_enter_and_open(stock: Stock) -> None:
         assert await stock.states(unit_ids) == [state, state]
         async with stock.db.connection() as connection:
             stored = await service.read_units(connection, unit_ids)
-        pairs = [(unit.unit_id, unit.sealed) for unit in stored if unit]
-        opened = service.open_units(stock.vault, pairs)
+        opened = await service.open_units(stock.vault, [unit for unit in stored if unit])
         assert opened == [stock.codes[unit_id] for unit_id in unit_ids]
     assert await stock.breaches() == {}
 
@@ -74,7 +73,7 @@ async def test_minted_units_come_back_sealed_and_never_see_the_shelf(stock: Stoc
     assert not isinstance(two, DuplicateUnit)
     assert isinstance(again, DuplicateUnit)
     assert (one.expires_at, two.expires_at) == (new[0].expires_at, None)
-    opened = service.open_units(stock.vault, [(u.unit_id, u.sealed) for u in (one, two)])
+    opened = await service.open_units(stock.vault, [one, two])
     assert opened == [dict(unit.fields) for unit in new]
     assert await stock.states([one.unit_id, two.unit_id]) == ["DELIVERED"] * 2
     assert await stock.breaches() == {}
@@ -116,9 +115,9 @@ async def test_a_seal_moved_to_another_unit_does_not_open(stock: Stock) -> None:
         )
         stored = await service.read_units(tx, [one, two])
     good, moved = (unit for unit in stored if unit)
-    assert service.open_units(stock.vault, [(one, good.sealed)]) == [stock.codes[one]]
+    assert await service.open_units(stock.vault, [good]) == [stock.codes[one]]
     with pytest.raises(SealBroken):
-        service.open_units(stock.vault, [(two, moved.sealed)])
+        await service.open_units(stock.vault, [moved])
 
 
 async def test_unknown_units_read_as_none_and_move_nowhere(stock: Stock) -> None:
@@ -235,7 +234,7 @@ async def test_rotation_seals_everything_anew_however_often_it_is_interrupted(
     for _ in range(100):
         async with stock.db.transaction() as tx:
             [[unit]] = await service.allocate(tx, [Need(SHELF, 1)], NOW)
-        opened = service.open_units(vault, [(unit.unit_id, unit.sealed)])
+        opened = await service.open_units(vault, [unit])
         assert opened == [stock.codes[unit.unit_id]]
         try:
             done = await service.reseal(stock.db, vault)
@@ -248,8 +247,8 @@ async def test_rotation_seals_everything_anew_however_often_it_is_interrupted(
     async with stock.db.connection() as connection:
         stored = await service.read_units(connection, unit_ids)
     assert not [unit for unit in stored if unit and unit.sealed.startswith(old)]
-    pairs = [(unit.unit_id, unit.sealed) for unit in stored if unit]
-    assert service.open_units(vault, pairs) == [stock.codes[unit_id] for unit_id in unit_ids]
+    opened = await service.open_units(vault, [unit for unit in stored if unit])
+    assert opened == [stock.codes[unit_id] for unit_id in unit_ids]
     assert await stock.breaches() == {}
 
 

@@ -60,11 +60,10 @@ async def compare_codes(market: Market) -> None:
     parts, units = market.shop.parts, market.oracle.units
     async with parts.db.connection() as connection:
         stored = await inventory.read_units(connection, list(units))
-    sealed = [(unit.unit_id, unit.sealed) for unit in stored if unit is not None]
+    sealed = [unit for unit in stored if unit is not None]
     assert len(sealed) == len(units)
-    await parts.vault.learn(seal for _, seal in sealed)
-    opened = inventory.open_units(parts.vault, sealed)
-    assert {n: found for (n, _), found in zip(sealed, opened, strict=True)} == {
+    opened = await inventory.open_units(parts.vault, sealed)
+    assert {unit.unit_id: found for unit, found in zip(sealed, opened, strict=True)} == {
         n: unit.fields for n, unit in units.items()
     }
 

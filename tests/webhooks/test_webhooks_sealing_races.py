@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 import asyncpg
 import pytest
@@ -18,14 +17,12 @@ from rewards.webhooks.envelope import ID_PREFIX
 from rewards.webhooks.feed import Feed
 from rewards.webhooks.model_feed import FeedAsk
 from rewards.webhooks.sealing import Sealer
-from tests import processes
+from tests.sealing import CLIENTS, start
 from tests.webhooks.feeding import Clock, breaches, emit, feed
-from tests.webhooks.sealing_process import CLIENTS
 
 WRITERS, ACTS = 6, 150
 CI_SEEDS = 6
 LONG_SEEDS = [pytest.param(seed, marks=pytest.mark.long) for seed in range(CI_SEEDS, 200)]
-PROCESS = str(Path(__file__).with_name("sealing_process.py"))
 COMMITTED = "SELECT client_id, array_agg(id ORDER BY id) AS ids FROM events GROUP BY client_id"
 
 
@@ -143,9 +140,7 @@ async def test_processes_that_write_seal_and_are_killed_leave_one_feed(
 ) -> None:
     """Two emit, two seal; a sealer is killed and replaced, again and again, while others read."""
 
-    async def begin(what: str) -> processes.Process:
-        return await processes.start([sys.executable, PROCESS, dsn, what])
-
+    begin = partial(start, "webhooks", dsn)
     reader = Reader(db)
     followers = [Follower(Feed(db), client_id) for client_id in CLIENTS]
     emitting = [await begin(f"seed-{number}") for number in range(2)]

@@ -94,8 +94,7 @@ class Claims:
             return await self._claim(tx, visit, actor)
 
         revealed, unit = await self._db.run(work)
-        await self._vault.learn([unit.sealed])
-        [fields] = inventory.open_units(self._vault, [(unit.unit_id, unit.sealed)])
+        [fields] = await inventory.open_units(self._vault, [unit])
         revealed.fields.update(fields)
         return revealed
 

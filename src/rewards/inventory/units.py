@@ -100,15 +100,16 @@ def fingerprint(vault: Vault, product_id: int, fields: Mapping[str, str]) -> byt
     return vault.mac(FINGERPRINT, data)
 
 
-def open_units(vault: Vault, sealed: Sequence[tuple[int, bytes]]) -> list[dict[str, str]]:
-    """The voucher fields of each (unit id, sealed), in order.
+async def open_units(vault: Vault, units: Sequence[Taken | StoredUnit]) -> list[dict[str, str]]:
+    """The voucher fields of each unit, in order.
 
     Raises SealBroken when one was tampered with. For the eyes of the unit's client, the claim page
-    or a named staff permission only; the caller audits it (spec.md §4). After another process
-    rotated the key it raises KeyUnknown: `await vault.learn(...)` before is cheap and avoids it.
+    or a named staff permission only; the caller audits it (spec.md §4), and holds no connection:
+    another process may have begun a new data key since, which is then read.
     """
+    await vault.learn(unit.sealed for unit in units)
     open_one, decode = vault.open, _DECODER.decode
-    return [decode(open_one(PLACE, unit_id, value)) for unit_id, value in sealed]
+    return [decode(open_one(PLACE, unit.unit_id, unit.sealed)) for unit in units]
 
 
 async def read_units(tx: Tx, unit_ids: Sequence[int]) -> list[StoredUnit | None]:

@@ -10,8 +10,9 @@ from rewards.infra.db import Database, Tx
 from rewards.inventory import service as inventory
 from rewards.orders import facts, sql_read
 from rewards.orders.model import Order
+from rewards.orders.opening import opened
 from rewards.orders.service import delivered_units
-from rewards.orders.view import VoucherOut, voucher
+from rewards.orders.view import VoucherOut
 
 
 async def told(tx: Tx, order_ids: Sequence[int]) -> dict[int, Order]:
@@ -29,6 +30,4 @@ async def open_vouchers(db: Database, vault: Vault, clock: Clock, order: Order) 
         units = [unit for unit in await inventory.read_units(tx, delivered_units(items)) if unit]
         if units:
             await audit.record(tx, [facts.opening_fact(SYSTEM, order, len(units))], clock.now())
-    await vault.learn(unit.sealed for unit in units)
-    opened = inventory.open_units(vault, [(unit.unit_id, unit.sealed) for unit in units])
-    return [voucher(fields, unit.expires_at) for unit, fields in zip(units, opened, strict=True)]
+    return await opened(vault, units)

@@ -11,7 +11,8 @@ from rewards.inventory import service as inventory
 from rewards.inventory.model import StoredUnit
 from rewards.orders import sql_read
 from rewards.orders.model import ItemStatus, OrderNotFound
-from rewards.orders.view import VoucherOut, voucher
+from rewards.orders.opening import opened
+from rewards.orders.view import VoucherOut
 
 
 class ItemNotFound(NotFound):
@@ -60,6 +61,5 @@ async def reveal(
         return unit
 
     unit = await db.run(work)
-    await vault.learn([unit.sealed])
-    [fields] = inventory.open_units(vault, [(unit.unit_id, unit.sealed)])
-    return voucher(fields, unit.expires_at)
+    [shown] = await opened(vault, [unit])
+    return shown

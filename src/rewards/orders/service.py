@@ -26,10 +26,11 @@ from rewards.orders.decide import KeyUse, PlaceAsk
 from rewards.orders.filling import RetryAsk, retry
 from rewards.orders.links import SealedLink
 from rewards.orders.model import Item, ItemStatus, OrderNotFound
+from rewards.orders.opening import opened
 from rewards.orders.placing import Sources, place
 from rewards.orders.refunds import cancel, fail, pay_owed
 from rewards.orders.replay import ROUTE, Placed, replays
-from rewards.orders.view import OrderOut, VoucherOut, linked, show, voucher
+from rewards.orders.view import OrderOut, VoucherOut, linked, show
 
 __all__ = [
     "ROUTE",
@@ -160,15 +161,9 @@ class Orders:
             if item.unit_id is not None and item.position in shown
         }
 
-    async def _open(self, units: Iterable[Taken]) -> dict[int, VoucherOut]:
-        sealed = list(units)
-        # Another process may have begun a new data key since.
-        await self._vault.learn(unit.sealed for unit in sealed)
-        fields = inventory.open_units(self._vault, [(u.unit_id, u.sealed) for u in sealed])
-        return {
-            unit.unit_id: voucher(opened, unit.expires_at)
-            for unit, opened in zip(sealed, fields, strict=True)
-        }
+    async def _open(self, units: Sequence[Taken | StoredUnit]) -> dict[int, VoucherOut]:
+        vouchers = await opened(self._vault, units)
+        return {unit.unit_id: shown for unit, shown in zip(units, vouchers, strict=True)}
 
     async def read(
         self, actor: Actor, client_id: int, order_id: int, *, opens: bool = True
@@ -199,8 +194,7 @@ class Orders:
                 await audit.record(tx, [fact], self.clock.now())
         if links:
             return show(order, items, await self._led_to(items, links))
-        opened = await self._open(Taken(u.unit_id, u.expires_at, u.sealed) for u in units)
-        return show(order, items, opened)
+        return show(order, items, await self._open(units))
 
 
 def delivered_units(items: Iterable[Item]) -> list[int]:

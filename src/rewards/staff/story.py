@@ -118,10 +118,9 @@ def _unit_ids(items: Sequence[Item]) -> list[int]:
 async def mask(vault: Vault, story: Story) -> list[MaskedUnit]:
     """The units of a story by item, masked: what is shown of one is in no trail.
 
-    Not while a connection is held: another process may have begun a new data key since.
+    Not while a connection is held, as with any opening.
     """
-    await vault.learn(unit.sealed for _, unit in story.sealed)
-    opened = inventory.open_units(vault, [(unit.unit_id, unit.sealed) for _, unit in story.sealed])
+    opened = await inventory.open_units(vault, [unit for _, unit in story.sealed])
     return [
         MaskedUnit(position, unit, masked_fields(fields))
         for (position, unit), fields in zip(story.sealed, opened, strict=True)
