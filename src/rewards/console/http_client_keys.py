@@ -18,7 +18,8 @@ from rewards.staff.model import Permission
 from rewards.webhooks.model import EventType
 
 ISSUE = Sends(texts=("name",), ticks=("signing_required",))
-REVOKE = {"revoke": Act("POST", "/clients/{}/credentials/{}/revoke", "Revoked.", None)}
+WHY = Sends(texts=("reason",))
+REVOKE = {"revoke": Act("POST", "/clients/{}/credentials/{}/revoke", "Revoked.", WHY)}
 ENDPOINT = Sends(texts=("url", "name"))
 HOOKS = {
     "test": Act("POST", "/clients/{}/webhooks/{}/test", "A test event is on its way.", None),
@@ -98,7 +99,7 @@ async def act_on_credential(
     back = f"{PREFIX}/clients/{client_id}/credentials"
     if act == "rotate":
         path = api("/clients/{}/credentials/{}/rotate-signing-secret", client_id, key_id)
-        return await _show_once(request, room, path, Sends(), "A new signing secret", back)
+        return await _show_once(request, room, path, WHY, "A new signing secret", back)
     return await perform(request, room, REVOKE, act, back, client_id, key_id)
 
 

@@ -13,20 +13,18 @@ from rewards.staff.model import Permission, Role
 SETTINGS = f"{PREFIX}/settings"
 PERSON = Sends(texts=("username", "role"), passwords=("password",))
 NEW = {"hire": Act("POST", "/staff", "They can sign in now.", PERSON)}
-ACTIVE = Sends(ticks=("active",))
+WHY = Sends(texts=("reason",))
+ROLE = Sends(texts=("role", "reason"))
+PASSWORD = Sends(passwords=("password",))
+ACTIVE = Sends(texts=("reason",), ticks=("active",))
 RESET = "Their second factor is off, and they are signed out everywhere."
 STAFF = {
-    "role": Act("PATCH", "/staff/{}", "The new role counts at once.", Sends(texts=("role",))),
+    "role": Act("PATCH", "/staff/{}", "The new role counts at once.", ROLE),
     "deactivate": Act("PATCH", "/staff/{}", "Signed out everywhere.", ACTIVE),
     "activate": Act("PATCH", "/staff/{}", "They can sign in again.", ACTIVE),
-    "password": Act(
-        "PATCH",
-        "/staff/{}",
-        "Set, and they are signed out everywhere.",
-        Sends(passwords=("password",)),
-    ),
-    "sign-out": Act("POST", "/staff/{}/sessions/end", "They are signed out everywhere.", None),
-    "reset-factor": Act("POST", "/staff/{}/second-factor/reset", RESET, None),
+    "password": Act("PATCH", "/staff/{}", "Set, and they are signed out everywhere.", PASSWORD),
+    "sign-out": Act("POST", "/staff/{}/sessions/end", "They are signed out everywhere.", WHY),
+    "reset-factor": Act("POST", "/staff/{}/second-factor/reset", RESET, WHY),
 }
 
 

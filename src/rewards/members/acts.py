@@ -47,7 +47,13 @@ async def issue_credential(
 
 
 async def revoke_credential(
-    tx: Tx, client_id: int, credential_id: int, who: Actor, at: datetime, by: int | None = None
+    tx: Tx,
+    client_id: int,
+    credential_id: int,
+    who: Actor,
+    at: datetime,
+    by: int | None = None,
+    why: str | None = None,
 ) -> Credential:
     """End the client's key for good; a second time changes nothing. Raises CredentialNotFound."""
     await owned(tx, client_id, credential_id)
@@ -55,7 +61,7 @@ async def revoke_credential(
     if revoked.revoked_at == at:
         ended = {"from": None, "to": at.isoformat()}
         facts: dict[str, object] = {"api_key": revoked.api_key, "revoked_at": ended}
-        await _record(tx, who, client_id, "credential.revoked", credential_id, facts, at, by)
+        await _record(tx, who, client_id, "credential.revoked", credential_id, facts, at, by, why)
     return revoked
 
 
@@ -67,12 +73,13 @@ async def rotate_signing_secret(
     who: Actor,
     at: datetime,
     by: int | None = None,
+    why: str | None = None,
 ) -> str:
     """A new secret to sign requests with. Raises CredentialNotFound, also for a revoked key."""
     credential = await owned(tx, client_id, credential_id)
     shown = await clients.rotate_signing_secret(tx, vault, credential_id)
-    facts = {"api_key": credential.api_key}
-    await _record(tx, who, client_id, "credential.secret_rotated", credential_id, facts, at, by)
+    facts, action = {"api_key": credential.api_key}, "credential.secret_rotated"
+    await _record(tx, who, client_id, action, credential_id, facts, at, by, why)
     return shown
 
 
@@ -130,9 +137,10 @@ async def _record(
     facts: Mapping[str, object],
     at: datetime,
     by: int | None,
+    why: str | None = None,
 ) -> None:
     told = dict(facts) if by is None else {**facts, "login_id": by}
-    fact = AuditFact(who, client_id, action, "credential", credential_id, told)
+    fact = AuditFact(who, client_id, action, "credential", credential_id, told, why)
     await audit.record(tx, [fact], at)
 
 

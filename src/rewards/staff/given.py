@@ -17,7 +17,7 @@ from rewards.core.page import PageAsk
 from rewards.core.text import printable
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
-from rewards.infra.http import page_ask
+from rewards.infra.http import decode, page_ask
 from rewards.infra.openapi import PAGE, whole_number
 from rewards.infra.passwords import Passwords
 from rewards.infra.settings import Settings
@@ -89,6 +89,25 @@ def paged(request: Request[Any, Any, Any]) -> PageAsk:
     """Which page of a list is asked for; refuses numbers that are none, or too large."""
     query = request.query_params
     return page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+
+
+class WhyIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Why, for the trail; it may be left out."""
+
+    reason: str | None = None
+
+
+WHY = msgspec.json.Decoder(WhyIn)
+
+
+async def why(request: Request[Any, Any, Any]) -> str | None:
+    """The reason in a body that may be left out whole (`takes(WhyIn, required=False)`)."""
+    return reason_told(decode(WHY, await request.body() or b"{}").reason)
+
+
+def reason_told(given: str | None) -> str | None:
+    """A reason that may be left out: who ends a leaked key is not held up for a word (ADR 0037)."""
+    return reason_of(given) if given and given.strip() else None
 
 
 def reason_of(given: str) -> str:

@@ -24,7 +24,15 @@ from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, member_of, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import PAGED, GivenClock, GivenDatabase, decimal_of, no_json, paged
+from rewards.staff.given import (
+    PAGED,
+    GivenClock,
+    GivenDatabase,
+    decimal_of,
+    no_json,
+    paged,
+    reason_told,
+)
 from rewards.staff.model import Permission
 
 NAME_CHARS_MAX = 200
@@ -80,13 +88,14 @@ class NewClientIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ClientChangeIn(msgspec.Struct, forbid_unknown_fields=True):
-    """What is left out stays as it is. `status`: ACTIVE or SUSPENDED."""
+    """What is left out stays as it is. `status`: ACTIVE or SUSPENDED; `reason`: for the trail."""
 
     name: str | None = None
     status: str | None = None
     limits: LimitsIn | None = None
     allowed_ips: list[str] | None = None
     conversion_fee_percent: Percent = msgspec.field(default_factory=no_json)
+    reason: str | None = None
 
 
 class LimitsOut(msgspec.Struct):
@@ -220,7 +229,7 @@ async def change_client(
     A SUSPENDED client is answered 401 on every route of its own.
     """
     body = decode(CLIENT_CHANGE, await request.body())
-    number = path_id(client_id, ClientNotFound)
+    number, reason = path_id(client_id, ClientNotFound), reason_told(body.reason)
 
     async def work(tx: Tx) -> Client:
         # A change of nothing locks the row and says what it holds.
@@ -229,7 +238,7 @@ async def change_client(
         old, new = _told(before), _told(client)
         facts = {key: {"from": old[key], "to": new[key]} for key in new if old[key] != new[key]}
         who = caller(request).actor
-        fact = AuditFact(who, client.id, "client.changed", "client", client.id, facts)
+        fact = AuditFact(who, client.id, "client.changed", "client", client.id, facts, reason)
         await audit.record(tx, [fact], clock.now())
         return client
 

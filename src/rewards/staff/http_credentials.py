@@ -27,7 +27,9 @@ from rewards.staff.given import (
     GivenDatabase,
     GivenSettings,
     GivenVault,
+    WhyIn,
     paged,
+    why,
 )
 from rewards.staff.model import Permission
 
@@ -96,7 +98,8 @@ async def issue_credential(
     status_code=200,
     operation_id="revokeCredential",
     guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
-    responses=answers(CredentialOut, 401, 403, 404),
+    operation_class=takes(WhyIn, required=False),
+    responses=answers(CredentialOut, 400, 401, 403, 404),
 )
 async def revoke_credential(
     request: Request[Any, Any, Any],
@@ -108,9 +111,11 @@ async def revoke_credential(
     """End a credential for good, everywhere within a second. A second time changes nothing."""
     owner, number = path_id(client_id, ClientNotFound), path_id(credential_id, CredentialNotFound)
 
+    reason = await why(request)
+
     async def work(tx: Tx) -> Credential:
         who = caller(request).actor
-        return await acts.revoke_credential(tx, owner, number, who, clock.now())
+        return await acts.revoke_credential(tx, owner, number, who, clock.now(), why=reason)
 
     return encode(CredentialOut.of(await db.run(work)))
 
@@ -120,7 +125,8 @@ async def revoke_credential(
     status_code=200,
     operation_id="rotateSigningSecret",
     guards=[requires(Permission.CREDENTIALS_ISSUE, proof=True)],
-    responses=answers(RotatedOut, 401, 403, 404),
+    operation_class=takes(WhyIn, required=False),
+    responses=answers(RotatedOut, 400, 401, 403, 404),
 )
 async def rotate_signing_secret(
     request: Request[Any, Any, Any],
@@ -136,9 +142,11 @@ async def rotate_signing_secret(
     """
     owner, number = path_id(client_id, ClientNotFound), path_id(credential_id, CredentialNotFound)
 
+    reason = await why(request)
+
     async def work(tx: Tx) -> RotatedOut:
         who, at = caller(request).actor, clock.now()
-        shown = await acts.rotate_signing_secret(tx, vault, owner, number, who, at)
+        shown = await acts.rotate_signing_secret(tx, vault, owner, number, who, at, why=reason)
         return RotatedOut(number, owner, shown)
 
     return encode(await db.run(work))

@@ -25,14 +25,19 @@ from rewards.staff.given import (
     Quantity,
     decimal_of,
     paged,
+    reason_told,
 )
 from rewards.staff.model import Permission
 
 
 class DiscountIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`percent` from 0 to 100; null takes the agreement away, and the vendor's or default holds."""
+    """`percent` from 0 to 100; null takes the agreement away, and the vendor's or default holds.
+
+    `reason`: why, for the trail.
+    """
 
     percent: Quantity
+    reason: str | None = None
 
 
 class DiscountOut(msgspec.Struct):
@@ -82,7 +87,8 @@ async def set_discount(
     client_id: FromPath[str],
 ) -> Response[bytes]:
     """Agree with one client on a discount of a product; from the next order on, within a second."""
-    percent = decimal_of("Percent", decode(DISCOUNT, await request.body()).percent)
+    body = decode(DISCOUNT, await request.body())
+    percent, reason = decimal_of("Percent", body.percent), reason_told(body.reason)
     number, owner = path_id(product_id, ProductNotFound), path_id(client_id, ClientNotFound)
 
     async def work(tx: Tx) -> None:
@@ -90,7 +96,7 @@ async def set_discount(
         await pricing.set_discounts(tx, [ClientDiscount(owner, number, percent)])
         facts = {"percent": {"from": _text(before), "to": _text(percent)}}
         who = caller(request).actor
-        fact = AuditFact(who, owner, "product.discount_set", "product", number, facts)
+        fact = AuditFact(who, owner, "product.discount_set", "product", number, facts, reason)
         await audit.record(tx, [fact], clock.now())
 
     await db.run(work)

@@ -17,7 +17,7 @@ from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import PAGED, GivenClock, GivenDatabase, GivenPasswords, paged
+from rewards.staff.given import PAGED, GivenClock, GivenDatabase, GivenPasswords, paged, reason_told
 from rewards.staff.model import Permission
 
 
@@ -33,7 +33,10 @@ class NewLoginIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PasswordIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`reason`: why, for the trail."""
+
     password: str
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return "PasswordIn([redacted])"
@@ -104,7 +107,7 @@ async def add_login(
     async def work(tx: Tx) -> ClientLogin:
         at = clock.now()
         login = await clients.add_login(tx, new, at)
-        await _record(tx, request, "login.created", login, at, role=login.role)
+        await _record(tx, request, "login.created", login, at, None, role=login.role)
         return login
 
     return encode(LoginOut.of(await db.run(work)), 201)
@@ -127,6 +130,7 @@ async def change_login(
 ) -> Response[bytes]:
     """Set another password; every token of the client ends within a second, its keys stay."""
     body = decode(PASSWORD, await request.body())
+    reason = reason_told(body.reason)
     owner, number = path_id(client_id, ClientNotFound), path_id(login_id, LoginNotFound)
     async with db.connection() as connection:
         [held] = await clients.logins_of(connection, [owner])
@@ -139,7 +143,7 @@ async def change_login(
     async def work(tx: Tx) -> ClientLogin:
         at = clock.now()
         login = await clients.change_password(tx, number, digest, at)
-        await _record(tx, request, "login.password_changed", login, at)
+        await _record(tx, request, "login.password_changed", login, at, reason)
         return login
 
     return encode(LoginOut.of(await db.run(work)))
@@ -151,12 +155,13 @@ async def _record(
     action: str,
     login: ClientLogin,
     at: datetime,
+    reason: str | None,
     **more: object,
 ) -> None:
     facts = {"username": login.username, **more}
     actor = caller(request).actor
     await audit.record(
-        tx, [AuditFact(actor, login.client_id, action, "login", login.id, facts)], at
+        tx, [AuditFact(actor, login.client_id, action, "login", login.id, facts, reason)], at
     )
 
 

@@ -19,7 +19,7 @@ from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, paged
+from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, paged, reason_told
 from rewards.staff.model import Permission
 from rewards.staff.product_view import (
     NEEDED,
@@ -117,13 +117,13 @@ async def create_product(
     if currency is None:
         raise InvalidField("Currency", "exists")
     wanted = new_product(body, currency.code, currency.exponent)
-    who = caller(request).actor
+    who, reason = caller(request).actor, reason_told(body.reason)
 
     async def work(tx: Tx) -> Product:
         at = clock.now()
         [number] = await catalog_service.add_products(tx, [wanted], at)
         [made] = await catalog_service.change_products(tx, [ProductChange(number, {})], at)
-        fact = AuditFact(who, None, "product.created", "product", number, told(made))
+        fact = AuditFact(who, None, "product.created", "product", number, told(made), reason)
         await audit.record(tx, [fact], at)
         return made
 
@@ -152,7 +152,7 @@ async def change_product(
     is still delivered.
     """
     body = decode(PRODUCT_CHANGE, await request.body())
-    number = path_id(product_id, ProductNotFound)
+    number, reason = path_id(product_id, ProductNotFound), reason_told(body.reason)
 
     async def work(tx: Tx) -> Product:
         at = clock.now()
@@ -164,7 +164,7 @@ async def change_product(
         wanted = ProductChange(number, fields_of(body))
         [product] = await catalog_service.change_products(tx, [wanted], at)
         who, facts = caller(request).actor, differences(before, product)
-        fact = AuditFact(who, None, "product.changed", "product", number, facts)
+        fact = AuditFact(who, None, "product.changed", "product", number, facts, reason)
         await audit.record(tx, [fact], at)
         return product
 

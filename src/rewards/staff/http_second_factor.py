@@ -12,7 +12,14 @@ from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
 from rewards.staff import second_factor
 from rewards.staff.auth import ANY_STAFF, ENROLLING, ENROLLING_PROVEN, caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenGate, GivenSignIn
+from rewards.staff.given import (
+    GivenClock,
+    GivenDatabase,
+    GivenGate,
+    GivenSignIn,
+    WhyIn,
+    why,
+)
 from rewards.staff.http_proof import given_of, password_of
 from rewards.staff.model import Permission, StaffNotFound
 from rewards.staff.model_sessions import OwnSecondFactor
@@ -131,7 +138,8 @@ async def remove_second_factor(
     status_code=204,
     operation_id="resetSecondFactor",
     guards=[requires(Permission.STAFF_WRITE, proof=True)],
-    responses=answers(None, 401, 403, 404, 409, status=204, told="Off"),
+    operation_class=takes(WhyIn, required=False),
+    responses=answers(None, 400, 401, 403, 404, 409, status=204, told="Off"),
 )
 async def reset_second_factor(
     request: Request[Any, Any, Any],
@@ -147,12 +155,13 @@ async def reset_second_factor(
     who, number = caller(request), path_id(staff_id, StaffNotFound)
     if number == who.staff.id:
         raise OwnSecondFactor
+    reason = await why(request)
 
     async def work(tx: Tx) -> None:
         person = await second_factor.lock(tx, number)
         if person is None:
             raise StaffNotFound
-        await second_factor.remove(tx, person, who.actor, clock.now())
+        await second_factor.remove(tx, person, who.actor, clock.now(), why=reason)
 
     await db.run(work)
     gate.expire()

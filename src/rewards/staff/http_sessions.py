@@ -10,10 +10,10 @@ from litestar.params import FromPath
 from rewards.core.errors import Unauthorized
 from rewards.infra.db import Database, Tx
 from rewards.infra.http import ID_MAX, encode, one_of, path_id, whole
-from rewards.infra.openapi import answers, asks, choice, whole_number
+from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.staff import second_factor, service, sessions
 from rewards.staff.auth import ANY_STAFF, StaffGate, caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenGate
+from rewards.staff.given import GivenClock, GivenDatabase, GivenGate, WhyIn, why
 from rewards.staff.model import Permission, StaffNotFound
 from rewards.staff.model_sessions import (
     EndReason,
@@ -166,7 +166,8 @@ async def list_staff_sessions(
     status_code=200,
     operation_id="endStaffSessions",
     guards=[requires(Permission.STAFF_WRITE, proof=True)],
-    responses=answers(EndedOut, 401, 403, 404, told="Ended"),
+    operation_class=takes(WhyIn, required=False),
+    responses=answers(EndedOut, 400, 401, 403, 404, told="Ended"),
 )
 async def end_staff_sessions(
     request: Request[Any, Any, Any],
@@ -177,12 +178,13 @@ async def end_staff_sessions(
 ) -> Response[bytes]:
     """End every session of one person, everywhere within a second; they may log in again."""
     who, number = caller(request), path_id(staff_id, StaffNotFound)
+    told = await why(request)
 
     async def work(tx: Tx) -> int:
         if await second_factor.lock(tx, number) is None:
             raise StaffNotFound
         reason, at = EndReason.ENDED_BY_ADMIN, clock.now()
-        return len(await sessions.end(tx, [number], reason, who.actor, at))
+        return len(await sessions.end(tx, [number], reason, who.actor, at, why=told))
 
     ended = await db.run(work)
     gate.expire()

@@ -14,7 +14,15 @@ from rewards.infra.http import decode, encode, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
 from rewards.staff import service
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import PAGED, GivenClock, GivenDatabase, GivenGate, GivenPasswords, paged
+from rewards.staff.given import (
+    PAGED,
+    GivenClock,
+    GivenDatabase,
+    GivenGate,
+    GivenPasswords,
+    paged,
+    reason_told,
+)
 from rewards.staff.model import NewStaff, Permission, Role, Staff, StaffChange, StaffNotFound
 
 
@@ -42,9 +50,12 @@ class NewStaffIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StaffChangeIn(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is; `reason`: why, for the trail."""
+
     role: str | None = None
     active: bool | None = None
     password: str | None = None
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return "StaffChangeIn([redacted])"
@@ -131,7 +142,8 @@ async def change_staff(
     """
     body = decode(STAFF_CHANGE, await request.body())
     role = None if body.role is None else role_of(body.role)
-    ask = StaffChange(path_id(staff_id, StaffNotFound), role, body.active, body.password)
+    number, reason = path_id(staff_id, StaffNotFound), reason_told(body.reason)
+    ask = StaffChange(number, role, body.active, body.password, reason)
     digest = None if body.password is None else await passwords.digest(body.password)
 
     async def work(tx: Tx) -> Staff:

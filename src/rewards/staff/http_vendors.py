@@ -19,6 +19,7 @@ from rewards.staff.given import (
     GivenSettings,
     GivenVault,
     paged,
+    reason_told,
 )
 from rewards.staff.model import Permission
 from rewards.staff.vendor_view import (
@@ -61,12 +62,14 @@ class VendorChangeIn(msgspec.Struct, forbid_unknown_fields=True):
     """What is left out stays as it is, also inside `config` and `secrets`.
 
     `status`: ACTIVE or PAUSED. A null inside `config` puts that field back to its default.
+    `reason`: why, for the trail.
     """
 
     name: str | None = None
     status: str | None = None
     config: dict[str, str | None] | None = None
     secrets: dict[str, str] | None = None
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return "VendorChangeIn([redacted])"
@@ -201,7 +204,8 @@ async def change_vendor(
         # An address decides where secrets are sent: it is as good as the secrets.
         await SECRETS(request)
     status = None if body.status is None else member_of("Status", AccountStatus, body.status)
-    wanted = AccountChange(body.name, status, body.config, body.secrets)
+    reason = reason_told(body.reason)
+    wanted = AccountChange(body.name, status, body.config, body.secrets, reason)
     who, loopback = caller(request).actor, settings.vendor_loopback
 
     async def work(tx: Tx) -> VendorOut:

@@ -188,6 +188,7 @@ class StaffChange:
     role: Role | None = None
     active: bool | None = None
     password: str | None = field(default=None, repr=False)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ CHOICES = {
     "link_type": LinkType,
 }
 # What a new product cannot be without.
+# Of a body, what the catalogue has no column for.
+NO_FIELDS = ("denominations", "currency", "reason")
 NEEDED = ("name", "category_id", "country", "currency", "delivery_type", "denominations")
 # Too long for the audit trail, which names their revision instead.
 WORDS = ("description", "terms", "redemption")
@@ -73,6 +75,8 @@ class ProductChangeIn(msgspec.Struct, forbid_unknown_fields=True):
     minimum_life_days: int | UnsetType = UNSET
     visible_by_default: bool | UnsetType = UNSET
     denominations: list[DenominationIn] | UnsetType = UNSET
+    # Why, for the trail.
+    reason: str | None = None
 
 
 class NewProductIn(ProductChangeIn, forbid_unknown_fields=True):
@@ -160,7 +164,7 @@ def fields_of(body: ProductChangeIn) -> ProductFields:
     given = {
         name: value
         for name, value in msgspec.structs.asdict(body).items()
-        if not isinstance(value, UnsetType) and name not in ("denominations", "currency")
+        if not isinstance(value, UnsetType) and name not in NO_FIELDS
     }
     for name, kind in CHOICES.items():
         if given.get(name) is not None:

@@ -99,7 +99,13 @@ async def confirm(
 
 
 async def remove(
-    tx: Tx, person: Person, actor: Actor, at: datetime, *, keep: int | None = None
+    tx: Tx,
+    person: Person,
+    actor: Actor,
+    at: datetime,
+    *,
+    keep: int | None = None,
+    why: str | None = None,
 ) -> None:
     """Take the factor and its recovery codes away, by its owner or by an admin (`actor`).
 
@@ -110,9 +116,8 @@ async def remove(
     owner = person.staff.id
     await sql_factors.remove(tx, owner)
     own = actor.id == owner
-    await _record(
-        tx, "staff.second_factor_off" if own else "staff.second_factor_reset", owner, actor, at
-    )
+    action = "staff.second_factor_off" if own else "staff.second_factor_reset"
+    await _record(tx, action, owner, actor, at, why)
     await sessions.end(tx, [owner], EndReason.SECOND_FACTOR_CHANGED, actor, at, keep=keep)
 
 
@@ -134,7 +139,9 @@ def _in_parts(code: str) -> str:
     return "-".join(code[at : at + PART_CHARS] for at in range(0, len(code), PART_CHARS))
 
 
-async def _record(tx: Tx, action: str, staff_id: int, actor: Actor, at: datetime) -> None:
+async def _record(
+    tx: Tx, action: str, staff_id: int, actor: Actor, at: datetime, why: str | None = None
+) -> None:
     """It counts in every process within a second, and leaves a row in the trail."""
     await changes.announce(tx, CHANGES_TOPIC, [staff_id])
-    await audit.record(tx, [AuditFact(actor, None, action, "staff", staff_id)], at)
+    await audit.record(tx, [AuditFact(actor, None, action, "staff", staff_id, reason=why)], at)

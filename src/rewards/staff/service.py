@@ -144,7 +144,7 @@ def _changed(before: Staff, after: Staff, ask: StaffChange, actor: Actor) -> Aud
         facts["active"] = {"from": before.active, "to": after.active}
     if ask.password is not None:
         facts["password_changed"] = True
-    return AuditFact(actor, None, "staff.changed", "staff", after.id, facts)
+    return AuditFact(actor, None, "staff.changed", "staff", after.id, facts, ask.reason)
 
 
 async def find_login(db: Database, username: str, address: str | None) -> Login:

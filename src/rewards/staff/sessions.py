@@ -56,6 +56,7 @@ async def end(
     *,
     only: int | None = None,
     keep: int | None = None,
+    why: str | None = None,
 ) -> list[StaffSession]:
     """End all sessions of these people that are not over; those that it ended, by id.
 
@@ -66,13 +67,13 @@ async def end(
     by = actor.id if actor.kind is ActorKind.STAFF else None
     ended = await sql_sessions.end(tx, staff_ids, at, by=by, reason=reason, only=only, keep=keep)
     await changes.announce(tx, CHANGES_TOPIC, [session.staff_id for session in ended])
-    await audit.record(tx, [_ended(session, reason, actor) for session in ended], at)
+    await audit.record(tx, [_ended(session, reason, actor, why) for session in ended], at)
     return ended
 
 
-def _ended(session: StaffSession, reason: EndReason, actor: Actor) -> AuditFact:
+def _ended(session: StaffSession, reason: EndReason, actor: Actor, why: str | None) -> AuditFact:
     facts = {"staff_id": session.staff_id, "reason": reason}
-    return AuditFact(actor, None, "staff.session_ended", "staff_session", session.id, facts)
+    return AuditFact(actor, None, "staff.session_ended", "staff_session", session.id, facts, why)
 
 
 async def see(tx: Tx, session_id: int, at: datetime) -> None:

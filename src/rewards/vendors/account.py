@@ -71,6 +71,7 @@ class AccountChange:
     status: AccountStatus | None = None
     config: Mapping[str, str | None] | None = None
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    reason: str | None = None
 
 
 class VendorNameTaken(Conflict):

@@ -139,7 +139,7 @@ async def change(
     facts = _differences(before, after)
     if wanted.secrets:
         facts["secrets"] = sorted(wanted.secrets)
-    await audit.record(tx, [_fact(who, vendor_id, "vendor.changed", facts)], at)
+    await audit.record(tx, [_fact(who, vendor_id, "vendor.changed", facts, wanted.reason)], at)
     await announce(tx, CHANGES_TOPIC, [vendor_id])
     return after
 
@@ -350,5 +350,11 @@ def _terms(mapped: Mapped) -> dict[str, object]:
     }
 
 
-def _fact(who: Actor, vendor_id: int, action: str, facts: Mapping[str, object]) -> AuditFact:
-    return AuditFact(who, None, action, "vendor", vendor_id, facts)
+def _fact(
+    who: Actor,
+    vendor_id: int,
+    action: str,
+    facts: Mapping[str, object],
+    reason: str | None = None,
+) -> AuditFact:
+    return AuditFact(who, None, action, "vendor", vendor_id, facts, reason)
