@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 
 import rewards
 from rewards.alerts.model import AlertKind
+from rewards.core.errors import Refusal
 from rewards.infra import metrics
 from rewards.infra.readiness import Part
 from rewards.infra.settings import Settings
@@ -22,6 +24,7 @@ SERIES = re.compile(r"\b(?:rewards|process)_[a-z_]+\b")
 # What a scraper adds.
 LABELS_OF_OTHERS = {"le", "job", "instance"}
 SELECTOR = re.compile(r"\b((?:rewards|process)_[a-z_]+)\{([^}]*)\}")
+CODE = re.compile(r'code="(\w+)"')
 # Named in the guide and no series.
 RATHER = {"rewards_"}
 
@@ -67,7 +70,8 @@ def test_every_query_asks_for_series_and_labels_that_exist(
     for query in asked:
         named = set(SERIES.findall(query))
         assert named <= known or query.startswith("up{"), (named - known, query)
-        assert query.count("(") == query.count(")"), query
+        # Grafana fills in what it writes with a dollar.
+        promql_parser.parse(query.replace("$__rate_interval", "5m"))
         for name, inside in SELECTOR.findall(query):
             wanted = set(re.findall(r"(\w+)\s*(?:=~|!=|=)", inside))
             assert wanted - LABELS_OF_OTHERS <= labels_of(name), (name, wanted)
@@ -75,6 +79,21 @@ def test_every_query_asks_for_series_and_labels_that_exist(
             wanted = {part.strip() for part in by.split(",")} - LABELS_OF_OTHERS
             held = set().union(*(labels_of(name) for name in named))
             assert wanted <= held, (wanted - held, query)
+
+
+def test_every_code_that_is_asked_for_or_told_is_one_of_ours(
+    dashboard: dict[str, Any], rules: list[dict[str, Any]]
+) -> None:
+    codes = {getattr(each, "code", None) for each in _below(Refusal)}
+    asked = {code for query in queries(dashboard, rules) for code in CODE.findall(query)}
+    [line] = [line for line in GUIDE.splitlines() if line.startswith("| `rewards_refusals_total`")]
+    told = set(re.findall(r"`([A-Z_]+)`", line))
+    assert len(asked) == len(told) == 2
+    assert asked | told <= codes, (asked | told) - codes
+
+
+def _below(kind: type[Refusal]) -> set[type[Refusal]]:
+    return {kind}.union(*(_below(each) for each in kind.__subclasses__()))
 
 
 def test_every_panel_can_be_drawn(dashboard: dict[str, Any]) -> None:
