@@ -54,6 +54,10 @@ async def test_somebody_looks_after_it_once(dsn: str, tmp_path: Path) -> None:
         told = await office.ask("support", "POST", path, note)
         assert told["acknowledged_by"] == office.people["support"]
         assert (told["note"], told["state"]) == (note["note"], "OPEN")
+        assert told["acknowledged_by_name"] == "support"
+        listed = await office.ask("viewer", "GET", "/alerts?state=open&limit=5")
+        names = {alert["id"]: alert["acknowledged_by_name"] for alert in listed}
+        assert names == {1: told["acknowledged_by_name"], 3: None}
         assert await office.refused("finance", "POST", path, note) == "ALERT_ACKNOWLEDGED"
         async with office.shop.parts.db.connection() as connection:
             [row] = await connection.fetch(

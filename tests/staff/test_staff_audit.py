@@ -2,6 +2,7 @@
 
 import pytest
 
+from rewards.audit import service as audit
 from rewards.audit.checking import Check
 from rewards.audit.csv_export import CsvRows
 from rewards.audit.model_chain import public_key_of
@@ -111,6 +112,25 @@ async def test_the_trail_can_be_taken_away(
         "first_sequence": 1,
         "last_sequence": 1,
     }
+
+
+async def test_where_the_chain_ends_is_told(house: House, admin: dict[str, str]) -> None:
+    key = key_of(house.vault)
+    [none] = [(await house.http.get(f"{API}/audit/chain", headers=admin)).json()]
+    assert (none["sequence"], none["position"], none["sealed_at"]) == (0, 0, None)
+    await house.http.post(f"{API}/clients", json={"name": "A"}, headers=admin)
+    waits = (await house.http.get(f"{API}/audit/chain", headers=admin)).json()
+    assert waits["unsealed_since"] is not None
+    await AuditSealer(house.db, house.clock, key).drain()
+    told = (await house.http.get(f"{API}/audit/chain", headers=admin)).json()
+    async with house.db.connection() as connection:
+        end = await audit.head(connection)
+    assert (told["sequence"], told["position"]) == (end.sequence, end.position)
+    assert (told["sequence"], told["digest"]) == (1, end.digest.hex())
+    assert told["unsealed_since"] is None
+    assert told["public_key"] == public_key_of(key)
+    support = await house.as_role(Role.SUPPORT)
+    assert (await house.http.get(f"{API}/audit/chain", headers=support)).status_code == 403
 
 
 async def test_an_export_that_nobody_may_have_is_refused(

@@ -43,6 +43,7 @@ async def test_the_oldest_comes_first_and_says_who_must_act(counter: Counter) ->
     assert [line["id"] for line in told] == [older.id, bought.id, large.id, partly.id]
     assert served.id not in [line["id"] for line in told]
     assert told[0]["waited_s"] >= 30 * 3600
+    assert {line["client_name"] for line in told} == {"Test client"}
     acts = [line["next"] for line in told]
     assert [(act["who"], act["why"], act["ends"]) for act in acts] == [
         ("STAFF", "POOL_EMPTY", None),
@@ -56,6 +57,9 @@ async def test_the_oldest_comes_first_and_says_who_must_act(counter: Counter) ->
         (f"client_id={large.client_id}", [large]),
         ("status=delivered", []),
         ("product_id=6&limit=1", [older]),
+        (f"q={large.id}-2", [large]),
+        (f"q={served.id}", []),
+        (f"placed_from={office.shop.now.date()}", [bought, large, partly]),
     ):
         lines = await office.ask("viewer", "GET", f"/orders/waiting?{query}")
         assert [line["id"] for line in lines] == [order.id for order in expected], query

@@ -1,9 +1,8 @@
 """Alerts as staff see them, and saying that one is looked after."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from rewards.alerts.model import (
     AlertFilter,
     AlertKind,
     AlertNotFound,
+    AlertState,
 )
 from rewards.core.errors import InvalidField
 from rewards.core.text import printable
@@ -27,14 +27,10 @@ from rewards.infra.openapi import answers, asks, choice, takes, whole_number
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase
 from rewards.staff.model import Permission
+from rewards.staff.naming import usernames
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 CURSOR = whole_number("`X-Next-Cursor` of the page before", maximum=ID_MAX)
-
-
-class AlertState(StrEnum):
-    OPEN = "OPEN"
-    PAST = "PAST"
 
 
 class AlertOut(msgspec.Struct):
@@ -57,10 +53,11 @@ class AlertOut(msgspec.Struct):
     cleared_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: int | None
+    acknowledged_by_name: str | None
     note: str | None
 
     @classmethod
-    def of(cls, alert: Alert) -> "AlertOut":
+    def of(cls, alert: Alert, names: Mapping[int, str]) -> "AlertOut":
         title, unit = TOLD[alert.kind]
         return cls(
             id=alert.id,
@@ -76,6 +73,7 @@ class AlertOut(msgspec.Struct):
             cleared_at=alert.cleared_at,
             acknowledged_at=alert.acknowledged_at,
             acknowledged_by=alert.acknowledged_by,
+            acknowledged_by_name=names.get(alert.acknowledged_by or 0),
             note=alert.note,
         )
 
@@ -84,6 +82,13 @@ class AcknowledgeIn(msgspec.Struct, forbid_unknown_fields=True):
     """What is being done about it."""
 
     note: str = ""
+
+
+async def named(tx: Tx, alerts: Sequence[Alert]) -> list[AlertOut]:
+    """Alerts as they are shown, with the names of whoever looks after them."""
+    ids = {alert.acknowledged_by for alert in alerts if alert.acknowledged_by}
+    names = await usernames(tx, ids)
+    return [AlertOut.of(alert, names) for alert in alerts]
 
 
 ACKNOWLEDGE = msgspec.json.Decoder(AcknowledgeIn)
@@ -118,9 +123,9 @@ async def list_alerts(request: Request[Any, Any, Any], db: GivenDatabase) -> Res
     before_id = whole("Cursor", query.get("cursor"), default=ID_MAX, maximum=ID_MAX)
     async with db.connection() as connection:
         found = await service.find(connection, narrow, before_id, limit + 1)
-    shown = found[:limit]
+        shown = await named(connection, found[:limit])
     following = str(shown[-1].id) if len(found) > limit else None
-    return cursor_answer(request, [AlertOut.of(alert) for alert in shown], limit, following)
+    return cursor_answer(request, shown, limit, following)
 
 
 @post(
@@ -152,7 +157,7 @@ async def acknowledge_alert(
     async def work(tx: Tx) -> Alert:
         return await service.acknowledge(tx, number, who, note, clock.now())
 
-    return encode(AlertOut.of(await db.run(work)))
+    return encode(AlertOut.of(await db.run(work), {who.staff.id: who.staff.username}))
 
 
 ROUTER = Router(

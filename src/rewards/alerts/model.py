@@ -29,6 +29,11 @@ class AlertKind(StrEnum):
     SEALING_BEHIND = "SEALING_BEHIND"  # seconds that events, or the trail, wait for a seal
 
 
+class AlertState(StrEnum):
+    OPEN = "OPEN"
+    PAST = "PAST"
+
+
 class What(StrEnum):
     RAISED = "RAISED"
     CLEARED = "CLEARED"

@@ -39,11 +39,12 @@ async def read_items(tx: Tx, orders: Sequence[Order]) -> list[list[Item]]:
 
 async def read(tx: Tx, order_id: int) -> tuple[Order, list[Item], list[Step]]:
     """An order whosever it is, its items, and every act upon it. Raises OrderNotFound."""
-    [order] = await find(tx, [order_id])
-    if order is None:
+    found = await sql_read.read_with_history(tx, order_id)
+    if found is None:
         raise OrderNotFound
+    order, steps = found
     [items] = await read_items(tx, [order])
-    return order, items, await sql_read.read_history(tx, order_id)
+    return order, items, steps
 
 
 async def open_orders(tx: Tx) -> dict[SubStatus, tuple[int, datetime]]:

@@ -1,19 +1,23 @@
-"""The audit trail as a file that proves by itself that it is whole."""
+"""The audit trail as a file that proves by itself that it is whole, and where its chain ends."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
-from litestar import Request, Router, get
+import msgspec
+from litestar import Request, Response, Router, get
 from litestar.response import Stream
 
 from rewards.audit import export
 from rewards.audit import service as audit
 from rewards.audit.csv_export import CsvRows
 from rewards.audit.model import AuditFact
+from rewards.audit.model_chain import public_key_of
 from rewards.audit.model_export import Heading, JsonLines, heading_of
 from rewards.audit.sealing import key_of
 from rewards.infra.csvtext import wants_csv
 from rewards.infra.db import Database, Tx
+from rewards.infra.http import encode
 from rewards.infra.openapi import answers, asks
 from rewards.infra.query import moment
 from rewards.staff.auth import caller, requires
@@ -25,6 +29,41 @@ TIME_CHARS_MAX = 40
 
 def _time(description: str) -> dict[str, Any]:
     return {"type": "string", "maxLength": TIME_CHARS_MAX, "description": description}
+
+
+class ChainOut(msgspec.Struct):
+    """Where the chain ends: the last seal (`sequence` 0: none yet), the entries it takes in.
+
+    `unsealed_since`: when the first entry was written that is in no seal yet, null where all are.
+    `public_key` verifies exports, as `rewards audit key` prints it.
+    """
+
+    sequence: int
+    position: int
+    sealed_at: datetime | None
+    digest: str
+    unsealed_since: datetime | None
+    public_key: str
+
+
+@get(
+    "/audit/chain",
+    operation_id="readAuditChain",
+    guards=[requires(Permission.AUDIT_READ)],
+    responses=answers(ChainOut, 401, 403),
+)
+async def read_chain(db: GivenDatabase, vault: GivenVault) -> Response[bytes]:
+    """How far the trail is sealed. Kept elsewhere, `sequence` and `digest` show a cut tail later.
+
+    Nothing is verified here: `rewards doctor` walks the whole chain (`--audit-head` wants it to
+    lead through an end that was kept), `rewards audit verify` an export.
+    """
+    async with db.connection() as connection:
+        head = await audit.head(connection)
+        unsealed = await audit.unsealed_since(connection)
+    at = head.sealed_at if head.sequence else None
+    told = (head.sequence, head.position, at, head.digest.hex(), unsealed)
+    return encode(ChainOut(*told, public_key_of(key_of(vault))))
 
 
 @get(
@@ -89,4 +128,6 @@ async def _written(
         yield form.write(window)
 
 
-ROUTER = Router(path="/admin/api/v1", tags=["Audit (staff)"], route_handlers=[export_audit])
+ROUTER = Router(
+    path="/admin/api/v1", tags=["Audit (staff)"], route_handlers=[read_chain, export_audit]
+)

@@ -34,6 +34,7 @@ from rewards.staff.given import (
 from rewards.staff.http_approvals import WAITS, waits
 from rewards.staff.model import Permission
 from rewards.staff.model_approvals import Approval
+from rewards.staff.naming import client_names
 
 LIST_DEFAULT, LIST_MAX = 50, 500
 ITEMS_MAX = 10_000
@@ -61,7 +62,13 @@ class ActOut(msgspec.Struct):
     reason: str | None
 
 
-class WholeOrderOut(StaffOrderOut):
+class FoundOrderOut(StaffOrderOut):
+    """An order in a list of all clients', with whose it is."""
+
+    client_name: str | None
+
+
+class WholeOrderOut(FoundOrderOut):
     history: list[ActOut]
 
 
@@ -76,6 +83,17 @@ def shown(order: Order, items: Sequence[Item] = ()) -> StaffOrderOut:
         forex_rate_source=order.forex_rate_source,
         forex_rate_at=order.forex_rate_at,
     )
+
+
+async def found(tx: Tx, orders_found: Sequence[Order]) -> list[FoundOrderOut]:
+    """Orders without items, with the names of their clients: one statement for all."""
+    names = await client_names(tx, {order.client_id for order in orders_found})
+    return [
+        FoundOrderOut(
+            **msgspec.structs.asdict(shown(order)), client_name=names.get(order.client_id)
+        )
+        for order in orders_found
+    ]
 
 
 class RetryIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,7 +128,7 @@ CANCEL = msgspec.json.Decoder(CancelIn)
         }
     ),
     guards=[requires(Permission.ORDERS_READ)],
-    responses=answers(list[StaffOrderOut], 400, 401, 403),
+    responses=answers(list[FoundOrderOut], 400, 401, 403),
 )
 async def find_orders(
     request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock
@@ -126,9 +144,10 @@ async def find_orders(
     wanted = searching.read(query, clock.now())
     async with db.connection() as connection:
         page = await search.find(connection, wanted, after=query.get("cursor"), limit=limit)
+        body = await found(connection, page.orders)
     if page.searched_to is not None:
         answer_with(request, {"X-Searched-To": page.searched_to.isoformat()})
-    return cursor_answer(request, [shown(order) for order in page.orders], limit, page.following)
+    return cursor_answer(request, body, limit, page.following)
 
 
 @get(
@@ -141,11 +160,13 @@ async def inspect_order(order_id: FromPath[str], db: GivenDatabase) -> Response[
     """One order with its items and every act upon it: who, why, and where it led. No voucher."""
     async with db.transaction() as tx:
         order, items, steps = await overview.read(tx, path_id(order_id, OrderNotFound))
+        names = await client_names(tx, [order.client_id])
     history = [
         ActOut(step.at, step.path, step.actor_kind, step.actor_id, step.reason) for step in steps
     ]
     facts = msgspec.structs.asdict(shown(order, items))
-    return encode(WholeOrderOut(**facts, history=history))
+    name = names.get(order.client_id)
+    return encode(WholeOrderOut(**facts, client_name=name, history=history))
 
 
 @post(

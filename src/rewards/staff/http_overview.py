@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from litestar import Response, Router, get
 
+from rewards.catalog.model import Product
 from rewards.core.currency import exponent_of
 from rewards.core.money import to_decimal
 from rewards.infra.db import Tx
@@ -22,10 +23,17 @@ from rewards.orders.waiting import DayCount
 from rewards.restocks.forecast import Need, needs
 from rewards.staff import approvals
 from rewards.staff.auth import requires
-from rewards.staff.given import GivenClock, GivenDatabase, GivenRestocks, GivenWeek
+from rewards.staff.given import (
+    GivenCatalog,
+    GivenClock,
+    GivenDatabase,
+    GivenRestocks,
+    GivenWeek,
+)
 from rewards.staff.http_waiting import WaitingCountOut
 from rewards.staff.model import Permission
 from rewards.staff.model_approvals import ApprovalKind
+from rewards.staff.naming import client_names
 from rewards.vendors import service as vendors
 from rewards.vendors.account import AccountStatus
 from rewards.wallets.model import TransferKind
@@ -66,6 +74,7 @@ class CoverOut(msgspec.Struct):
     """How long the pool of a shelf lasts if clients go on as in the last seven days."""
 
     product_id: int
+    product_name: str | None
     denomination: Decimal
     currency: str
     depth: int
@@ -74,10 +83,11 @@ class CoverOut(msgspec.Struct):
     link: Link
 
     @classmethod
-    def of(cls, need: Need) -> "CoverOut":
+    def of(cls, need: Need, product: Product | None) -> "CoverOut":
         shelf = need.shelf
         return cls(
             shelf.product_id,
+            product.name if product else None,
             to_decimal(shelf.denomination_minor, exponent_of(shelf.currency)),
             shelf.currency,
             need.depth,
@@ -106,6 +116,7 @@ class TroubledOut(msgspec.Struct):
 
     webhook_id: int
     client_id: int
+    client_name: str | None
     name: str
     reason: DisabledReason | None
     since: datetime
@@ -154,7 +165,11 @@ class OverviewOut(msgspec.Struct):
     responses=answers(OverviewOut, 401, 403),
 )
 async def get_overview(
-    db: GivenDatabase, clock: GivenClock, restocks: GivenRestocks, week: GivenWeek
+    db: GivenDatabase,
+    clock: GivenClock,
+    catalog: GivenCatalog,
+    restocks: GivenRestocks,
+    week: GivenWeek,
 ) -> Response[bytes]:
     """Today: orders of the last 7 days by status, what waits, the 20 shelves that run out first,
     vendors, unknown outcomes, webhooks in trouble, money in and out, requests for a second person.
@@ -166,7 +181,7 @@ async def get_overview(
         open_now = await waiting.counts(tx, now)
         cover = await _cover(tx, restocks.demand, now)
         health = await _vendors(tx)
-        troubled = await webhooks.troubled(tx, now - WEEK, now, 0, ENDPOINTS_MAX)
+        troubled = await _troubled(tx, now)
         since = midnight - WEEK + timedelta(days=1)
         flows = await week.flows.between(tx, since, midnight, now)
         asked = await approvals.count_requested(tx, now)
@@ -175,16 +190,10 @@ async def get_overview(
             at=now,
             days=[DayOut.of(each) for each in days],
             waiting=[WaitingCountOut.of(each, now) for each in open_now],
-            cover=[CoverOut.of(need) for need in cover],
+            cover=[CoverOut.of(need, catalog.product(need.shelf.product_id)) for need in cover],
             vendors=health,
             unknown_outcomes=sum(each.cases for each in health),
-            webhooks=[
-                TroubledOut(
-                    *(one.endpoint_id, one.client_id, one.name, one.reason, one.since),
-                    Link(f"/clients/{one.client_id}/webhooks/{one.endpoint_id}", {}),
-                )
-                for one in troubled
-            ],
+            webhooks=troubled,
             money=[_money(flow) for flow in flows],
             approvals=[
                 ApprovalsOut(
@@ -212,6 +221,19 @@ async def _cover(tx: Tx, demand: Demand, now: datetime) -> list[Need]:
 
 def _shortest(need: Need) -> tuple[Decimal, int]:
     return need.cover_days(DEMAND_DAYS) or Decimal(0), -need.asked
+
+
+async def _troubled(tx: Tx, now: datetime) -> list[TroubledOut]:
+    found = await webhooks.troubled(tx, now - WEEK, now, 0, ENDPOINTS_MAX)
+    names = await client_names(tx, {one.client_id for one in found})
+    return [
+        TroubledOut(
+            *(one.endpoint_id, one.client_id, names.get(one.client_id), one.name, one.reason),
+            one.since,
+            Link(f"/clients/{one.client_id}/webhooks/{one.endpoint_id}", {}),
+        )
+        for one in found
+    ]
 
 
 async def _vendors(tx: Tx) -> list[VendorHealthOut]:

@@ -14,7 +14,7 @@ from rewards.orders.model import OrderNotFound
 from rewards.staff import story
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings, GivenVault
-from rewards.staff.http_orders import StaffOrderOut, shown
+from rewards.staff.http_orders import FoundOrderOut, shown
 from rewards.staff.http_waiting import NextOut
 from rewards.staff.model import Permission
 from rewards.staff.model_acts import OrderAct, open_acts
@@ -61,7 +61,7 @@ class MomentOut(msgspec.Struct):
 class StoryOut(msgspec.Struct):
     """One order. `acts`: what the caller may do with it now; `moments`: oldest first."""
 
-    order: StaffOrderOut
+    order: FoundOrderOut
     next: NextOut
     acts: list[OrderAct]
     units: list[UnitOut]
@@ -94,7 +94,10 @@ async def tell_order(
     audits = who.may(Permission.AUDIT_READ)
     return encode(
         StoryOut(
-            order=shown(told.order, told.items),
+            order=FoundOrderOut(
+                **msgspec.structs.asdict(shown(told.order, told.items)),
+                client_name=told.client_name,
+            ),
             next=NextOut.of(told.next),
             acts=open_acts(told.order, told.items, told.around, who, now),
             units=[UnitOut.of(unit) for unit in await story.mask(vault, told)],

@@ -16,10 +16,13 @@ from rewards.staff import searching
 from rewards.staff.around import next_acts
 from rewards.staff.auth import requires
 from rewards.staff.given import GivenClock, GivenDatabase, GivenSettings
-from rewards.staff.http_orders import LIST_DEFAULT, LIST_MAX, StaffOrderOut, shown
+from rewards.staff.http_orders import LIST_DEFAULT, LIST_MAX, FoundOrderOut, found
 from rewards.staff.model import Permission
 
-NARROWED = ("client_id", "product_id", "status", "sub_status", "older_than")
+NARROWED = (
+    *("q", "client_id", "product_id", "status", "sub_status", "older_than"),
+    *("placed_from", "placed_to"),
+)
 
 
 class NextOut(msgspec.Struct):
@@ -39,7 +42,7 @@ class NextOut(msgspec.Struct):
         return cls(told.who, told.why, told.until, told.ends)
 
 
-class WaitingOut(StaffOrderOut):
+class WaitingOut(FoundOrderOut):
     """An order that waits; `waited_s`: since it was placed."""
 
     waited_s: int
@@ -117,15 +120,16 @@ async def list_waiting(
     async with db.connection() as connection:
         page = await search.find(connection, wanted, after=query.get("cursor"), limit=limit)
         acts = await next_acts(connection, page.orders, settings, now)
+        orders = await found(connection, page.orders)
     if page.searched_to is not None:
         answer_with(request, {"X-Searched-To": page.searched_to.isoformat()})
     body = [
         WaitingOut(
-            **msgspec.structs.asdict(shown(order)),
+            **msgspec.structs.asdict(order),
             waited_s=max(0, int((now - order.placed_at).total_seconds())),
             next=NextOut.of(act),
         )
-        for order, act in zip(page.orders, acts, strict=True)
+        for order, act in zip(orders, acts, strict=True)
     ]
     return cursor_answer(request, body, limit, page.following)
 
@@ -143,8 +147,8 @@ async def count_waiting(db: GivenDatabase, clock: GivenClock) -> Response[bytes]
     """
     now = clock.now()
     async with db.connection() as connection:
-        found = await waiting.counts(connection, now)
-    return encode([WaitingCountOut.of(each, now) for each in found])
+        counted = await waiting.counts(connection, now)
+    return encode([WaitingCountOut.of(each, now) for each in counted])
 
 
 ROUTER = Router(

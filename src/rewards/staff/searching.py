@@ -8,16 +8,17 @@ from typing import Any
 from rewards.core.currency import CURRENCIES
 from rewards.core.errors import InvalidField
 from rewards.core.money import parse_amount
-from rewards.core.text import printable, timestamp
+from rewards.core.text import printable
 from rewards.infra.http import ID_MAX, one_of, whole
 from rewards.infra.openapi import choice, whole_number
-from rewards.infra.query import a_currency, an_id
+from rewards.infra.query import a_currency, an_id, moment
 from rewards.orders.model import Status, SubStatus
 from rewards.orders.model_search import OrderSearch, Sort
 
 WORD_CHARS_MAX = 254
 REF_CHARS_MAX = 128
 AMOUNT_CHARS_MAX = 24
+TIME_CHARS_MAX = 40
 # Clocks differ, and what was placed a moment ago waits too.
 AHEAD = timedelta(days=1)
 # Ten years.
@@ -29,7 +30,7 @@ def _text(description: str, maximum: int) -> dict[str, Any]:
 
 
 def _moment(description: str) -> dict[str, Any]:
-    return {"type": "string", "format": "date-time", "description": description}
+    return {"type": "string", "maxLength": TIME_CHARS_MAX, "description": description}
 
 
 # Name to schema; `read` reads exactly these.
@@ -45,8 +46,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "min_amount": _text("For so much or more; needs `currency`", AMOUNT_CHARS_MAX),
     "max_amount": _text("For so much or less; needs `currency`", AMOUNT_CHARS_MAX),
     "email": _text("For the holder of this address, in any case", WORD_CHARS_MAX),
-    "placed_from": _moment("Placed then or later"),
-    "placed_to": _moment("Placed before"),
+    "placed_from": _moment("A day (2026-11-21, UTC) or a timestamp: placed from then on"),
+    "placed_to": _moment("A day, with all of its hours, or a timestamp: placed before then"),
     "older_than": whole_number("Still waits, and was placed so many hours ago", maximum=HOURS_MAX),
     "sort": choice(Sort, "By the time of placing"),
 }
@@ -74,8 +75,8 @@ def read(query: Mapping[str, str], now: datetime) -> OrderSearch:
         amount_min_minor=_amount("MinAmount", query.get("min_amount"), currency),
         amount_max_minor=_amount("MaxAmount", query.get("max_amount"), currency),
         email=_printable("Email", query.get("email"), WORD_CHARS_MAX),
-        placed_from=_time("PlacedFrom", query.get("placed_from")),
-        placed_to=_time("PlacedTo", query.get("placed_to")),
+        placed_from=moment("PlacedFrom", query.get("placed_from")),
+        placed_to=moment("PlacedTo", query.get("placed_to"), end=True),
         waits_since=None if since is None else now - timedelta(hours=since),
         sort=one_of("Sort", Sort, query.get("sort")) or Sort.NEWEST,
     )
@@ -97,10 +98,6 @@ def kept(given: Mapping[str, str], now: datetime) -> dict[str, str]:
 
 def _printable(field: str, text: str | None, length_max: int) -> str | None:
     return printable(field, text, length_max) if text else None
-
-
-def _time(field: str, text: str | None) -> datetime | None:
-    return timestamp(field, text) if text else None
 
 
 def _amount(field: str, text: str | None, currency: str | None) -> int | None:

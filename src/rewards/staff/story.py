@@ -25,6 +25,7 @@ from rewards.staff import approvals, notes
 from rewards.staff.around import around
 from rewards.staff.fulfilments import SUBJECT
 from rewards.staff.model_approvals import OPEN_STATES, Approval
+from rewards.staff.naming import client_names
 from rewards.staff.notes import Note
 from rewards.vendors import purchases
 from rewards.vendors import service as vendors
@@ -55,6 +56,7 @@ class Story:
     """One order and all that happened around it; each list oldest first."""
 
     order: Order
+    client_name: str | None
     items: Sequence[Item]
     steps: Sequence[Step]
     money: Sequence[Transaction]
@@ -78,6 +80,7 @@ async def read(tx: Tx, settings: Settings, order_id: int, now: datetime) -> Stor
     An order with links has those instead of units.
     """
     order, items, steps = await overview.read(tx, order_id)
+    names = await client_names(tx, [order.client_id])
     bought = await purchases.of_subject(tx, FOR_ORDERS, order_id)
     said = await vendors.exchanges_of_order(tx, order_id, EACH_MAX) if bought else []
     linked = order.link_type is not None
@@ -94,6 +97,7 @@ async def read(tx: Tx, settings: Settings, order_id: int, now: datetime) -> Stor
     state = around(bought, [one for one in asked if one.state in OPEN_STATES], links, settings)
     return Story(
         order=order,
+        client_name=names.get(order.client_id),
         items=items,
         steps=steps,
         money=money,
