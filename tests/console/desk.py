@@ -30,6 +30,7 @@ class Seen:
     headers: Mapping[str, str]
     text: str
     url: str
+    raw: bytes = b""
 
     @property
     def csrf(self) -> str:
@@ -64,7 +65,8 @@ class Visitor:
         async with self.session.request(
             method, self.url + path, headers=self.headers | headers, **sent
         ) as answer:
-            return Seen(answer.status, answer.headers, await answer.text(), str(answer.url))
+            raw = await answer.read()
+            return Seen(answer.status, answer.headers, raw.decode(), str(answer.url), raw)
 
     async def sign_in(self, name: str, password: str = PASSWORD, following: str = "") -> Seen:
         page = await self.get("/console/sign-in")
@@ -112,10 +114,16 @@ async def hire(shop: Shop) -> dict[Role, Staff]:
 @asynccontextmanager
 async def open_desk(dsn: str, home: Path, **chosen: Any) -> AsyncIterator[Desk]:
     clock = MovedClock()
-    async with open_shop(dsn, home, clock, **chosen) as shop:
-        people = await hire(shop)
-        async with served(build_app(shop.parts)) as url:
-            desk = Desk(shop, clock, url, people)
-            yield desk
-            for session in desk.visitors:
-                await session.close()
+    async with open_shop(dsn, home, clock, **chosen) as shop, desk_of(shop, clock) as desk:
+        yield desk
+
+
+@asynccontextmanager
+async def desk_of(shop: Shop, clock: MovedClock) -> AsyncIterator[Desk]:
+    """The console of a shop that is open."""
+    people = await hire(shop)
+    async with served(build_app(shop.parts)) as url:
+        desk = Desk(shop, clock, url, people)
+        yield desk
+        for session in desk.visitors:
+            await session.close()

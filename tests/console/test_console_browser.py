@@ -19,9 +19,6 @@ SIZES = pytest.mark.parametrize(
 )
 # Of which pages the documents have pictures.
 PICTURED = {
-    "/console": "today",
-    "/console/orders": "orders",
-    "/console/waiting": "waiting",
     "/console/inventory": "inventory",
     "/console/money": "money",
     "/console/reports": "reports",

@@ -267,7 +267,7 @@ OUR_TAGS = frozenset(
         ),
         *("p", "path", "pre", "progress", "script", "section", "select", "small", "span", "strong"),
         *("summary", "svg", "table", "tbody", "td", "textarea", "th", "thead", "time", "title"),
-        *("tr", "ul", "img"),
+        *("tr", "ul", "img", "del", "ins"),
     ]
 )
 

@@ -3,6 +3,7 @@
 from litestar import Router
 
 from rewards.console import (
+    http_alerts,
     http_approvals,
     http_audit,
     http_client_keys,
@@ -49,6 +50,7 @@ PAGES = [
     *http_today.PAGES,
     *http_orders.PAGES,
     *http_waiting.PAGES,
+    *http_alerts.PAGES,
     *http_approvals.PAGES,
     *http_inventory.PAGES,
     *http_stock_orders.PAGES,

@@ -4,6 +4,7 @@ from litestar import get, post
 from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
+from rewards.console.leads import subject_path
 from rewards.console.listing import Sends, listed, older
 from rewards.console.places import API, PREFIX, may
 from rewards.infra.pages.forms import FORM_BYTES_MAX
@@ -30,6 +31,7 @@ async def list_approvals(request: Req, room: GivenRoom) -> Page:
     return visit.page(
         "console/approvals.html",
         found=found,
+        leads=[subject_path(each["subject_kind"], each["subject_id"], None) for each in found.rows],
         state=found.query.get("state", "REQUESTED"),
         before=older(found, "approval_id"),
         states=list(ApprovalState),

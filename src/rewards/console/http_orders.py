@@ -1,9 +1,13 @@
 """Orders: find them, see one's whole story, end its wait."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from litestar import get, post
 from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
+from rewards.console.leads import subject_path
 from rewards.console.listing import Sends, listed, whole
 from rewards.console.places import API, PREFIX, api, may
 from rewards.infra.pages.caller import ApiRefused
@@ -11,19 +15,24 @@ from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.infra.pages.showing import with_query
 from rewards.infra.pages.visit import explain
-from rewards.orders.model import Status, SubStatus
-from rewards.staff.model import Permission
+from rewards.orders.model import ItemStatus, Status, SubStatus
+from rewards.staff.model import Permission, Role
 
 ORDERS = f"{PREFIX}/orders"
 FILTERS = (
-    *("q", "status", "sub_status", "client_id", "product_id", "email", "currency"),
+    *("q", "id", "ref", "status", "sub_status", "client_id", "product_id", "email", "currency"),
     *("min_amount", "max_amount", "placed_from", "placed_to", "older_than", "sort"),
 )
+# What is asked for less often stands folded away.
+RARE = ("id", "ref", *FILTERS[FILTERS.index("product_id") :])
+SECOND_PERSON = "Asked for: nothing happens before a second person has approved it."
 REASON = Sends(texts=("reason",))
 ACTS = {
     "retry": Act("POST", "/orders/{}/retry", "The pool was looked into again.", REASON),
-    "cancel": Act(
-        "POST", "/orders/{}/cancel", "Cancelled, unless a second person must agree.", REASON
+    "cancel": Act("POST", "/orders/{}/cancel", "Cancelled.", REASON, SECOND_PERSON),
+    "cancel-items": Act(
+        *("POST", "/orders/{}/cancel", "These items were given back."),
+        *(Sends(texts=("reason",), lists=("item_ids",)), SECOND_PERSON),
     ),
     "refund-retry": Act("POST", "/orders/{}/refund-retry", "The refund was tried again.", None),
     "links-resend": Act("POST", "/orders/{}/links/resend", "The links were mailed again.", REASON),
@@ -31,17 +40,16 @@ ACTS = {
         "POST", "/orders/{}/links/reissue", "New links were made; the old ones are dead.", REASON
     ),
     "vendor-fulfilment": Act(
-        "POST",
-        "/orders/{}/vendor-fulfilment",
-        "Asked for. A vendor is called as soon as nobody else must agree.",
-        Sends(texts=("reason", "vendor")),
+        *("POST", "/orders/{}/vendor-fulfilment", "Approved; a worker now asks the vendor."),
+        *(Sends(texts=("reason", "vendor")), SECOND_PERSON),
     ),
     "notes": Act("POST", "/orders/{}/notes", "Noted.", Sends(texts=("text",))),
 }
+MAIL = {"resend": Act("POST", "/notices/{}/resend", "It is mailed once more.", REASON)}
 FORGET = {"forget": Act("DELETE", "/saved-searches/{}", "Forgotten.", None)}
 REVEAL = Sends(texts=("reason",), numbers=("position",))
-# What of a moment's facts stands in its line; the rest opens below.
-BRIEF = ("amount", "currency", "status_code", "attempts", "text")
+# Items that can be given back one by one.
+RETURNABLE = frozenset({ItemStatus.DELIVERED, ItemStatus.PENDING})
 
 
 @get("/orders")
@@ -56,6 +64,9 @@ async def list_orders(request: Req, room: GivenRoom) -> Page:
         kept=kept or (),
         statuses=list(Status),
         sub_statuses=list(SubStatus),
+        # An admin forgets also what others share.
+        may_forget=visit.session.facts.get("role") == Role.ADMIN,
+        opened=any(name in found.query for name in RARE),
     )
 
 
@@ -80,7 +91,30 @@ async def show_order(request: Req, room: GivenRoom, order_id: FromPath[str]) -> 
     """One order: where it stands, who must act, what happened, and what can be done."""
     visit = await room.visit(request)
     told = (await visit.get(api("/orders/{}/story", order_id))).body
-    return visit.page("console/order.html", **told, can=set(told["acts"]), brief=BRIEF)
+    return visit.page(
+        "console/order.html",
+        **told,
+        can=set(told["acts"]),
+        mails=may(visit.session, Permission.NOTICES_RESEND),
+        leads=[_lead(told["order"], moment) for moment in told["moments"]],
+        returnable=RETURNABLE,
+    )
+
+
+def _lead(order: Mapping[str, Any], moment: Mapping[str, Any]) -> str:
+    """The page of what a moment of an order's story is about; nothing where there is none."""
+    facts = moment["facts"]
+    match moment["told"]:
+        case "MONEY":
+            return f"{PREFIX}/money/lines/{facts['transaction_id']}"
+        case "APPROVAL":
+            return with_query(f"{PREFIX}/approvals", kind=facts["kind"])
+        case "VENDOR_ORDER":
+            return subject_path("vendor", facts["vendor_id"], None)
+        case "DELIVERY":
+            return subject_path("webhook", facts["webhook_id"], order["client_id"])
+        case _:
+            return ""
 
 
 @get("/orders/{order_id:str}/vendors")
@@ -118,6 +152,22 @@ async def act_on_order(
     return await perform(request, room, ACTS, act, f"{ORDERS}/{order_id}", order_id)
 
 
+@post(
+    "/orders/{order_id:str}/mails/{notice_id:str}/{act:str}",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
+async def act_on_mail(
+    request: Req,
+    room: GivenRoom,
+    order_id: FromPath[str],
+    notice_id: FromPath[str],
+    act: FromPath[str],
+) -> Page:
+    """Send a mail of an order's story once more."""
+    return await perform(request, room, MAIL, act, f"{ORDERS}/{order_id}", notice_id)
+
+
 PAGES = [
     list_orders,
     keep_search,
@@ -126,4 +176,5 @@ PAGES = [
     compare_vendors,
     reveal_code,
     act_on_order,
+    act_on_mail,
 ]

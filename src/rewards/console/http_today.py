@@ -8,6 +8,9 @@ from typing import Any
 
 from litestar import get
 
+from rewards.alerts.model import AlertState
+from rewards.console.leads import alert_lead
+from rewards.console.listing import whole
 from rewards.console.places import API
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 
@@ -17,7 +20,9 @@ SERIES = (
     ("Waiting", ("PENDING", "PLACED"), "--wait"),
     ("Cancelled or failed", ("CANCELLED", "FAILED"), "--bad"),
 )
-DAYS = 14
+# As many as the API counts.
+DAYS = 7
+ALERTS_MAX = 100
 LATE = ("OVER_DAY", "OVER_WEEK")
 Counted = Sequence[tuple[date, list[int]]]
 
@@ -29,9 +34,13 @@ async def show_today(request: Req, room: GivenRoom) -> Page:
     told = (await visit.get(f"{API}/overview")).body
     counted = by_day(told["days"], datetime.fromisoformat(told["at"]).astimezone(UTC).date())
     waiting = told["waiting"]
+    # One of a role that may not see them is shown none.
+    alerts = await whole(visit, f"{API}/alerts", state=AlertState.OPEN, limit=str(ALERTS_MAX))
     return visit.page(
         "console/today.html",
         told=told,
+        alerts=alerts or (),
+        leads=[alert_lead(alert) for alert in alerts or ()],
         days=counted,
         chart=chart(counted),
         series=[name for name, _, _ in SERIES],

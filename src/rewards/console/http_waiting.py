@@ -13,7 +13,10 @@ from rewards.orders.model import OPEN_STATUSES, STATES
 from rewards.staff.model import Permission
 
 WAITING = f"{PREFIX}/waiting"
-FILTERS = ("sub_status", "older_than", "client_id", "product_id", "status")
+FILTERS = (
+    *("q", "sub_status", "older_than", "client_id", "product_id", "status"),
+    *("placed_from", "placed_to"),
+)
 REASONS = sorted({state.sub_status for state in STATES if state.status in OPEN_STATUSES})
 # Of the API's acts upon many, those that make sense here, and what each button says.
 MANY = (
@@ -23,6 +26,8 @@ MANY = (
 )
 TITLES: dict[str, str] = {act: text for act, text, _ in MANY}
 REFUSALS_SHOWN = 5
+# To choose one from, for all of the chosen orders.
+VENDORS_MAX = 100
 SENDS = Sends(texts=("reason", "vendor"))
 
 
@@ -32,8 +37,14 @@ async def list_waiting(request: Req, room: GivenRoom) -> Page:
     visit = await room.visit(request)
     found = await listed(visit, f"{API}/orders/waiting", FILTERS)
     counts = (await visit.get(f"{API}/orders/waiting/counts")).body
-    can = [(act, text) for act, text, needs in MANY if may(visit.session, needs)]
-    return visit.page("console/waiting.html", found=found, counts=counts, can=can, reasons=REASONS)
+    return visit.page(
+        "console/waiting.html",
+        found=found,
+        counts=counts,
+        can=[(act, text) for act, text, needs in MANY if may(visit.session, needs)],
+        buys=may(visit.session, Permission.VENDORS_APPROVE),
+        reasons=REASONS,
+    )
 
 
 @post("/waiting/preview", status_code=200, request_max_body_size=FORM_BYTES_MAX)
@@ -58,6 +69,7 @@ async def _preview(visit: Visit, form: Form, problem: str) -> Page:
         return visit.back(WAITING, explain(refused), tone="bad")
     return visit.page(
         "console/waiting-preview.html",
+        vendors=await _vendors(visit) if act == "vendor-fulfilment" else (),
         act=act,
         title=TITLES[act],
         told=told,
@@ -81,10 +93,19 @@ async def do_many(request: Req, room: GivenRoom) -> Page:
             raise
         return await _preview(visit, form, explain(refused))
     left = [each for each in told if each["code"]]
-    said = f"Done for {len(told) - len(left):,} of {len(told):,} orders."
+    asked = [each for each in told if each.get("approval_id") or each.get("approval")]
+    said = f"Done for {len(told) - len(left) - len(asked):,} of {len(told):,} orders."
+    if asked:
+        said += f" {len(asked):,} wait for a second person."
     for each in left[:REFUSALS_SHOWN]:
         said += f"\nOrder {each['order_id']}: {each['message']}"
-    return visit.back(WAITING, said, tone="wait" if left else "good")
+    return visit.back(WAITING, said, tone="wait" if left or asked else "good")
+
+
+async def _vendors(visit: Visit) -> list[tuple[str, str]]:
+    """Those that could be asked, by the names that the API knows them by."""
+    told = (await visit.get(f"{API}/vendors", limit=VENDORS_MAX)).body
+    return [(each["name"], each["name"]) for each in told]
 
 
 def _act_of(form: Form) -> str:

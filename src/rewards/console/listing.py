@@ -21,7 +21,8 @@ DIGITS_MAX = 18
 class Listed:
     """The rows, what they were asked with, and how to go on.
 
-    `problem`: the API did not take the question; then there are no rows.
+    `problem`: the API did not take the question; then there are no rows. `searched_to`: what was
+    placed before that moment, or after it where the oldest come first, was not looked at yet.
     """
 
     rows: Sequence[Any]
@@ -32,6 +33,7 @@ class Listed:
     total: int = 0
     size: int = PAGE_ROWS
     problem: str = ""
+    searched_to: str | None = None
 
     @property
     def filtered(self) -> bool:
@@ -76,6 +78,7 @@ async def listed(
         number,
         answer.total or len(answer.body),
         size,
+        searched_to=answer.headers.get("X-Searched-To"),
     )
 
 
@@ -106,7 +109,7 @@ class Sends:
     """Which fields of a form an act of the API takes, and as what; empty ones are left out.
 
     `passwords` go as they were typed, with the spaces around them. `nulls`: those that the form
-    empties on purpose, sent as null.
+    empties on purpose, sent as null. `lists`: every value of a name, sent also where there is none.
     """
 
     texts: tuple[str, ...] = ()
@@ -115,6 +118,7 @@ class Sends:
     ticks: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     nulls: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     def body(self, form: Form) -> dict[str, Any]:
         """The body of the request; what is no number goes as it is, for the API to refuse."""
@@ -127,6 +131,8 @@ class Sends:
         for name in self.lines:
             if name in form:
                 sent[name] = [line.strip() for line in form.get(name).split("\n") if line.strip()]
+        for name in self.lists:
+            sent[name] = form.all(name)
         for name in self.nulls:
             if name in form and name not in sent:
                 sent[name] = None

@@ -19,6 +19,7 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
             (Permission.ORDERS_READ, Place("Today", "/console", "today")),
             (Permission.ORDERS_READ, Place("Orders", "/console/orders", "orders")),
             (Permission.ORDERS_READ, Place("Waiting", "/console/waiting", "waiting")),
+            (Permission.ALERTS_READ, Place("Alerts", "/console/alerts", "alert")),
             (Permission.APPROVALS_READ, Place("Approvals", "/console/approvals", "approvals")),
         ),
     ),

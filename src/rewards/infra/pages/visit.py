@@ -76,8 +76,8 @@ class Visit:
     ) -> Response[bytes]:
         """Do one thing and go `back` to a page that says `done`, or why it was refused.
 
-        `waits`: what it says where a second person must agree first (202). What ends the session,
-        or asks for a proof first, is the room's to answer.
+        `waits`: what it says where a second person must agree first (202, or an answer that names
+        the approval). What ends the session, or asks for a proof first, is the room's to answer.
         """
         try:
             answer = await self.send(method, path, body, key=key)
@@ -85,7 +85,9 @@ class Visit:
             if self.room.answers(refused):
                 raise
             return self.back(back, explain(refused), tone="bad")
-        if waits and answer.status == WAITS:
+        told = answer.body
+        asked = answer.status == WAITS or (isinstance(told, dict) and told.get("approval"))
+        if waits and asked:
             return self.back(back, waits, tone="wait")
         return self.back(back, done)
 

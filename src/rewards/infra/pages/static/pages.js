@@ -14,9 +14,10 @@
   };
 
   const ticked = (form) => {
-    const boxes = [...form.querySelectorAll("input[data-row]")];
+    // A box may stand outside of its form, and name it.
+    const boxes = [...form.elements].filter((each) => each.matches("input[data-row]"));
     const chosen = boxes.filter((box) => box.checked).length;
-    const all = form.querySelector("input[data-all]");
+    const all = [...form.elements].find((each) => each.matches("input[data-all]"));
     if (all) {
       all.checked = chosen > 0 && chosen === boxes.length;
       all.indeterminate = chosen > 0 && chosen < boxes.length;
@@ -31,8 +32,8 @@
     if (document.querySelector(".dialog:popover-open") && event.key !== "Escape") return;
     const act = {
       "/": () => {
-        const field = document.querySelector("main [data-search]") || document.querySelector("[data-search]");
-        if (field) { field.focus(); field.select(); }
+        const field = document.querySelector("main [data-search]") || document.querySelector("[data-search], main .filters :is(input, select)");
+        if (field) { field.focus(); if (field.select) field.select(); }
       },
       j: () => move(1),
       k: () => move(-1),
@@ -62,7 +63,7 @@
   document.addEventListener("change", (event) => {
     const box = event.target;
     if (box.matches("input[data-all]")) {
-      for (const each of box.form.querySelectorAll("input[data-row]")) each.checked = box.checked;
+      for (const each of box.form.elements) if (each.matches("input[data-row]")) each.checked = box.checked;
     }
     if (box.matches("input[data-all], input[data-row]")) ticked(box.form);
     if (box.matches("select[data-goes]") && box.value) location.assign(box.value);
