@@ -132,7 +132,8 @@ class Town:
     vendor_id: int = 0
     _mine_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _slot: Slot = field(default_factory=Slot)
-    _next_product: Any = field(default_factory=lambda: itertools.count(FIRST_PRODUCT))
+    # Staff who add products draw the numbers between.
+    _next_product: Any = field(default_factory=lambda: itertools.count(FIRST_PRODUCT, 1_000))
 
     @property
     def shop(self) -> Shop:
