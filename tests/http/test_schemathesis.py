@@ -89,6 +89,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "explainDrift",
     "downloadReport",
     "getApproval",
+    "getVendorOrder",
     "endMySession",
     "endOwnSession",
     "reissueLinks",
@@ -105,9 +106,11 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
 # The order that waits is retried after a vendor was asked for it, and then refused. A stranger asks
 # to delete the webhook that staff are asked about later.
 SHUT = {"retryOrder", "deleteWebhook"}
-# Reached by some seeds only: the currencies, and the credential, must be some that are there; and
-# the webhook one that the clients' own requests left enabled; two days within a year and over.
+# Reached by some seeds only: the currencies, the category and the credential must be some that are
+# there; and the webhook one that the clients' own requests left enabled; two days within a year and
+# over.
 SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret", "getStatement"} | {
+    "createSubcategory",
     "recoverClientWebhook",
     "redeliverClientWebhookDelivery",
     "testClientWebhook",
