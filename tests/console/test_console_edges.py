@@ -55,6 +55,7 @@ async def test_a_wallet_stops_to_tell_of_a_low_balance(desk: Desk) -> None:
 
 async def test_a_postpaid_wallet_gets_another_limit(desk: Desk) -> None:
     client = await desk.shop.client()
+    await desk.shop.rates(JPY="0.0064")
     visitor = await desk.at(Role.ADMIN)
     path = f"/console/clients/{client}/wallets"
     fields = {"currency": "JPY", "type": "POSTPAID", "credit_limit": "5000"}

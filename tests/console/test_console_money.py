@@ -9,7 +9,7 @@ import pytest
 
 from rewards.console.http_money import moved
 from rewards.reconciliation import documents, statement
-from rewards.staff import bookings
+from rewards.staff import bookings, credit
 from rewards.staff.model import Role
 from rewards.wallets.model import WalletStatus
 from tests.console.desk import Desk, Visitor
@@ -162,6 +162,34 @@ async def test_much_money_waits_for_a_second_person(till: Till) -> None:
     assert "Asked for by finance@example.com" in page.said
     assert "Booked by admin@example.com" in page.said
     assert f"Approval {number}" in page.said
+
+
+async def test_much_credit_waits_for_a_second_person(till: Till) -> None:
+    parts, path = till.desk.shop.parts, f"/console/clients/{till.client}/wallets"
+    much = {"currency": "USD", "type": "POSTPAID", "credit_limit": "50000"}
+    page = await till.finance.send(path, path, **much)
+    assert "The wallet is open. Its credit waits for a second person" in page.said
+    waits = "A raise of the credit limit of 50,000.00 USD waits for a second person: you asked"
+    assert waits in page.said
+    wallet = max(map(int, re.findall(r"/wallets/(\d+)/change", page.text)))
+    own = f"{MONEY}/wallets/{wallet}"
+    assert waits in (await till.finance.get(own)).said
+    assert "For a second person 1" in (await till.finance.get(MONEY)).said
+    admin = await till.desk.at(Role.ADMIN)
+    page = await admin.get("/console/approvals")
+    assert "Credit limit" in page.said
+    assert "From 0.00 USD to 50,000.00 USD" in page.said
+    [number] = re.findall(r"/console/approvals/(\d+)/approve", page.text)
+    await admin.send("/console/approvals", f"/console/approvals/{number}/approve")
+    await credit.carry_out(parts.db, parts.clock, int(number))
+    page = await till.finance.get(own)
+    assert "Credit limit 50,000.00 USD" in page.said
+    assert "waits for a second person" not in page.said
+    change = {"credit_limit": "90000", "low_balance": "5", "reason": "grown"}
+    page = await till.finance.send(own, f"{path}/{wallet}/change", back=own, **change)
+    assert "The credit limit stays before a second person agrees" in page.said
+    assert "Credit limit 50,000.00 USD" in page.said
+    assert "Threshold 5.00 USD" in page.said
 
 
 async def test_what_is_owed_says_what_blocks_it_and_is_tried_again(till: Till) -> None:

@@ -1,7 +1,10 @@
 """Stories of money above what one person may move: asked for, agreed to, withdrawn, carried out."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from rewards.wallets import service as wallets
+from rewards.wallets.model import NewWallet, WalletType
 from tests.failpoints.stories_orders import CANCELLED, OrderStory
 from tests.failpoints.story import MINOR, Step, Story
 
@@ -66,6 +69,56 @@ class ToppedUpByTwo(Story):
         assert await self.shop.balance(self.client_id) == MINOR + ABOVE_MINOR
 
 
+class LentByTwo(Story):
+    """One raise of a credit limit is withdrawn; the next is agreed to and carried out once."""
+
+    async def begin(self) -> None:
+        self.client_id = await self.shop.client()
+        new = NewWallet(self.client_id, "USD", WalletType.POSTPAID)
+        async with self.shop.parts.db.transaction() as tx:
+            [wallet] = await wallets.open_wallets(tx, [new], self.shop.now)
+        self.wallet_id = wallet.id
+
+    def steps(self) -> Sequence[Step]:
+        return [self.request, self.withdraw, self.request, self.agree, self.work]
+
+    def refused(self) -> tuple[int, ...]:
+        return (409,) if self.again else ()
+
+    async def request(self) -> None:
+        body = {"credit_limit": f"{ABOVE_MINOR / 100}", "reason": "they grew"}
+        path = f"/wallets/{self.wallet_id}"
+        await self.town.staff("finance", "PATCH", path, body, self.refused())
+
+    async def asked(self) -> list[Any]:
+        return await self.town.rows(
+            "SELECT id, state FROM approvals WHERE kind = 'CREDIT_LIMIT' AND subject_id = $1"
+            " ORDER BY id",
+            self.wallet_id,
+        )
+
+    async def withdraw(self) -> None:
+        path = f"/approvals/{(await self.asked())[0]['id']}/withdraw"
+        await self.town.staff("finance", "POST", path, None, self.refused())
+
+    async def agree(self) -> None:
+        path = f"/approvals/{(await self.asked())[1]['id']}/approve"
+        await self.town.staff("admin", "POST", path, {}, self.refused())
+
+    async def work(self) -> None:
+        await self.town.mine.worker.drain()
+
+    async def settled(self) -> bool:
+        return [row["state"] for row in await self.asked()] == ["WITHDRAWN", "CARRIED_OUT"]
+
+    async def check(self) -> None:
+        assert await self.settled()
+        limit_minor = await self.town.value(
+            "SELECT credit_limit_minor FROM wallets WHERE id = $1", self.wallet_id
+        )
+        assert limit_minor == ABOVE_MINOR
+
+
 class CancelledByTwo(OrderStory):
     """Delivered, and more than one person may take back: another agrees, and it is paid back."""
 
@@ -96,4 +149,4 @@ class CancelledByTwo(OrderStory):
         return bool(state == "CARRIED_OUT")
 
 
-MONEY_STORIES = (ToppedUpByTwo, CancelledByTwo)
+MONEY_STORIES = (ToppedUpByTwo, LentByTwo, CancelledByTwo)

@@ -10,7 +10,7 @@ import httpx
 
 from rewards.core.clock import Clock
 from rewards.entry.api import build_app
-from rewards.staff import approvals, bookings, cancels, fulfilments, recalls
+from rewards.staff import approvals, bookings, cancels, credit, fulfilments, recalls
 from rewards.staff.model import Role
 from rewards.staff.model_approvals import ApprovalKind
 from tests.shop import Shop, open_shop
@@ -81,6 +81,8 @@ class Office:
                 await cancels.carry_out(*ours, approval_id)
             elif kind in (ApprovalKind.TOPUP, ApprovalKind.ADJUSTMENT):
                 await bookings.carry_out(*ours, approval_id)
+            elif kind == ApprovalKind.CREDIT_LIMIT:
+                await credit.carry_out(*ours, approval_id)
 
     async def expire(self) -> int:
         async with self.shop.parts.db.transaction() as tx:

@@ -10,59 +10,18 @@ from typing import Any
 import pytest
 
 import rewards
-from rewards.orders.model import Order
 from rewards.staff import alone, bookings, cancels
 from rewards.staff.model import Role
 from rewards.wallets.model import WalletStatus
-from tests.market import MovedClock
-from tests.staff.office import Office, open_office
+from tests.staff.till import ABOVE, Till, open_till
 
-# 100.00 USD.
-LIMIT_MINOR = 10_000
-ABOVE = {"amount": "100.01", "note": "wire of today"}
 NO = {"reason": "nobody sent it"}
-
-
-class Till:
-    """An office, and a client of it with wallets."""
-
-    def __init__(self, office: Office, clock: MovedClock, client: int, wallet: int) -> None:
-        self.office, self.clock, self.client = office, clock, client
-        self.path = f"/wallets/{wallet}"
-        self.wallet = wallet
-
-    async def book(
-        self, act: str, body: Any = ABOVE, status: int = 202, who: str = "finance"
-    ) -> Any:
-        return await self.office.ask(who, "POST", f"{self.path}/{act}", body, status)
-
-    async def decide(self, number: int, verdict: str = "approve", body: Any = None) -> Any:
-        return await self.office.ask("admin", "POST", f"/approvals/{number}/{verdict}", body)
-
-    async def approval(self, number: int) -> Any:
-        return await self.office.ask("viewer", "GET", f"/approvals/{number}")
-
-    async def balance(self) -> int:
-        return await self.office.shop.balance(self.client)
-
-    async def sold(self, quantity: int) -> Order:
-        """A delivered order of that many vouchers of 25.50 each."""
-        shop = self.office.shop
-        product = shop.parts.catalog.product(6) or await shop.product()
-        await shop.stock(product, quantity)
-        return (await shop.place_one(shop.ask(self.client, product, quantity))).order
 
 
 @pytest.fixture
 async def till(dsn: str, tmp_path: Path) -> AsyncIterator[Till]:
-    clock = MovedClock()
-    # Whoever waits for a lock of a busy machine is no race of ours.
-    chosen = {"money_approval_limit_minor": LIMIT_MINOR, "lock_timeout_s": 60}
-    async with open_office(dsn, tmp_path, clock, **chosen) as office:
-        client = await office.shop.client(minor=100_000)
-        wallet = (await office.shop.wallets(client))["USD"].id
-        yield Till(office, clock, client, wallet)
-        assert await office.shop.broken() == {}
+    async with open_till(dsn, tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -407,7 +366,7 @@ async def test_old_acts_are_forgotten_when_they_count_no_more(till: Till) -> Non
 
 
 def test_no_route_of_staff_moves_money_but_through_the_limit() -> None:
-    """Whichever way in: whoever calls the ledger or a cancel is one of the two that ask first."""
+    """Whichever way in: whoever calls the ledger or a cancel is one of the few that ask first."""
     staff = Path(rewards.__file__).parent / "staff"
     callers: dict[str, set[str]] = {}
     for path in staff.glob("*.py"):
@@ -417,4 +376,5 @@ def test_no_route_of_staff_moves_money_but_through_the_limit() -> None:
                     callers.setdefault(f"{owner}.{verb}", set()).add(path.name)
     assert callers["wallets.top_up"] == callers["wallets.adjust"] == {"bookings.py"}
     assert callers["orders.cancel"] == {"cancels.py"}
+    assert callers["wallets.set_limits"] == callers["wallets.open_wallets"] == {"credit.py"}
     assert "wallets.post" not in callers

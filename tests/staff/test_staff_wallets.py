@@ -121,7 +121,7 @@ async def test_no_wallet_and_a_frozen_one_take_nothing(
             '"balance":0.000,"credit_limit":0.000,"low_balance":5.500',
         ),
         (
-            {"currency": "EUR", "type": "postpaid", "credit_limit": 1000},
+            {"currency": "USD", "type": "postpaid", "credit_limit": 1000},
             '"balance":0.00,"credit_limit":1000.00,"low_balance":null',
         ),
     ],

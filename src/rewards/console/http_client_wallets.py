@@ -1,11 +1,11 @@
-"""A client's wallets: open them, top up, correct, freeze."""
+"""A client's wallets: open them, top up, correct, freeze; what waits for a second person."""
 
 from litestar import get, post
 from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
-from rewards.console.listing import Sends
-from rewards.console.places import PREFIX, api, below, may
+from rewards.console.listing import Sends, whole
+from rewards.console.places import API, PREFIX, api, below, may
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.staff.model import Permission
@@ -17,6 +17,7 @@ OPEN = {
         "/clients/{}/wallets",
         "The wallet is open.",
         Sends(texts=("currency", "type", "credit_limit", "low_balance")),
+        "The wallet is open. Its credit waits for a second person, on the page of approvals.",
     )
 }
 WAITS = "Asked for. Nothing is booked before a second person agrees, on the page of approvals."
@@ -31,6 +32,8 @@ ACTS = {
         "/wallets/{}",
         "Saved.",
         Sends(texts=("reason", "status", "credit_limit", "low_balance"), nulls=("low_balance",)),
+        "Asked for. The credit limit stays before a second person agrees, on the page of approvals;"
+        " the rest is saved.",
     ),
 }
 
@@ -41,6 +44,8 @@ async def list_wallets(request: Req, room: GivenRoom, client_id: FromPath[str]) 
     visit = await room.visit(request)
     client = (await visit.get(api("/clients/{}", client_id))).body
     wallets = (await visit.get(api("/clients/{}/wallets", client_id))).body
+    asked = await whole(visit, f"{API}/approvals", state="REQUESTED", limit="500") or ()
+    of_these = {("wallet", wallet["id"]) for wallet in wallets}
     can = {
         "open": may(visit.session, Permission.WALLETS_OPEN),
         "top_up": may(visit.session, Permission.WALLETS_TOP_UP),
@@ -51,6 +56,8 @@ async def list_wallets(request: Req, room: GivenRoom, client_id: FromPath[str]) 
         "console/client-wallets.html",
         client=client,
         wallets=wallets,
+        waiting=[each for each in asked if (each["subject_kind"], each["subject_id"]) in of_these],
+        me=visit.session.facts.get("id", ""),
         can=can,
         types=list(WalletType),
         statuses=list(WalletStatus),

@@ -27,7 +27,7 @@ A_DAY = timedelta(days=1)
 # Of what is open so many are counted.
 COUNT_MAX = 50
 NAMES_MAX = "100"
-OF_MONEY = frozenset({ApprovalKind.TOPUP, ApprovalKind.ADJUSTMENT})
+OF_MONEY = frozenset({ApprovalKind.TOPUP, ApprovalKind.ADJUSTMENT, ApprovalKind.CREDIT_LIMIT})
 FORMS = {"json": JSON, "csv": CSV}
 WHOSE = ("from", "to", "client", "vendor")
 REASON = Sends(texts=("reason",))

@@ -36,6 +36,7 @@ from rewards.reports.tasks import Writing
 from rewards.restocks.service import Restocks
 from rewards.staff import alone, approvals, bookings, cancels, fulfilments, recalls, stock_orders
 from rewards.staff import sessions as staff_sessions
+from rewards.staff.credit import carry_out as raise_credit
 from rewards.staff.model_approvals import ApprovalKind
 from rewards.traffic.tasks import forget_requests
 from rewards.vendors.accounts import Accounts
@@ -220,6 +221,7 @@ def second_persons(restocks: Restocks) -> Equip:
             (approvals.JOBS[ApprovalKind.STOCK_ORDER], partial(stock_orders.carry_out, restocks)),
             (approvals.JOBS[ApprovalKind.LATE_CANCEL], partial(cancels.carry_out, *ours)),
             (approvals.BOOK_MONEY, partial(bookings.carry_out, *ours)),
+            (approvals.JOBS[ApprovalKind.CREDIT_LIMIT], partial(raise_credit, *ours)),
         ):
             worker.register(name, _agreed(carry_out))
         worker.register(EXPIRE_APPROVALS, _alone(expire))

@@ -41,6 +41,7 @@ JOBS: Mapping[ApprovalKind, str] = MappingProxyType(
         ApprovalKind.STOCK_ORDER: jobs.declare("staff.stock_order"),
         ApprovalKind.TOPUP: BOOK_MONEY,
         ApprovalKind.ADJUSTMENT: BOOK_MONEY,
+        ApprovalKind.CREDIT_LIMIT: jobs.declare("staff.raise_credit"),
         ApprovalKind.LATE_CANCEL: jobs.declare("staff.late_cancel"),
     }
 )

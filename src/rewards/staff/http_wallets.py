@@ -20,15 +20,20 @@ from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, member_of, path_id
 from rewards.infra.openapi import answers, takes
-from rewards.staff.auth import caller, requires
+from rewards.pricing.one_person import OnePersonLimit
+from rewards.staff import credit
+from rewards.staff.auth import Caller, caller, requires
+from rewards.staff.credit import Limited
 from rewards.staff.given import (
     Amount,
     GivenCatalog,
     GivenClock,
     GivenDatabase,
+    GivenMoneyLimit,
     Quantity,
     no_json,
 )
+from rewards.staff.http_approvals import ApprovalOut, waits
 from rewards.staff.model import Permission
 from rewards.wallets import service as wallets
 from rewards.wallets.model import (
@@ -42,6 +47,9 @@ from rewards.wallets.model import (
 )
 
 REASON_CHARS_MAX = 500
+CREDIT_WAITS = answers(
+    ApprovalOut, status=202, told="The credit waits for a second person; the rest is done"
+)
 
 
 class NewWalletIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -121,36 +129,43 @@ async def list_wallets(client_id: FromPath[str], db: GivenDatabase) -> Response[
     operation_id="openWallet",
     guards=[requires(Permission.WALLETS_OPEN)],
     operation_class=takes(NewWalletIn),
-    responses=answers(WalletOut, 400, 401, 403, 404, status=201, told="Opened"),
+    responses=answers(WalletOut, 400, 401, 403, 404, status=201, told="Opened") | CREDIT_WAITS,
 )
 async def open_wallet(
     request: Request[Any, Any, Any],
     db: GivenDatabase,
     clock: GivenClock,
     catalog: GivenCatalog,
+    money_limit: GivenMoneyLimit,
     client_id: FromPath[str],
 ) -> Response[bytes]:
-    """Open a wallet with balance 0 for a client."""
+    """Open a wallet with balance 0 for a client.
+
+    202 where one person may not give so much credit: the wallet (`subject_id`) is open, and its
+    `credit_limit` stays 0 before another has approved. What counts is as with a change of it.
+    """
     currencies = {currency.code for currency in catalog.currencies()}
     body = decode(NEW_WALLET, await request.body())
     new = _new_wallet(path_id(client_id, ClientNotFound), body, currencies)
 
-    async def work(tx: Tx) -> Wallet:
-        at = clock.now()
+    async def work(tx: Tx) -> Limited:
+        at, who = clock.now(), caller(request)
         await clients.check_there(tx, new.client_id)
-        [wallet] = await wallets.open_wallets(tx, [new], at)
+        answer = await credit.open_wallet(tx, money_limit, new, who.actor, who.staff.id, at)
+        if isinstance(answer, Refusal):
+            raise answer
+        wallet = answer.wallet
         facts = {
             "currency": wallet.currency,
             "type": wallet.type,
             "credit_limit_minor": wallet.credit_limit_minor,
             "low_balance_minor": wallet.low_balance_minor,
         }
-        who = caller(request).actor
-        fact = AuditFact(who, wallet.client_id, "wallet.opened", "wallet", wallet.id, facts)
+        fact = AuditFact(who.actor, wallet.client_id, "wallet.opened", "wallet", wallet.id, facts)
         await audit.record(tx, [fact], at)
-        return wallet
+        return answer
 
-    return encode(WalletOut.of(await db.run(work)), 201)
+    return _answered(await db.run(work), 201)
 
 
 @patch(
@@ -158,37 +173,63 @@ async def open_wallet(
     operation_id="changeWallet",
     guards=[requires(Permission.WALLETS_CHANGE)],
     operation_class=takes(WalletChangeIn),
-    responses=answers(WalletOut, 400, 401, 403, 404, 409),
+    responses=answers(WalletOut, 400, 401, 403, 404, 409) | CREDIT_WAITS,
 )
 async def change_wallet(
-    request: Request[Any, Any, Any], db: GivenDatabase, clock: GivenClock, wallet_id: FromPath[str]
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    money_limit: GivenMoneyLimit,
+    wallet_id: FromPath[str],
 ) -> Response[bytes]:
     """Freeze, close or reopen a wallet, and set its limits.
 
     A FROZEN or CLOSED wallet pays no order and takes no money; refunds to it wait until it is
     ACTIVE again. Only an empty wallet can be closed: 409 otherwise.
+
+    202 where one person may not raise `credit_limit` so far: it stays before another has approved,
+    and all else is changed. What counts is by how much it rises, and all that the same person moved
+    alone on this wallet within 24 hours. A frozen or closed wallet gets no more credit: 409.
     """
     body = decode(WALLET_CHANGE, await request.body())
     reason = printable("Reason", body.reason, REASON_CHARS_MAX)
     number = path_id(wallet_id, WalletNotFound)
 
-    async def work(tx: Tx) -> Wallet:
+    async def work(tx: Tx) -> Limited:
         locked = await wallets.lock_wallets(tx, [number])
         if not locked:
             raise WalletNotFound
-        before, at = locked[0], clock.now()
-        after = await _changed(tx, before, body, at)
+        before, at, who = locked[0], clock.now(), caller(request)
+        limited = await _changed(tx, money_limit, before, body, reason, who, at)
+        after = limited.wallet
         old, new = _told(before), _told(after)
         facts = {key: {"from": old[key], "to": new[key]} for key in new if old[key] != new[key]}
-        who = caller(request).actor
-        fact = AuditFact(who, after.client_id, "wallet.changed", "wallet", after.id, facts, reason)
-        await audit.record(tx, [fact], at)
-        return after
+        # Of a request that waits its own row tells.
+        if facts or limited.waits is None:
+            fact = AuditFact(
+                who.actor, after.client_id, "wallet.changed", "wallet", after.id, facts, reason
+            )
+            await audit.record(tx, [fact], at)
+        return limited
 
-    return encode(WalletOut.of(await db.run(work)))
+    return _answered(await db.run(work))
 
 
-async def _changed(tx: Tx, wallet: Wallet, body: WalletChangeIn, at: datetime) -> Wallet:
+def _answered(limited: Limited, status: int = 200) -> Response[bytes]:
+    if limited.waits is not None:
+        return waits(limited.waits)
+    return encode(WalletOut.of(limited.wallet), status)
+
+
+async def _changed(
+    tx: Tx,
+    money_limit: OnePersonLimit,
+    wallet: Wallet,
+    body: WalletChangeIn,
+    reason: str,
+    who: Caller,
+    at: datetime,
+) -> Limited:
     """Raises what either change is refused with; then neither was made."""
     limits = LimitsChange(
         wallet.id,
@@ -199,19 +240,23 @@ async def _changed(tx: Tx, wallet: Wallet, body: WalletChangeIn, at: datetime) -
     status = (
         wallet.status if body.status is None else member_of("Status", WalletStatus, body.status)
     )
-    changes = []
-    if (limits.credit_limit_minor, limits.low_balance_minor) != (
+    if status is not wallet.status:
+        # First: a wallet that is opened again may owe more, one that is frozen may not.
+        [moved] = await wallets.set_status(tx, [StatusChange(wallet.id, status)])
+        if isinstance(moved, Refusal):
+            raise moved
+        wallet = moved
+    if (limits.credit_limit_minor, limits.low_balance_minor) == (
         wallet.credit_limit_minor,
         wallet.low_balance_minor,
     ):
-        changes += await wallets.set_limits(tx, [limits], at)
-    if status is not wallet.status:
-        changes += await wallets.set_status(tx, [StatusChange(wallet.id, status)])
-    for after in changes:
-        if isinstance(after, Refusal):
-            raise after
-        wallet = after
-    return wallet
+        return Limited(wallet)
+    answer = await credit.set_limits(
+        tx, money_limit, wallet, limits, reason, who.actor, who.staff.id, at
+    )
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
 
 
 def _minor_or(

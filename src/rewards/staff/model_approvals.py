@@ -18,6 +18,7 @@ class ApprovalKind(StrEnum):
     STOCK_ORDER = "STOCK_ORDER"
     TOPUP = "TOPUP"
     ADJUSTMENT = "ADJUSTMENT"
+    CREDIT_LIMIT = "CREDIT_LIMIT"
     LATE_CANCEL = "LATE_CANCEL"
 
 
@@ -111,7 +112,7 @@ class Verdict:
 class Scope(StrEnum):
     """What the acts of one person are added up for."""
 
-    # Money that was moved on a wallet.
+    # Money that was moved on a wallet, and by how much it may owe more.
     WALLET = "WALLET"
     # What vendors were asked to deliver for a client.
     CLIENT = "CLIENT"
@@ -156,6 +157,13 @@ class ApprovalDecided(Conflict):
 class ApprovalExpired(Conflict):
     code = "APPROVAL_EXPIRED"
     default_message = "The request has expired; ask again"
+
+
+class CreditLimitChanged(Conflict):
+    """Who agreed saw another limit than there is by now."""
+
+    code = "CREDIT_LIMIT_CHANGED"
+    default_message = "Credit limit was changed meanwhile; ask again"
 
 
 class SecondPersonNeeded(Forbidden):

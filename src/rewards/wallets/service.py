@@ -168,9 +168,7 @@ async def set_limits(tx: Tx, asks: Sequence[LimitsChange], at: datetime) -> list
     (`wallet.low_balance`). Refused: unknown wallet (404), credit for a PREPAID wallet, a limit
     below what is already used (409 CREDIT_IN_USE). The caller writes the audit facts.
     """
-    assert len({ask.wallet_id for ask in asks}) == len(asks), "one change for each wallet"
-    wallets = {wallet.id: wallet for wallet in await sql.lock(tx, [ask.wallet_id for ask in asks])}
-    answers = [with_limits(wallets.get(ask.wallet_id), ask, at) for ask in asks]
+    wallets, answers = await _limited(tx, asks, at)
     changed = [answer for answer in answers if isinstance(answer, Wallet)]
     if changed:
         await sql.set_limits(tx, changed)
@@ -181,6 +179,25 @@ async def set_limits(tx: Tx, asks: Sequence[LimitsChange], at: datetime) -> list
     ]
     await webhooks.emit(tx, newly_low, at)
     return answers
+
+
+async def foresee_limits(
+    tx: Tx, asks: Sequence[LimitsChange], at: datetime
+) -> list[Wallet | Refusal]:
+    """What `set_limits` would answer now, in order.
+
+    Nothing is set. The wallets stay locked, so that it holds until the transaction ends.
+    """
+    _, answers = await _limited(tx, asks, at)
+    return answers
+
+
+async def _limited(
+    tx: Tx, asks: Sequence[LimitsChange], at: datetime
+) -> tuple[dict[int, Wallet], list[Wallet | Refusal]]:
+    assert len({ask.wallet_id for ask in asks}) == len(asks), "one change for each wallet"
+    wallets = {wallet.id: wallet for wallet in await sql.lock(tx, [ask.wallet_id for ask in asks])}
+    return wallets, [with_limits(wallets.get(ask.wallet_id), ask, at) for ask in asks]
 
 
 async def list_wallets(tx: Tx, wanted: WalletFilter, ask: PageAsk) -> Page[Wallet]:
