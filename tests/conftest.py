@@ -10,12 +10,14 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from playwright.async_api import Browser
 
 from rewards.infra.db import Database
 from rewards.infra.migrate import migrate
 from rewards.infra.postgres import PostgresProblem, Server, ensure_server, stop_server
 from rewards.infra.settings import Settings
 from tests import processes
+from tests.browsing import launched
 from tests.databases import Copies, with_database
 from tests.watch import Watch, watching
 
@@ -201,3 +203,10 @@ async def db(dsn: str, settings: Settings) -> AsyncIterator[Database]:
     database = await Database.connect(dsn, settings)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """The system's chromium, one for all tests of a file."""
+    async with launched() as opened:
+        yield opened

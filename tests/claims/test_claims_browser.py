@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.browsing import IMAGES, PICTURES, WIDER, launched
+from tests.browsing import IMAGES, PICTURES, WIDER
 from tests.claims.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
@@ -45,12 +45,6 @@ CONTRASTS = """() => {
     }
     return poor;
 }"""
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
 
 
 @asynccontextmanager

@@ -90,6 +90,10 @@ class Desk:
     staff: dict[Role, Staff]
     visitors: list[aiohttp.ClientSession] = field(default_factory=list)
 
+    def name(self, role: Role) -> str:
+        """Whom it employs in that role, as they sign in."""
+        return self.staff[role].username
+
     def visitor(self, **headers: str) -> Visitor:
         session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
         self.visitors.append(session)

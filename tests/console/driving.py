@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
+import pytest
 from playwright.async_api import Browser, Page
 
 from tests.browsing import IMAGES, PICTURES, WIDER
@@ -20,6 +21,9 @@ JUDGE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).
 DESK = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 WAIT_MS = 60_000
+SIZES = pytest.mark.parametrize(
+    ("size", "viewport"), [("desktop", DESK), ("phone", PHONE)], ids=["desktop", "phone"]
+)
 
 
 @asynccontextmanager
@@ -52,6 +56,19 @@ async def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("main").wait_for()
     assert "/sign-in" not in page.url
+
+
+async def send(page: Page, opens: str, button: str, **fields: str) -> None:
+    """Open a dialog, fill it in, send it."""
+    await page.get_by_role("button", name=opens, exact=True).first.click()
+    dialog = page.locator("[popover]:popover-open")
+    for label, text in fields.items():
+        await dialog.get_by_label(label.replace("_", " ")).fill(text)
+    await dialog.get_by_role("button", name=button, exact=True).click()
+
+
+async def says(page: Page, text: str) -> None:
+    await page.locator(".told").get_by_text(text).first.wait_for()
 
 
 async def looks_right(page: Page) -> None:

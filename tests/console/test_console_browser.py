@@ -1,22 +1,28 @@
 """The console in a real browser: each task from login to result, on a desk and on a phone."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
 from rewards.staff.model import Role
-from tests.browsing import launched
+from tests.console.busy import FILES, OTHER, SHOWN, SUPPLIED, Busy, fill
 from tests.console.desk import Desk
-from tests.console.driving import DESK, PHONE, driving, looks_right, picture, sign_in
-from tests.console.test_console_pages import FILES, OTHER, PAYLOADS, SHOWN, SUPPLIED, Busy, fill
+from tests.console.driving import (
+    DESK,
+    PHONE,
+    SIZES,
+    driving,
+    looks_right,
+    picture,
+    says,
+    send,
+    sign_in,
+)
+from tests.console.hostile import PAYLOADS
 
 pytestmark = pytest.mark.browser
 
-SIZES = pytest.mark.parametrize(
-    ("size", "viewport"), [("desktop", DESK), ("phone", PHONE)], ids=["desktop", "phone"]
-)
 # Of which pages the documents have pictures.
 PICTURED = {
     "/console/inventory": "inventory",
@@ -31,32 +37,9 @@ STOCK = """product_id,denomination,currency,expires_at,card_number,pin_code
 """
 
 
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
-
-
 @pytest.fixture
 async def busy(desk: Desk) -> Busy:
     return await fill(desk)
-
-
-def name_of(busy: Busy, role: Role) -> str:
-    return busy.desk.staff[role].username
-
-
-async def send(page: Page, opens: str, button: str, **fields: str) -> None:
-    """Open a dialog, fill it in, send it."""
-    await page.get_by_role("button", name=opens, exact=True).first.click()
-    dialog = page.locator("[popover]:popover-open")
-    for label, text in fields.items():
-        await dialog.get_by_label(label.replace("_", " ")).fill(text)
-    await dialog.get_by_role("button", name=button, exact=True).click()
-
-
-async def says(page: Page, text: str) -> None:
-    await page.locator(".told").get_by_text(text).wait_for()
 
 
 @SIZES
@@ -64,7 +47,7 @@ async def test_an_order_is_found_and_its_wait_ended(
     busy: Busy, browser: Browser, size: str, viewport: Any
 ) -> None:
     async with driving(browser, busy.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(busy, Role.OPERATIONS))
+        await sign_in(page, busy.desk.name(Role.OPERATIONS))
         await page.goto("/console/orders")
         await page.keyboard.press("/")
         await page.keyboard.type(str(busy.waiting.id))
@@ -88,7 +71,7 @@ async def test_stock_is_imported_with_a_report_and_pumped(
     busy: Busy, browser: Browser, size: str, viewport: Any
 ) -> None:
     async with driving(browser, busy.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(busy, Role.OPERATIONS))
+        await sign_in(page, busy.desk.name(Role.OPERATIONS))
         await page.goto("/console/inventory/batches")
         file = {"name": "stock.csv", "mimeType": "text/csv", "buffer": STOCK.encode()}
         await page.get_by_label("CSV or XLSX").set_input_files([file])
@@ -110,7 +93,7 @@ async def test_a_client_is_made_paid_and_given_a_key(
     busy: Busy, browser: Browser, size: str, viewport: Any
 ) -> None:
     async with driving(browser, busy.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(busy, Role.ADMIN))
+        await sign_in(page, busy.desk.name(Role.ADMIN))
         await page.goto("/console/clients")
         await send(page, "New client", "Make the client", Name="Aurora Ltd")
         await page.get_by_role("heading", name="Aurora Ltd").wait_for()
@@ -133,7 +116,7 @@ async def test_a_client_is_made_paid_and_given_a_key(
 
 async def test_light_dark_and_the_keyboard(busy: Busy, browser: Browser) -> None:
     async with driving(browser, busy.desk.url, color_scheme="light") as page:
-        await sign_in(page, name_of(busy, Role.VIEWER))
+        await sign_in(page, busy.desk.name(Role.VIEWER))
         await page.goto("/console/orders")
         ground = "getComputedStyle(document.body).backgroundColor"
         before = await page.evaluate(ground)
@@ -163,7 +146,7 @@ async def test_every_page_looks_right(
         await looks_right(page)
         await picture(page, f"console-sign-in-{size}-{scheme}")
         await page.add_init_script("window.hit = () => { window.wasHit = true; }")
-        await sign_in(page, name_of(busy, Role.ADMIN))
+        await sign_in(page, busy.desk.name(Role.ADMIN))
         for pattern in SHOWN:
             if pattern not in OTHER | FILES | SUPPLIED:
                 await page.goto(busy.path(pattern))
@@ -176,7 +159,7 @@ async def test_every_page_looks_right(
 
 async def test_it_works_without_a_script(busy: Busy, browser: Browser) -> None:
     async with driving(browser, busy.desk.url, java_script_enabled=False) as page:
-        await sign_in(page, name_of(busy, Role.OPERATIONS))
+        await sign_in(page, busy.desk.name(Role.OPERATIONS))
         await page.goto("/console/orders")
         await page.get_by_role("searchbox").fill(str(busy.waiting.id))
         await page.get_by_role("button", name="Search").click()
@@ -189,7 +172,7 @@ async def test_it_works_without_a_script(busy: Busy, browser: Browser) -> None:
 
 async def test_what_was_typed_outlives_a_refusal(busy: Busy, browser: Browser) -> None:
     async with driving(browser, busy.desk.url) as page:
-        await sign_in(page, name_of(busy, Role.ADMIN))
+        await sign_in(page, busy.desk.name(Role.ADMIN))
         await page.goto("/console/clients")
         addresses = "10.0.0.1\nno address"
         typed = {"Name": "Aurora Ltd", "Addresses_it_may_call_from": addresses}

@@ -11,24 +11,22 @@ from playwright.async_api import Browser, Page
 
 from rewards.staff.model import Role
 from rewards.staff.totp import code_of, step_at
-from tests.browsing import launched
 from tests.console.desk import PASSWORD, Desk, open_desk
-from tests.console.driving import DESK, PHONE, driving, looks_right, picture, sign_in
+from tests.console.driving import (
+    SIZES,
+    driving,
+    looks_right,
+    picture,
+    says,
+    send,
+    sign_in,
+)
 from tests.databases import Copies, with_database
 from tests.webhooks.receiver import Receiver, receiving
 from tests.webhooks.working import send_events
 
 pytestmark = pytest.mark.browser
-SIZES = pytest.mark.parametrize(
-    ("size", "viewport"), [("desktop", DESK), ("phone", PHONE)], ids=["desktop", "phone"]
-)
 NEW = "another long and quiet password"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +51,6 @@ def later(house: Desk) -> None:
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as made:
         yield made
-
-
-async def send(page: Page, opens: str, button: str, **fields: str) -> None:
-    """Open a dialog, fill it in, send it."""
-    await page.get_by_role("button", name=opens, exact=True).first.click()
-    dialog = page.locator("[popover]:popover-open")
-    for label, text in fields.items():
-        await dialog.get_by_label(label.replace("_", " ")).fill(text)
-    await dialog.get_by_role("button", name=button, exact=True).click()
-
-
-async def says(page: Page, text: str) -> None:
-    await page.locator(".told").get_by_text(text).first.wait_for()
 
 
 async def shown_once(page: Page, back: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 
 from rewards.staff import service as staff
 from rewards.staff.model import Role, StaffChange
+from tests.console.busy import FILES, OTHER, SHOWN, fill
 from tests.console.desk import Desk, Visitor
-from tests.console.test_console_pages import FILES, OTHER, SHOWN, fill
 
 ROWS = 60
 

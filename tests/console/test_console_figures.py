@@ -1,6 +1,5 @@
 """The finance person in a real browser: reports, a day's money, a second person, what is owed."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,12 @@ from rewards.reconciliation import documents, statement
 from rewards.staff import bookings
 from rewards.staff.model import Role
 from rewards.wallets.model import WalletStatus
-from tests.browsing import launched
+from tests.console.busy import Busy, fill
 from tests.console.desk import Desk
-from tests.console.driving import driving, looks_right, sign_in
-from tests.console.test_console_browser import SIZES, name_of, says, send
-from tests.console.test_console_pages import Busy, fill
+from tests.console.driving import SIZES, driving, looks_right, says, send, sign_in
 from tests.console.writing import write_reports
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -58,7 +49,7 @@ async def test_a_report_is_asked_for_watched_and_taken_along(
     busy: Busy, browser: Browser, size: str, viewport: Any
 ) -> None:
     async with driving(browser, busy.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await go_to(page, "Reports", size)
         await page.get_by_text("No report yet").wait_for()
         await looks_right(page)
@@ -85,7 +76,7 @@ async def test_a_list_of_reports_moves_by_itself_and_one_is_cancelled(
     busy: Busy, browser: Browser
 ) -> None:
     async with driving(browser, busy.desk.url) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         numbers = []
         for kind in ("ORDERS", "REFUNDS"):
             await page.goto(f"/console/reports?kind={kind}")
@@ -107,7 +98,7 @@ async def test_a_list_of_reports_moves_by_itself_and_one_is_cancelled(
 
 async def test_a_report_is_made_without_a_script(busy: Busy, browser: Browser) -> None:
     async with driving(browser, busy.desk.url, java_script_enabled=False) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto("/console/reports?kind=ORDERS")
         await page.get_by_role("button", name="Make the file").click()
         await page.get_by_text("It waits for a worker").wait_for()
@@ -124,7 +115,7 @@ async def test_a_day_is_followed_to_its_lines_and_closed_with_a_statement(
 ) -> None:
     desk = busy.desk
     async with driving(browser, desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await go_to(page, "Money", size)
         await page.locator("#list table a", has_text="127.50").click()
         await page.get_by_role("heading", level=1, name="Ledger").wait_for()
@@ -143,7 +134,7 @@ async def test_a_day_is_followed_to_its_lines_and_closed_with_a_statement(
         await looks_right(page)
         today = desk.shop.now.date()
         desk.clock.ahead += timedelta(days=1)
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto(f"/console/money?day={today}")
         await page.get_by_role("link", name="Signed statement of this day").click()
         await looks_right(page)
@@ -157,7 +148,7 @@ async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: B
     desk, before = busy.desk, await balance_of(busy)
     wallet = busy.path("/console/money/wallets/{wallet_id}")
     async with driving(browser, desk.url) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto(wallet)
         # The form brings a reference of its own; the bank's is better.
         await send(page, "Top up", "Book", Amount_in_USD="50000", Reference="wire-1")
@@ -172,7 +163,7 @@ async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: B
         await says(page, "Nothing is booked")
     assert await balance_of(busy) == before
     async with driving(browser, desk.url) as page:
-        await sign_in(page, name_of(busy, Role.ADMIN))
+        await sign_in(page, busy.desk.name(Role.ADMIN))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="the bank shows it")
         await says(page, "Approved; it is carried out now.")
@@ -184,8 +175,8 @@ async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: B
         await page.get_by_role("link", name="What it moved").click()
         await page.get_by_text("Asked for by").wait_for()
         said = await page.locator("main").inner_text()
-        assert name_of(busy, Role.FINANCE) in said
-        assert name_of(busy, Role.ADMIN) in said
+        assert busy.desk.name(Role.FINANCE) in said
+        assert busy.desk.name(Role.ADMIN) in said
         await looks_right(page)
 
 
@@ -194,7 +185,7 @@ async def test_a_refund_that_is_owed_is_unblocked_and_paid(busy: Busy, browser: 
     await desk.shop.set_wallet_status(busy.client_id, WalletStatus.FROZEN)
     await desk.shop.cancel(busy.waiting.id)
     async with driving(browser, desk.url) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto("/console/money")
         await page.get_by_role("link", name="Refunds owed").click()
         await page.get_by_text("The wallet is frozen").wait_for()
@@ -216,7 +207,7 @@ async def test_a_refund_that_is_owed_is_unblocked_and_paid(busy: Busy, browser: 
 async def test_wallets_that_run_low_are_found_and_corrected(busy: Busy, browser: Browser) -> None:
     before = await balance_of(busy)
     async with driving(browser, busy.desk.url) as page:
-        await sign_in(page, name_of(busy, Role.FINANCE))
+        await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto(busy.path("/console/money/wallets/{wallet_id}"))
         await send(page, "Change", "Save", Tell_the_client_below="20000", Why="they asked")
         await says(page, "Saved.")

@@ -1,87 +1,24 @@
 """Every page and form of the console: what they show, cost, refuse, never run (T61, T63)."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from html.parser import HTMLParser
-from typing import Any
+from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 import pytest
-from litestar.routes import HTTPRoute
 
 from rewards.clients import service as clients
 from rewards.clients.model import NewClient
 from rewards.console.http import PAGES
-from rewards.core.errors import Refusal
-from rewards.entry.api import build_unwired
-from rewards.orders.model import Order
 from rewards.staff.model import Role
-from rewards.webhooks.sealing import Sealer
+from tests.console.busy import OTHER, SHOWN, STATEMENTS_MAX, SUPPLIED, Busy, fill, routes
 from tests.console.counted import counting
-from tests.console.desk import Desk, Visitor, open_desk
-from tests.console.writing import write_reports
+from tests.console.desk import open_desk
+from tests.console.hostile import PAYLOADS, bad_of
 from tests.databases import Copies, with_database
 from tests.shop import WIDE
 
-STATEMENTS_MAX = 12
 PAGE_BYTES_MAX = 400_000
-HOOK_URL = "http://127.0.0.1:9/hook"
-
-
-def routes() -> Iterator[tuple[str, str]]:
-    """Method and path of every page."""
-    for route in build_unwired().routes:
-        if isinstance(route, HTTPRoute) and route.path.startswith("/console"):
-            for handler in route.route_handlers:
-                for method in handler.http_methods:
-                    if method in ("GET", "POST"):
-                        yield str(method), re.sub(r":\w+}", "}", route.path_format)
-
-
 MUTATIONS = sorted({path for method, path in routes() if method == "POST"})
-SHOWN = sorted({path for method, path in routes() if method == "GET"})
-# They show what comes of a vendor: test_console_supply.py looks at them.
-SUPPLIED = {
-    path
-    for path in SHOWN
-    if any(name in path for name in ("vendor_id", "purchase_id", "stock_order_id", "adapter"))
-}
-# Not pages of somebody who is signed in.
-OTHER = {"/console/static/{name}", "/console/{rest}", "/console/sign-in"}
-# No pages, but what a browser keeps.
-FILES = {path for path in SHOWN if path.endswith("/file")}
-
-
-@dataclass
-class Busy:
-    """A desk with something on every page."""
-
-    desk: Desk
-    admin: Visitor
-    client_id: int
-    delivered: Order
-    waiting: Order
-    batch_id: int
-    hook_id: int
-    report_id: int
-    wallet_id: int
-    transaction_id: int
-
-    def path(self, pattern: str) -> str:
-        ids: dict[str, Any] = {
-            "order_id": self.waiting.id,
-            "batch_id": self.batch_id,
-            "client_id": self.client_id,
-            "hook_id": self.hook_id,
-            "report_id": self.report_id,
-            "wallet_id": self.wallet_id,
-            "transaction_id": self.transaction_id,
-            "product_id": 6,
-            "vendor_id": 1,
-            "category_id": 1,
-        }
-        return re.sub(r"{(\w+)}", lambda found: str(ids.get(found[1], 1)), pattern)
 
 
 @pytest.fixture(scope="module")
@@ -94,43 +31,6 @@ async def busy(
     async with open_desk(with_database(server_dsn, name), home) as desk:
         yield await fill(desk)
     copies.drop(name)
-
-
-async def fill(desk: Desk) -> Busy:
-    shop = desk.shop
-    admin = await desk.at(Role.ADMIN)
-    product = await shop.product()
-    await shop.rates(EUR="1.10")
-    client_id = await shop.client(minor=1_000_000)
-    await shop.stock(product, 2)
-    [first] = await shop.place(shop.ask(client_id, product, 2))
-    [second] = await shop.place(shop.ask(client_id, product, 3))
-    assert not isinstance(first, Refusal)
-    assert not isinstance(second, Refusal)
-    made = await admin.send(
-        f"/console/clients/{client_id}/webhooks",
-        f"/console/clients/{client_id}/webhooks",
-        url="https://hooks.example.com/x",
-        name="Shop",
-        events="*",
-    )
-    assert made.status == 200, made.said
-    today = shop.now.date().isoformat()
-    report = await admin.send(
-        "/console/reports", "/console/reports", kind="ORDERS", to=today, **{"from": today}
-    )
-    report_id = int(report.url.rsplit("/", 1)[1])
-    await write_reports(desk, report_id)
-    async with shop.parts.db.connection() as connection:
-        hook_id = await connection.fetchval("SELECT max(id) FROM webhook_endpoints")
-    hook = f"/console/clients/{client_id}/webhooks/{hook_id}"
-    assert "on its way" in (await admin.send(hook, f"{hook}/test")).said
-    await Sealer(shop.parts.db, desk.clock).drain()
-    async with shop.parts.db.connection() as connection:
-        batch_id = await connection.fetchval("SELECT max(id) FROM batches")
-        line = await connection.fetchrow("SELECT wallet_id, id FROM ledger_transfers LIMIT 1")
-    ids = (batch_id, hook_id, report_id, *line)
-    return Busy(desk, admin, client_id, first.order, second.order, *ids)
 
 
 def test_every_handler_is_mounted() -> None:
@@ -201,104 +101,6 @@ async def test_nobody_sees_a_page_without_signing_in(busy: Busy) -> None:
         if pattern not in ("/console/sign-in", "/console/theme"):
             page = await stranger.post(re.sub(r"{\w+}", "1", pattern), {}, follow=False)
             assert page.status in (303, 403), pattern
-
-
-# What browsers have run where somebody forgot to escape, in every place a text may stand.
-SEEDS = (
-    "<script>hit()</script>",
-    "<img src=x onerror=hit()>",
-    "<svg/onload=hit()>",
-    "<svg><animate onbegin=hit() attributeName=x>",
-    "<body onload=hit()>",
-    "<iframe srcdoc='<script>parent.hit()</script>'>",
-    "<iframe src=javascript:hit()>",
-    "<a href=javascript:hit()>x</a>",
-    "<details open ontoggle=hit()>",
-    "<math><mtext></table><img src=x onerror=hit()>",
-    "<input autofocus onfocus=hit()>",
-    "<form action=javascript:hit()><button>x",
-    "<video><source onerror=hit()></video>",
-    "<link rel=stylesheet href=//evil.example/x.css>",
-    "<base href=//evil.example/>",
-    "<meta http-equiv=refresh content='0;url=javascript:hit()'>",
-    "<style>@import '//evil.example/x'</style>",
-    "<object data=javascript:hit()>",
-    "<div hx-get=/console hx-trigger=load hx-on::load=hit()>",
-    "<button popovertarget=me onclick=hit()>",
-    "{{7*7}}{% raw %}",
-    "${7*7}#{7*7}",
-    "javascript:hit()",
-    "=cmd|'/c calc'!A1",
-    "&lt;script&gt;hit()&lt;/script&gt;",
-)
-BREAKS = ("", '"', "'", '">', "'>", "-->", "</title>", "</textarea>", "</option></select>", "]]>")
-WRAPS = ("{}", "x {} y")
-PAYLOADS = [b + wrap.format(seed) for seed in SEEDS for b in BREAKS for wrap in WRAPS][:500]
-OUR_TAGS = frozenset(
-    [
-        *(
-            "a",
-            "b",
-            "body",
-            "br",
-            "button",
-            "caption",
-            "code",
-            "datalist",
-            "dd",
-            "details",
-            "div",
-            "dl",
-        ),
-        *("dt",),
-        *("fieldset", "form", "h1", "h2", "h3", "head", "header", "html", "input", "kbd", "label"),
-        *(
-            "legend",
-            "li",
-            "link",
-            "main",
-            "meta",
-            "nav",
-            "noscript",
-            "ol",
-            "optgroup",
-            "option",
-            "output",
-        ),
-        *("p", "path", "pre", "progress", "script", "section", "select", "small", "span", "strong"),
-        *("summary", "svg", "table", "tbody", "td", "textarea", "th", "thead", "time", "title"),
-        *("tr", "ul", "img", "del", "ins"),
-    ]
-)
-
-
-class Looks(HTMLParser):
-    """Collects what of a page could run, or lead elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bad: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        named = dict(attrs)
-        if tag not in OUR_TAGS:
-            self.bad.append(tag)
-        for name, value in attrs:
-            text = (value or "").strip().lower()
-            if name.startswith(("on", "hx-on")) or name in ("style", "srcdoc", "formaction"):
-                self.bad.append(f"{tag} {name}")
-            if name in ("href", "src", "action") and not text.startswith(("/console", "#")):
-                self.bad.append(f"{tag} {name}={value}")
-        if tag == "script" and "src" not in named:
-            self.bad.append("script without src")
-        if tag == "img" and not (named.get("src") or "").startswith("/console/static/"):
-            self.bad.append("img")
-
-
-def bad_of(text: str) -> list[str]:
-    looks = Looks()
-    looks.feed(text)
-    return looks.bad
 
 
 async def test_300_names_that_could_run_are_only_shown(busy: Busy) -> None:

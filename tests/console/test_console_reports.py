@@ -10,9 +10,9 @@ from rewards.console.watching import TURNS_MAX
 from rewards.reports import tasks
 from rewards.reports.model import LIFETIME, OPEN_MAX, ReportKind
 from rewards.staff.model import Role
+from tests.console.busy import STATEMENTS_MAX
 from tests.console.counted import counting
 from tests.console.desk import Desk, Seen, Visitor
-from tests.console.test_console_pages import STATEMENTS_MAX
 from tests.console.writing import write_reports
 
 PAGE = "/console/reports"

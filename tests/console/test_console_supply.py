@@ -8,16 +8,12 @@ from typing import Any
 import pytest
 
 from rewards.staff.model import Role
+from tests.console.busy import STATEMENTS_MAX, SUPPLIED
 from tests.console.counted import counting
 from tests.console.desk import Visitor
+from tests.console.hostile import PAYLOADS, bad_of
 from tests.console.supply import API_KEY, Supply, open_supply
-from tests.console.test_console_pages import (
-    PAGE_BYTES_MAX,
-    PAYLOADS,
-    STATEMENTS_MAX,
-    SUPPLIED,
-    bad_of,
-)
+from tests.console.test_console_pages import PAGE_BYTES_MAX
 from tests.databases import Copies, with_database
 
 NEW = {

@@ -8,18 +8,23 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from rewards.staff.model import Role
-from tests.browsing import launched
-from tests.console.driving import DESK, PHONE, driving, looks_right, picture, sign_in
+from tests.console.busy import SUPPLIED
+from tests.console.driving import (
+    DESK,
+    PHONE,
+    SIZES,
+    driving,
+    looks_right,
+    picture,
+    says,
+    send,
+    sign_in,
+)
 from tests.console.supply import API_KEY, Supply, open_supply
-from tests.console.test_console_browser import says, send
-from tests.console.test_console_pages import SUPPLIED
 from tests.console.test_console_supply import stocked_of
 
 pytestmark = pytest.mark.browser
 
-SIZES = pytest.mark.parametrize(
-    ("size", "viewport"), [("desktop", DESK), ("phone", PHONE)], ids=["desktop", "phone"]
-)
 LOOKS = pytest.mark.parametrize(
     ("size", "viewport", "scheme"),
     [("desktop", DESK, "light"), ("phone", PHONE, "dark")],
@@ -38,20 +43,10 @@ PICTURED = {
 }
 
 
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
-
-
 @pytest.fixture
 async def supply(dsn: str, tmp_path: Path) -> AsyncIterator[Supply]:
     async with open_supply(dsn, tmp_path, lock_timeout_s=60) as opened:
         yield opened
-
-
-def name_of(supply: Supply, role: Role) -> str:
-    return supply.desk.staff[role].username
 
 
 def csv(*rows: str) -> list[Any]:
@@ -73,7 +68,7 @@ async def test_a_product_is_added_priced_stocked_and_sold(
 ) -> None:
     """From nothing to a delivered order."""
     async with driving(browser, supply.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(supply, Role.OPERATIONS))
+        await sign_in(page, supply.desk.name(Role.OPERATIONS))
         await page.goto("/console/products")
         await page.get_by_text("Nothing is sold yet").wait_for()
         await page.goto("/console/products/categories")
@@ -98,7 +93,7 @@ async def test_a_product_is_added_priced_stocked_and_sold(
         await send(page, "Pump", "Pump now")
         await says(page, "Loaded 1 units")
     async with driving(browser, supply.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(supply, Role.FINANCE))
+        await sign_in(page, supply.desk.name(Role.FINANCE))
         await page.goto(f"/console/products/{product_id}")
         prices = {"Fee_for_each_voucher,_USD": "1.50", "Tax,_percent": "0", "Why": "agreed"}
         await send(page, "Change", "Set", **prices)
@@ -123,7 +118,7 @@ async def test_a_vendor_is_opened_checked_mapped_and_bought_from(
     product = await supply.shop.product()
     order = await supply.waiting(product)
     async with driving(browser, supply.desk.url) as page:
-        await sign_in(page, name_of(supply, Role.ADMIN))
+        await sign_in(page, supply.desk.name(Role.ADMIN))
         await page.goto("/console/vendors")
         await page.get_by_role("link", name="New vendor").first.click()
         await page.get_by_role("link", name="sandbox", exact=True).click()
@@ -167,7 +162,7 @@ async def test_an_unknown_outcome_is_settled_by_what_the_vendor_says(
     await supply.open_account()
     order, purchase = await supply.unknown(product)
     async with driving(browser, supply.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(supply, Role.OPERATIONS))
+        await sign_in(page, supply.desk.name(Role.OPERATIONS))
         await page.goto("/console/vendors")
         await page.get_by_role("link", name="They need a person's verdict.").click()
         await looks_right(page)
@@ -189,7 +184,7 @@ async def test_stock_above_the_limit_is_ordered_agreed_to_and_comes(
     await supply.shop.product()
     await supply.open_account()
     async with driving(browser, supply.desk.url) as page:
-        await sign_in(page, name_of(supply, Role.OPERATIONS))
+        await sign_in(page, supply.desk.name(Role.OPERATIONS))
         await page.goto("/console/inventory/orders")
         await page.get_by_role("link", name="Order stock").click()
         for label, text in (("Product, id", "6"), ("Face value", "25"), ("How many", "8")):
@@ -200,7 +195,7 @@ async def test_stock_above_the_limit_is_ordered_agreed_to_and_comes(
         await says(page, "somebody else must agree")
         path = page.url
     async with driving(browser, supply.desk.url) as page:
-        await sign_in(page, name_of(supply, Role.FINANCE))
+        await sign_in(page, supply.desk.name(Role.FINANCE))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="seen")
         await says(page, "Approved")
@@ -225,7 +220,7 @@ async def test_an_import_shows_how_far_it_is_and_which_rows_it_refused(
     rows = [f"{n},25,USD,2035-01-01,C-{n}-{row:06d}" for n in (6, 7) for row in range(ROWS)]
     rows += ["6,25,USD,2035-01-01,C-6-000001", "6,13,USD,2035-01-01,C-6-999999"]
     async with driving(browser, supply.desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(supply, Role.OPERATIONS))
+        await sign_in(page, supply.desk.name(Role.OPERATIONS))
         async with shop.parts.db.transaction() as tx:
             await tx.execute(HOLD, 7)
             await bring_in(page, "Large", csv(*rows))
@@ -256,7 +251,7 @@ async def test_a_batch_is_blocked_unblocked_and_recalled_from_every_holder(
     async with shop.parts.db.connection() as connection:
         batch = await connection.fetchval("SELECT batch_id FROM units WHERE id = $1", units[0])
     async with driving(browser, supply.desk.url) as page:
-        await sign_in(page, name_of(supply, Role.OPERATIONS))
+        await sign_in(page, supply.desk.name(Role.OPERATIONS))
         await page.goto(f"/console/inventory/batches/{batch}")
         await send(page, "Block", "Block", Why="the brand looks into it")
         await says(page, "Out of sale")
@@ -269,7 +264,7 @@ async def test_a_batch_is_blocked_unblocked_and_recalled_from_every_holder(
         await page.locator(f"a.row-link[href$='/orders/{order.id}']").wait_for()
         await looks_right(page)
     async with driving(browser, supply.desk.url) as page:
-        await sign_in(page, name_of(supply, Role.FINANCE))
+        await sign_in(page, supply.desk.name(Role.FINANCE))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="seen")
         await says(page, "Approved")
@@ -286,7 +281,7 @@ async def test_every_page_of_supply_looks_right(
     stocked = await stocked_of(supply)
     look = {"viewport": viewport, "color_scheme": scheme}
     async with driving(browser, supply.desk.url, **look) as page:
-        await sign_in(page, name_of(supply, Role.ADMIN))
+        await sign_in(page, supply.desk.name(Role.ADMIN))
         for pattern in sorted(SUPPLIED):
             await page.goto(stocked.path(pattern))
             await looks_right(page)

@@ -14,14 +14,13 @@ from rewards.console.http_audit import changes_of
 from rewards.console.leads import alert_lead, subject_path
 from rewards.orders import sql_search
 from rewards.staff.model import Role
+from tests.console.busy import STATEMENTS_MAX
 from tests.console.counted import counting
 from tests.console.desk import Desk, open_desk
-from tests.console.test_console_pages import STATEMENTS_MAX
 from tests.console.test_console_tasks import do
 from tests.console.watched import (
     made_older,
     mailed,
-    name_of,
     open_vending,
     raise_alerts,
     seal,
@@ -50,11 +49,9 @@ async def test_an_alert_is_seen_followed_and_acknowledged(desk: Desk) -> None:
         "/console/alerts", path, note="180 are ordered", back="/console/alerts"
     )
     assert "Acknowledged." in page.said
-    assert f"{name_of(desk, Role.SUPPORT)}, a moment ago" in page.said
+    assert f"{desk.name(Role.SUPPORT)}, a moment ago" in page.said
     assert "180 are ordered" in page.said
-    assert await trail(desk, "alert.acknowledged") == [
-        (name_of(desk, Role.SUPPORT), "180 are ordered")
-    ]
+    assert await trail(desk, "alert.acknowledged") == [(desk.name(Role.SUPPORT), "180 are ordered")]
     assert "2 looked after by nobody" in (await support.get("/console")).said
     # Once more, without a word, and by who may not: nothing changes.
     page = await support.send("/console/alerts", path, note="again")
@@ -65,9 +62,7 @@ async def test_an_alert_is_seen_followed_and_acknowledged(desk: Desk) -> None:
     assert "/acknowledge" not in (await viewer.get("/console/alerts")).text
     page = await viewer.send("/console/alerts", "/console/alerts/1/acknowledge", note="me")
     assert "It needs the permission alerts:acknowledge." in page.said
-    assert await trail(desk, "alert.acknowledged") == [
-        (name_of(desk, Role.SUPPORT), "180 are ordered")
-    ]
+    assert await trail(desk, "alert.acknowledged") == [(desk.name(Role.SUPPORT), "180 are ordered")]
 
 
 async def test_alerts_of_the_past_are_found_by_kind_and_paged(
@@ -140,7 +135,7 @@ async def test_the_trail_is_narrowed_by_all_that_the_api_can(desk: Desk) -> None
     path = f"/console/orders/{order.id}"
     await operations.send(path, f"{path}/cancel", reason="the brand has none left")
     finance = await desk.at(Role.FINANCE)
-    username, staff_id = name_of(desk, Role.OPERATIONS), desk.staff[Role.OPERATIONS].id
+    username, staff_id = desk.name(Role.OPERATIONS), desk.staff[Role.OPERATIONS].id
     today = f"{desk.shop.now:%Y-%m-%d}"
     page = await finance.get("/console/audit?action=order.cancelled")
     assert "PENDING·VENDOR_ORDER_PENDING → then CANCELLED·REFUNDED" in page.said
@@ -189,7 +184,7 @@ async def test_the_trail_is_taken_away_and_proves_itself(
     check = Check(key)
     assert check.run(kind.read(file.raw.splitlines(keepends=True))) == []
     assert check.entries > 3
-    assert await trail(desk, "audit.exported") == [(name_of(desk, Role.FINANCE), None)]
+    assert await trail(desk, "audit.exported") == [(desk.name(Role.FINANCE), None)]
 
 
 async def test_an_export_that_is_refused_leaves_nothing(desk: Desk) -> None:
@@ -300,7 +295,7 @@ async def test_a_mail_is_sent_once_more(desk: Desk) -> None:
     assert "jane.doe" not in page.text
     page = await support.send(path, f"{path}/mails/{number}/resend", reason="they asked")
     assert "It is mailed once more." in page.said
-    assert await trail(desk, "notice.resent") == [(name_of(desk, Role.SUPPORT), "they asked")]
+    assert await trail(desk, "notice.resent") == [(desk.name(Role.SUPPORT), "they asked")]
     viewer = await desk.at(Role.VIEWER)
     assert f"mails/{number}/resend" not in (await viewer.get(path)).text
 

@@ -1,6 +1,5 @@
 """Alerts, the trail, orders and what waits, in a real browser from login to result."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,19 @@ from rewards.audit.checking import Check
 from rewards.audit.csv_export import CsvRows
 from rewards.audit.model_export import JsonLines
 from rewards.staff.model import Role
-from tests.browsing import launched
 from tests.console.desk import Desk
-from tests.console.driving import DESK, PHONE, driving, looks_right, picture, sign_in
-from tests.console.test_console_browser import says, send
+from tests.console.driving import (
+    SIZES,
+    driving,
+    looks_right,
+    picture,
+    says,
+    send,
+    sign_in,
+)
 from tests.console.watched import (
     made_older,
     mailed,
-    name_of,
     open_vending,
     raise_alerts,
     seal,
@@ -28,17 +32,8 @@ from tests.console.watched import (
 
 pytestmark = pytest.mark.browser
 
-SIZES = pytest.mark.parametrize(
-    ("size", "viewport"), [("desktop", DESK), ("phone", PHONE)], ids=["desktop", "phone"]
-)
 # Where people look things up; each of them moves by the same keys.
 LISTS = ("/console/orders", "/console/waiting", "/console/alerts", "/console/audit")
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
 
 
 async def furnish(desk: Desk) -> list[Any]:
@@ -60,7 +55,7 @@ async def test_an_alert_is_followed_from_today_and_acknowledged(
 ) -> None:
     await furnish(desk)
     async with driving(browser, desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(desk, Role.OPERATIONS))
+        await sign_in(page, desk.name(Role.OPERATIONS))
         await page.get_by_text("3 alerts are open").wait_for()
         await looks_right(page)
         await page.get_by_role("link", name="3 alerts are open").click()
@@ -78,7 +73,7 @@ async def test_an_alert_is_followed_from_today_and_acknowledged(
         await page.get_by_role("heading", name="Waiting").wait_for()
         assert "sub_status=VENDOR_ORDER_PENDING" in page.url
     assert await trail(desk, "alert.acknowledged") == [
-        (name_of(desk, Role.OPERATIONS), "retried after the pump")
+        (desk.name(Role.OPERATIONS), "retried after the pump")
     ]
 
 
@@ -92,7 +87,7 @@ async def test_an_act_is_found_in_the_trail_and_the_trail_taken_away(
     await operations.send(path, f"{path}/cancel", reason="the client gave up")
     key = await seal(desk)
     async with driving(browser, desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(desk, Role.FINANCE))
+        await sign_in(page, desk.name(Role.FINANCE))
         await page.goto("/console/audit")
         await page.get_by_role("searchbox").fill("order.cancelled")
         await page.wait_for_url("**action=order.cancelled**")
@@ -120,7 +115,7 @@ async def test_an_act_is_found_in_the_trail_and_the_trail_taken_away(
 async def test_a_search_is_narrowed_kept_used_and_forgotten(desk: Desk, browser: Browser) -> None:
     orders = await furnish(desk)
     async with driving(browser, desk.url) as page:
-        await sign_in(page, name_of(desk, Role.SUPPORT))
+        await sign_in(page, desk.name(Role.SUPPORT))
         await page.goto("/console/orders")
         assert await page.locator("#list tbody tr").count() == 4
         await page.locator("summary", has_text="More filters").click()
@@ -152,7 +147,7 @@ async def test_a_code_is_shown_for_a_reason_and_an_item_given_back(
 ) -> None:
     orders = await furnish(desk)
     async with driving(browser, desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(desk, Role.ADMIN))
+        await sign_in(page, desk.name(Role.ADMIN))
         await page.goto(f"/console/orders/{orders[0].id}")
         await page.get_by_role("heading", name=f"Order {orders[0].id}").wait_for()
         shown = await page.locator("main").inner_text()
@@ -182,7 +177,7 @@ async def test_what_waits_longest_is_ended_for_many_after_a_preview(
 ) -> None:
     orders = await furnish(desk)
     async with driving(browser, desk.url, viewport=viewport) as page:
-        await sign_in(page, name_of(desk, Role.OPERATIONS))
+        await sign_in(page, desk.name(Role.OPERATIONS))
         await page.get_by_role("link", name="For more than a day").click()
         await page.wait_for_url("**older_than=24**")
         assert await page.locator("#list tbody tr").count() == 2
@@ -206,7 +201,7 @@ async def test_a_retry_of_many_by_the_keyboard_alone(desk: Desk, browser: Browse
     assert product is not None
     await desk.shop.stock(product, 8)
     async with driving(browser, desk.url) as page:
-        await sign_in(page, name_of(desk, Role.SUPPORT))
+        await sign_in(page, desk.name(Role.SUPPORT))
         await page.goto("/console/waiting")
         for key in ("j", "x", "j", "x"):
             await page.keyboard.press(key)
@@ -226,7 +221,7 @@ async def test_a_vendor_is_compared_and_asked(
     async with open_vending(dsn, tmp_path) as (desk, counter):
         one, other = await counter.waiting(2), await counter.waiting(1)
         async with driving(browser, desk.url, viewport=viewport) as page:
-            await sign_in(page, name_of(desk, Role.OPERATIONS))
+            await sign_in(page, desk.name(Role.OPERATIONS))
             await page.goto("/console/waiting")
             await page.get_by_role("link", name=f"Compare vendors for order {one.id}").click()
             await page.get_by_role("heading", name="Buy from a vendor").wait_for()
@@ -266,7 +261,7 @@ async def focused(page: Page) -> str:
 async def test_every_list_is_moved_through_by_the_same_keys(desk: Desk, browser: Browser) -> None:
     await furnish(desk)
     async with driving(browser, desk.url) as page:
-        await sign_in(page, name_of(desk, Role.ADMIN))
+        await sign_in(page, desk.name(Role.ADMIN))
         for path in LISTS:
             await page.goto(path)
             await page.keyboard.press("/")
@@ -298,7 +293,7 @@ async def test_the_watch_looks_right(
 ) -> None:
     """Each page with something on it, and the lists with nothing: axe finds nothing serious."""
     async with driving(browser, desk.url, viewport=viewport, color_scheme=scheme) as page:
-        await sign_in(page, name_of(desk, Role.ADMIN))
+        await sign_in(page, desk.name(Role.ADMIN))
         for path in LISTS[:3]:
             await page.goto(path)
             await page.locator(".empty").wait_for()

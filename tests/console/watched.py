@@ -8,7 +8,6 @@ from pathlib import Path
 from rewards.audit.sealing import AuditSealer, key_of
 from rewards.core.errors import Refusal
 from rewards.orders.model import Order
-from rewards.staff.model import Role
 from tests.console.desk import Desk, desk_of
 from tests.staff.counter import Counter, open_counter
 
@@ -87,7 +86,3 @@ async def trail(desk: Desk, action: str) -> list[tuple[str, str | None]]:
             action,
         )
     return [(row["username"], row["reason"]) for row in rows]
-
-
-def name_of(desk: Desk, role: Role) -> str:
-    return desk.staff[role].username

@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from typing import Any
 
@@ -13,7 +12,7 @@ from playwright.async_api import Browser
 from rewards.catalog.model import LinkType
 from rewards.notices.model import Audience, NewNotice, NoticeKind
 from rewards.notices.service import queue
-from tests.browsing import IMAGES, PICTURES, WIDER, launched
+from tests.browsing import IMAGES, PICTURES, WIDER
 from tests.notices.mailroom import CONTACT, Mailroom
 from tests.notices.picture import logo
 from tests.notices.postoffice import PostOffice, html_of, text_of
@@ -43,12 +42,6 @@ POOR = """() => {
     return poor;
 }"""
 DIRECTION = "() => getComputedStyle(document.querySelector('h1')).direction"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as opened:
-        yield opened
 
 
 def as_shown(mail: EmailMessage) -> str:

@@ -9,8 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from rewards.clients.model_members import MemberRole
-from tests.browsing import launched
-from tests.console.driving import DESK, PHONE, driving, looks_right, picture
+from tests.console.driving import DESK, PHONE, driving, looks_right, picture, says
 from tests.databases import Copies, with_database
 from tests.market import MovedClock
 from tests.members.company import PASSWORD, Company, opened
@@ -24,12 +23,6 @@ SIZES = pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desktop", "phon
 PICTURED = {"": "home", "/keys": "keys", "/requests": "requests", "/webhooks": "webhooks"}
 NEW = "another quiet password"
 CLOCK = MovedClock()
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +70,6 @@ async def send(page: Page, opens: str, button: str, **fields: str) -> None:
         await dialog.get_by_label(label.replace("_", " ")).fill(text)
     await looks_right(page)
     await dialog.get_by_role("button", name=button, exact=True).click()
-
-
-async def says(page: Page, text: str) -> None:
-    await page.locator(".told").get_by_text(text).first.wait_for()
 
 
 async def shown_once(page: Page) -> str:
