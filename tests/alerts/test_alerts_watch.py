@@ -349,6 +349,25 @@ async def test_what_begins_together_is_one_mail_to_each_and_so_is_its_end(
         assert third["Subject"] == f"Cleared: Jobs are late (job {FILL_JOB})"
 
 
+async def test_a_mail_that_is_sent_again_with_more_in_it_is_another_mail(lookout: Lookout) -> None:
+    """Whoever drops what they have already, by its id, misses nothing."""
+    late = "UPDATE pgqueuer SET execute_after = now() - interval '10 min'"
+    for name in (FILL_JOB, FLAGGED_JOB):
+        async with lookout.shop.parts.db.transaction() as tx:
+            await enqueue(tx, [JobAsk(name)])
+        await lookout.write(late)
+        await lookout.write("UPDATE alert_tellings SET next_at = now() WHERE state = 'QUEUED'")
+        # Taken the first time, and nobody hears of it.
+        lookout.office.fail("DATA", "torn", times=len(PEOPLE))
+        await lookout.look()
+        lookout.office.faults.clear()
+    for person in PEOPLE:
+        first, second = to_one(lookout.mails(), person)
+        assert f"job {FLAGGED_JOB}" not in text_of(first)
+        assert all(f"job {name}: " in text_of(second) for name in (FILL_JOB, FLAGGED_JOB))
+        assert first["Message-ID"] != second["Message-ID"]
+
+
 async def test_nobody_is_told_where_nobody_is_named(dsn: str, tmp_path: Path) -> None:
     quiet = {"alert_mail_to": (), "alert_webhook_url": ""}
     async with open_lookout(dsn, tmp_path, **quiet) as lookout:

@@ -7,6 +7,7 @@ that fails may raise an alert for each shelf or endpoint there is.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import uuid4
 
 import structlog
@@ -99,7 +100,7 @@ class Teller:
             words_of(FALLBACK),
             Heading(
                 *(chosen.mail_from_name, chosen.mail_from, None, telling.target.address),
-                f"<{letters.message_id(telling.alert, telling.what)}.{telling.id}@{domain}>",
+                f"<{letters.message_id(telling.alert, telling.what)}.{_mark(told)}@{domain}>",
                 at,
             ),
         )
@@ -153,6 +154,13 @@ def _ended(telling: Telling, problem: str | None) -> tuple[Telling, TellingState
     )
     state = TellingState.FAILED if later_s is None else TellingState.QUEUED
     return telling, state, later_s or 0.0
+
+
+def _mark(told: Sequence[Telling]) -> str:
+    """The same at every attempt that tells the same; what tells more is another mail to whoever
+    drops what came before."""
+    ids = ",".join(str(telling.id) for telling in told)
+    return sha256(ids.encode()).hexdigest()[:16]
 
 
 def _happened_at(telling: Telling) -> datetime:
