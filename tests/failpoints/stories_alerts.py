@@ -85,9 +85,9 @@ class AlertTold(Story):
             ("RAISED", "WEBHOOK"),
         ]
         heard = self.town.receiver.ids(HOOK)
-        # One mail may tell of others that began or ended with it.
+        # One mail may tell of others that began or ended with it; a long subject begins folded.
         mails = [
-            str(mail["Subject"])
+            str(mail["Subject"]).strip()
             for mail in self.town.office.taken
             if mail["To"] == PERSON and f"vendor {self.vendor_id}" in text_of(mail)
         ]
