@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
+from rewards.pricing import service as pricing
 from rewards.staff.model import Role
 from rewards.staff.totp import code_of, step_at
 from tests.console.desk import PASSWORD, Desk, open_desk
@@ -123,6 +124,31 @@ async def test_a_client_is_set_up_from_nothing_to_mail(
         await says(page, "Saved.")
         await send(page, "Reactivate", "Reactivate")
         await says(page, "Saved.")
+
+
+@SIZES
+async def test_discounts_are_agreed_with_a_client_and_taken_away(
+    house: Desk, browser: Browser, size: str, viewport: Any
+) -> None:
+    shop = house.shop
+    client_id, product = await shop.client(), await shop.product(40 + len(size))
+    async with driving(browser, house.url, viewport=viewport) as page:
+        await sign_in(page, house.name(Role.FINANCE))
+        await page.goto(f"/console/clients/{client_id}")
+        await tab(page, "Discounts")
+        await page.get_by_text("Nothing agreed").wait_for()
+        await looks_right(page)
+        agreed = {"Product,_id": str(product.id), "Percent": "7.25", "Why": "a year's volume"}
+        await send(page, "Agree on one", "Agree", **agreed)
+        await says(page, "The discount counts now.")
+        await page.get_by_role("row", name=product.name).get_by_text("7.25 %").wait_for()
+        await looks_right(page)
+        async with shop.parts.db.connection() as connection:
+            agreed_on = await pricing.discount_of(connection, product.id, client_id)
+        assert agreed_on == Decimal("7.25")
+        await send(page, "Change", "Agree", Percent="", Why="the year is over")
+        await says(page, "The discount counts now.")
+        await page.get_by_text("Nothing agreed").wait_for()
 
 
 @SIZES

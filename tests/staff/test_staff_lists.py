@@ -35,6 +35,10 @@ async def office(dsn: str, tmp_path: Path) -> AsyncIterator[Office]:
             await pricing.set_discounts(
                 tx, [ClientDiscount(each, product.id, Decimal(5)) for each in clients]
             )
+            others = [await shop.product(number) for number in (7, 8)]
+            await pricing.set_discounts(
+                tx, [ClientDiscount(clients[0], other.id, Decimal(5)) for other in others]
+            )
         await shop.rates(EUR="1.25", GBP="1.30", INR="0.012")
         yield office
 
@@ -45,6 +49,7 @@ async def office(dsn: str, tmp_path: Path) -> AsyncIterator[Office]:
         ("/clients/{client}/credentials", "id"),
         ("/clients/{client}/logins", "id"),
         ("/products/6/discounts", "client_id"),
+        ("/clients/{client}/discounts", "product_id"),
         ("/fx-rates", "id"),
     ],
 )

@@ -142,9 +142,16 @@ async def test_a_discount_is_agreed_and_taken_away(house: House, finance: dict[s
     assert row["facts"] == {"percent": {"from": None, "to": "7.25"}}
     listed = await house.http.get(path, headers=finance)
     assert listed.json() == [{"product_id": product_id, "client_id": house.client, "percent": 7.25}]
+    theirs = f"{API}/clients/{house.client}/discounts"
+    name = (await house.http.get(f"{API}/products/{product_id}", headers=finance)).json()["name"]
+    of_client = {"product_id": product_id, "client_id": house.client, "percent": 7.25}
+    assert (await house.http.get(theirs, headers=finance)).json() == [
+        of_client | {"product_name": name}
+    ]
     gone = await house.http.put(f"{path}/{house.client}", json={"percent": None}, headers=finance)
     assert gone.json()["percent"] is None
     assert (await house.http.get(path, headers=finance)).json() == []
+    assert (await house.http.get(theirs, headers=finance)).json() == []
 
 
 NO_DISCOUNTS: tuple[tuple[str, str, Any, int, str], ...] = (
@@ -155,6 +162,7 @@ NO_DISCOUNTS: tuple[tuple[str, str, Any, int, str], ...] = (
     ("PUT", "/products/{product}/discounts/999999", {"percent": 1}, 404, "Client not found"),
     ("PUT", "/products/999999/discounts/{client}", {"percent": 1}, 404, "Product not found"),
     ("GET", "/products/999999/discounts", None, 404, "Product not found"),
+    ("GET", "/clients/999999/discounts", None, 404, "Client not found"),
 )
 
 

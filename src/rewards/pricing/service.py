@@ -144,6 +144,12 @@ async def list_discounts(tx: Tx, product_id: int, ask: PageAsk) -> Page[ClientDi
     return Page(found, ask, total)
 
 
+async def discounts_of(tx: Tx, client_id: int, ask: PageAsk) -> Page[ClientDiscount]:
+    """What this client of its own gets off products, by product, a page of them."""
+    found, total = await sql.list_of_client(tx, client_id, ask)
+    return Page(found, ask, total)
+
+
 async def discount_of(tx: Tx, product_id: int, client_id: int) -> Decimal | None:
     """What this client of its own gets off this product; None where it gets the usual one."""
     return await sql.read_discount(tx, product_id, client_id)

@@ -14,6 +14,11 @@ SELECT client_id, percent FROM client_discounts WHERE product_id = $1
 ORDER BY client_id LIMIT $2 OFFSET $3
 """
 COUNT_DISCOUNTS = "SELECT count(*) FROM client_discounts WHERE product_id = $1"
+LIST_OF_CLIENT = """
+SELECT product_id, percent FROM client_discounts WHERE client_id = $1
+ORDER BY product_id LIMIT $2 OFFSET $3
+"""
+COUNT_OF_CLIENT = "SELECT count(*) FROM client_discounts WHERE client_id = $1"
 READ_DISCOUNT = "SELECT percent FROM client_discounts WHERE product_id = $1 AND client_id = $2"
 READ_THESE_DISCOUNTS = READ_DISCOUNTS + " WHERE product_id = ANY($1::bigint[])"
 
@@ -50,6 +55,13 @@ async def list_discounts(tx: Tx, product_id: int, ask: PageAsk) -> tuple[list[Cl
     rows = await tx.fetch(LIST_DISCOUNTS, product_id, ask.size, ask.offset)
     total: int = await tx.fetchval(COUNT_DISCOUNTS, product_id)
     found = [ClientDiscount(row["client_id"], product_id, plain(row["percent"])) for row in rows]
+    return found, total
+
+
+async def list_of_client(tx: Tx, client_id: int, ask: PageAsk) -> tuple[list[ClientDiscount], int]:
+    rows = await tx.fetch(LIST_OF_CLIENT, client_id, ask.size, ask.offset)
+    total: int = await tx.fetchval(COUNT_OF_CLIENT, client_id)
+    found = [ClientDiscount(client_id, row["product_id"], plain(row["percent"])) for row in rows]
     return found, total
 
 

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from rewards.audit import service as audit
 from rewards.audit.model import AuditFact
 from rewards.catalog.model import ProductNotFound
+from rewards.clients import service as clients
 from rewards.clients.model import ClientNotFound
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, path_id
@@ -46,6 +47,15 @@ class DiscountOut(msgspec.Struct):
     percent: Decimal | None
 
 
+class ProductDiscountOut(msgspec.Struct):
+    """What a client gets off one product; no name where that was added a moment ago."""
+
+    product_id: int
+    product_name: str | None
+    client_id: int
+    percent: Decimal
+
+
 DISCOUNT = msgspec.json.Decoder(DiscountIn)
 
 
@@ -69,6 +79,33 @@ async def list_discounts(
     async with db.connection() as connection:
         page = await pricing.list_discounts(connection, number, ask)
     shown = [DiscountOut(number, each.client_id, each.percent) for each in page.items]
+    return page_answer(request, page, shown)
+
+
+@get(
+    "/clients/{client_id:str}/discounts",
+    operation_id="listClientDiscounts",
+    operation_class=asks(PAGED),
+    guards=[requires(Permission.DISCOUNTS_READ)],
+    responses=answers(list[ProductDiscountOut], 400, 401, 403, 404),
+)
+async def list_of_client(
+    request: Request[Any, Any, Any],
+    client_id: FromPath[str],
+    db: GivenDatabase,
+    catalog: GivenCatalog,
+) -> Response[bytes]:
+    """What this client of its own gets off products, by product; off others the usual discount."""
+    number, ask = path_id(client_id, ClientNotFound), paged(request)
+    async with db.connection() as connection:
+        await clients.check_there(connection, number)
+        page = await pricing.discounts_of(connection, number, ask)
+    shown = []
+    for each in page.items:
+        product = catalog.product(each.product_id)
+        assert each.percent is not None, "where there is none there is no row"
+        name = None if product is None else product.name
+        shown.append(ProductDiscountOut(each.product_id, name, number, each.percent))
     return page_answer(request, page, shown)
 
 
@@ -110,5 +147,5 @@ def _text(percent: Decimal | None) -> str | None:
 ROUTER = Router(
     path="/admin/api/v1",
     tags=["Products (staff)"],
-    route_handlers=[list_discounts, set_discount],
+    route_handlers=[list_discounts, list_of_client, set_discount],
 )
