@@ -144,10 +144,13 @@ class Town:
         return self.simulator.book
 
     async def start(self) -> None:
-        """Start the process that is to be struck."""
-        self._mine_stack, self._slot = AsyncExitStack(), Slot()
-        with inside(self._slot):
-            self.mine = await self._mine_stack.enter_async_context(self._process())
+        """Start the process that is to be struck, however slow this machine is now."""
+        for _ in range(REFRESHES_MAX):
+            self._mine_stack, self._slot = AsyncExitStack(), Slot()
+            with suppress(Unavailable), inside(self._slot):
+                self.mine = await self._mine_stack.enter_async_context(self._process())
+                return
+        raise AssertionError("it never starts")
 
     async def restart(self) -> None:
         await self.stop()
