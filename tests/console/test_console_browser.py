@@ -170,6 +170,16 @@ async def test_it_works_without_a_script(busy: Busy, browser: Browser) -> None:
         await says(page, "The pool was looked into again.")
 
 
+async def test_an_open_dialog_is_typed_into(busy: Busy, browser: Browser) -> None:
+    """As it opens, and not later: what is typed first goes nowhere else."""
+    async with driving(browser, busy.desk.url) as page:
+        await sign_in(page, busy.desk.name(Role.ADMIN))
+        await page.goto("/console/clients")
+        button = page.get_by_role("button", name="New client", exact=True)
+        said = "each => { each.click(); return document.activeElement.name; }"
+        assert await button.evaluate(said) == "name"
+
+
 async def test_what_was_typed_outlives_a_refusal(busy: Busy, browser: Browser) -> None:
     async with driving(browser, busy.desk.url) as page:
         await sign_in(page, busy.desk.name(Role.ADMIN))

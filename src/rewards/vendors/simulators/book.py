@@ -214,7 +214,8 @@ class Book:
         return SoldCard(
             secrets.token_hex(8),
             "SIM" + secrets.token_hex(CODE_BYTES).upper(),
-            f"{secrets.randbelow(10_000):04d}",
+            # Six digits: four are now and then the amount, or "0000", of the same exchange.
+            f"{secrets.randbelow(1_000_000):06d}",
             face_minor,
             product.currency,
             self.clock.now() + LIFE,

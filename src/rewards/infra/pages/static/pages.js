@@ -123,11 +123,12 @@
 
   const ready = () => { for (const form of document.querySelectorAll("form[data-many]")) ticked(form); };
   document.addEventListener("htmx:afterSettle", ready);
-  // Whoever opens a dialog types into its first field.
-  document.addEventListener("toggle", (event) => {
+  // Whoever opens a dialog types into its first field, from the moment it is open: a focus that
+  // came later would take what is typed to another field.
+  document.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "open" || !event.target.matches(".dialog")) return;
-    const first = event.target.querySelector("input:not([type=hidden]), select, textarea");
-    if (first) first.focus();
+    const first = event.target.querySelector("input:not([type=hidden], [hidden]), select, textarea");
+    if (first) first.autofocus = true;
   }, true);
   ready();
   refill();
