@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -65,6 +66,35 @@ async def test_asks_of_one_moment_share_a_batch_and_keep_their_order() -> None:
     answers = await asyncio.gather(*(desk.submit(n) for n in range(100)))
     assert answers == [n * 2 for n in range(100)]
     assert work.batches == [list(range(64)), list(range(64, 100))]
+
+
+async def test_a_batch_is_told_a_few_at_a_time_and_what_else_came_in_between() -> None:
+    """What callers do with their answers does not hold up a batch that waits for the database."""
+    desk = Desk(Work(), name="t", batch_max=64)
+    told: list[int] = []
+    turn = 0
+
+    async def ask(number: int) -> None:
+        await desk.submit(number)
+        told.append(turn)
+
+    asked = asyncio.gather(*(ask(n) for n in range(64)))
+    while not asked.done():
+        await asyncio.sleep(0)
+        turn += 1
+    assert told == sorted(told)
+    assert max(Counter(told).values()) == desk_module.ANSWERS_A_TURN
+    assert len(Counter(told)) == 64 / desk_module.ANSWERS_A_TURN
+
+
+async def test_who_is_not_told_yet_at_closing_is_told_what_was_done() -> None:
+    desk = Desk(Work(), name="t", batch_max=64)
+    asked = [asyncio.ensure_future(desk.submit(n)) for n in range(64)]
+    while not asked[0].done():
+        await asyncio.sleep(0)
+    assert not asked[-1].done()
+    await desk.close()
+    assert await asyncio.gather(*asked) == [n * 2 for n in range(64)]
 
 
 async def test_asks_gather_while_all_places_are_taken() -> None:

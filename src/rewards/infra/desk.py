@@ -16,6 +16,10 @@ Answer = TypeVar("Answer")
 ALONE_BUDGET_S = 5.0
 # What a batch that is cancelled at closing has left to roll back.
 CANCEL_WAIT_S = 1.0
+# Callers that hear their answer in one turn of the loop. All of a batch at once would keep the loop
+# for as long as it takes them to write what they answer, and the next batch, whose statements are
+# answered meanwhile, would stand still with the database idle.
+ANSWERS_A_TURN = 4
 
 
 class _Seat(Generic[Ask, Answer]):
@@ -179,11 +183,14 @@ class Desk(Generic[Ask, Answer]):
                 _fail(seats, error)
             else:
                 await self._serve_alone(seats)
+                _refuse(seats)
+        except BaseException:
+            # A batch that is cancelled, above all: nobody waits for an answer that never comes.
+            _refuse(seats)
+            raise
         finally:
             for seat in seats:
                 self._busy_keys.difference_update(seat.keys)
-            # Only a cancelled batch leaves anybody without an answer here.
-            _refuse(seats)
 
     async def _serve_alone(self, seats: list[_Seat[Ask, Answer]]) -> None:
         """One by one, while the time lasts and the database is there."""
@@ -201,7 +208,7 @@ class Desk(Generic[Ask, Answer]):
                 return
 
     async def _try(self, seats: list[_Seat[Ask, Answer]]) -> BaseException | None:
-        """Serve these in one go; return why nothing was done, or None when all are answered."""
+        """Serve these in one go; return why nothing was done, or None when all will be answered."""
         work = self._work([seat.ask for seat in seats])
         [outcome] = await asyncio.gather(work, return_exceptions=True)
         if isinstance(outcome, BaseException):
@@ -210,10 +217,22 @@ class Desk(Generic[Ask, Answer]):
             # The work is done and must not be repeated: everybody hears of the bug.
             _fail(seats, AssertionError(f"desk {self.name}: one answer for each ask"))
             return None
-        for seat, answer in zip(seats, outcome, strict=True):
+        self._hand_out(seats, outcome)
+        return None
+
+    def _hand_out(
+        self,
+        seats: Sequence[_Seat[Ask, Answer]],
+        answers: Sequence[Answer | Refusal],
+        begin: int = 0,
+    ) -> None:
+        """Some hear their answer now, the others from the next turns of the loop on."""
+        end = begin + ANSWERS_A_TURN
+        for seat, answer in zip(seats[begin:end], answers[begin:end], strict=True):
             if not seat.answer.done():
                 seat.answer.set_result(answer)
-        return None
+        if end < len(seats):
+            asyncio.get_running_loop().call_soon(self._hand_out, seats, answers, end)
 
 
 def _is_away(error: BaseException) -> bool:
