@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
+from rewards.console.watching import TURNS_MAX
 from rewards.staff.model import Role
 from tests.console.busy import SUPPLIED
 from tests.console.driving import (
@@ -232,6 +233,10 @@ async def test_an_import_shows_how_far_it_is_and_which_rows_it_refused(
             )
             await looks_right(page)
             await picture(page, f"console-import-{size}-light")
+            # A page that stays open does not ask for ever.
+            late = await page.request.get(f"{page.url}?turn={TURNS_MAX}")
+            assert "Look again" in (told := await late.text())
+            assert "hx-get" not in told
         await page.get_by_text("Rows that did not become units").wait_for()
         report = await page.locator("#live table").inner_text()
         assert "Duplicate" in report

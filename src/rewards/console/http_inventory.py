@@ -6,6 +6,7 @@ from litestar.params import FromPath
 from rewards.console.acts import Act, perform
 from rewards.console.listing import Sends, listed, older, whole
 from rewards.console.places import API, PREFIX, api, may
+from rewards.console.watching import watch
 from rewards.core.errors import Forbidden
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
@@ -124,6 +125,7 @@ async def show_batch(request: Req, room: GivenRoom, batch_id: FromPath[str]) -> 
         more=rejects[-1]["row"] if len(rejects) == ROWS_SHOWN else None,
         recall=recall,
         can_recall=may(visit.session, Permission.INVENTORY_RECALL),
+        watch=watch(visit, under_way=batch["state"] == "IMPORTING"),
     )
 
 

@@ -25,7 +25,8 @@ from rewards.wallets import books as ledger
 # Derived from a key that is never rotated.
 KEY_PURPOSE = "statement-signing"
 WALLETS_A_STEP = 100
-UNITS_A_STEP = 5_000
+# A step is counted in one go, while whoever shares this process waits: milliseconds.
+UNITS_A_STEP = 1_000
 ON_HAND = frozenset({UnitState.AVAILABLE, UnitState.ALLOCATED, UnitState.BLOCKED})
 
 Told: TypeAlias = Callable[[str, int, int], None]
