@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
+from rewards.catalog.model import LinkType
 from rewards.staff.model import Role
 from tests.console.busy import FILES, OTHER, SHOWN, SUPPLIED, Busy, fill
 from tests.console.desk import Desk
@@ -64,6 +65,31 @@ async def test_an_order_is_found_and_its_wait_ended(
         await looks_right(page)
     order = await busy.desk.shop.order(busy.waiting.id)
     assert order.status == "CANCELLED"
+
+
+@SIZES
+async def test_links_that_went_astray_are_mailed_again(
+    desk: Desk, browser: Browser, size: str, viewport: Any
+) -> None:
+    shop = desk.shop
+    product = await shop.product(9, link_type=LinkType.PUBLIC)
+    await shop.stock(product, 1)
+    ask = shop.ask(await shop.client(minor=10_000), product, 1, email="jane@customer.example")
+    placed = await shop.place_one(ask)
+    [before] = (await shop.parts.orders.show(placed)).vouchers
+    async with driving(browser, desk.url, viewport=viewport) as page:
+        await sign_in(page, desk.name(Role.SUPPORT))
+        await page.goto(f"/console/orders/{placed.order.id}")
+        await send(page, "Resend links", "Resend links", Why="she mistyped her address")
+        await says(page, "The links were mailed again.")
+        await page.get_by_text("she mistyped her address").first.wait_for()
+        await looks_right(page)
+        text = await page.content()
+    assert before.claim_url
+    assert before.claim_url not in text
+    assert (await shop.events(placed.order.id)).count("order.delivered") == 2
+    [after] = (await shop.parts.orders.show(placed)).vouchers
+    assert after.claim_url == before.claim_url
 
 
 @SIZES
