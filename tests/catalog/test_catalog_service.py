@@ -8,12 +8,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rewards.catalog import service
+from rewards.catalog import service, sql
 from rewards.catalog.model import (
     DeliveryType,
     Denomination,
     LinkType,
     NewProduct,
+    Product,
     ProductChange,
     ProductFields,
     ProductIdTaken,
@@ -70,6 +71,23 @@ async def test_a_product_is_read_back_as_it_was_given(shop: Shop) -> None:
     assert (str(amazon.tax_percent), str(amazon.vendor_discount_percent)) == ("18.5", "3.25")
     assert amazon.realtime and amazon.allow_auto_vendor_fulfill and amazon.active
     assert amazon.created_at == AT
+
+
+@pytest.mark.parametrize("a_page", [1, 2, 3, 4, 5, 6])
+async def test_a_large_catalogue_is_read_in_pages(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, a_page: int
+) -> None:
+    added = await shop.add(*(like_amazon(id=None, name=f"Card {n}") for n in range(5)))
+    whole = await everything(shop)
+    assert {each.id for each in added} <= {each.id for each in whole}
+    monkeypatch.setattr(sql, "PRODUCTS_A_PAGE", a_page)
+    assert await everything(shop) == whole
+    assert [each.id for each in whole] == sorted(each.id for each in whole)
+
+
+async def everything(shop: Shop) -> list[Product]:
+    async with shop.db.connection() as connection:
+        return await sql.read_products(connection)
 
 
 async def test_ids_that_were_chosen_and_ids_that_were_drawn_never_meet(shop: Shop) -> None:

@@ -20,6 +20,9 @@ from rewards.catalog.model import (
 from rewards.core.money import plain
 from rewards.infra.db import Record, Tx
 
+# A whole catalogue is read in pages: its size must not run into the time one statement may take.
+PRODUCTS_A_PAGE = 1_000
+
 # One statement, so that a product is never read half changed.
 READ_PRODUCTS = """
 SELECT p.*, r.name, r.description, r.terms, r.redemption, c.exponent,
@@ -33,17 +36,22 @@ FROM products AS p
 JOIN product_revisions AS r ON r.id = p.revision_id
 JOIN currencies AS c ON c.code = p.currency
 """
-READ_ALL_PRODUCTS = READ_PRODUCTS + " ORDER BY p.id"
+READ_PRODUCTS_BEHIND = READ_PRODUCTS + " WHERE p.id > $1 ORDER BY p.id LIMIT $2"
 READ_THESE_PRODUCTS = READ_PRODUCTS + " WHERE p.id = ANY($1::bigint[]) ORDER BY p.id"
 
 
 async def read_products(tx: Tx, product_ids: Sequence[int] | None = None) -> list[Product]:
     """Those asked for that exist, or all; by id."""
-    if product_ids is None:
-        rows = await tx.fetch(READ_ALL_PRODUCTS)
-    else:
-        rows = await tx.fetch(READ_THESE_PRODUCTS, product_ids)
-    return [_product(row) for row in rows]
+    if product_ids is not None:
+        return [_product(row) for row in await tx.fetch(READ_THESE_PRODUCTS, product_ids)]
+    found: list[Product] = []
+    more = True
+    while more:
+        after_id = found[-1].id if found else 0
+        rows = await tx.fetch(READ_PRODUCTS_BEHIND, after_id, PRODUCTS_A_PAGE)
+        found += [_product(row) for row in rows]
+        more = len(rows) == PRODUCTS_A_PAGE
+    return found
 
 
 def _product(row: Record) -> Product:
