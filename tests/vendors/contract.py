@@ -1,12 +1,14 @@
 """What every adapter must do whatever its vendor's wire looks like, as tests to be inherited."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from rewards.vendors.model import (
@@ -21,11 +23,10 @@ from rewards.vendors.model import (
     Reason,
     Refused,
     SaleState,
-    Stage,
     Unknown,
 )
 from rewards.vendors.port import VendorRefused
-from rewards.vendors.simulators.faults import REFUSED_NUMBER, Fault, Scripted
+from rewards.vendors.simulators.faults import Fault, Scripted
 from rewards.vendors.wire import NoAnswer, NotSent
 from tests.vendors.conftest import Open, Stand
 
@@ -34,6 +35,8 @@ DAY = timedelta(days=1)
 # Answers in JSON that no vendor means anything by.
 SENSELESS = (b"{}", b"[]", b"null", b"7", b'"status"', b'{"status": null, "code": {}}', b"[[]]")
 STATUSES = (200, 201, 400, 404, 422)
+# What is answered before anybody looks at an order, whoever answers.
+DENIALS = ((401, {"message": "denied"}), (403, {"message": "denied"}), (429, {"message": "wait"}))
 
 
 def purchase_of(key: str, line: Line, vendor_ref: str | None = None) -> Purchase:
@@ -75,6 +78,9 @@ class AdapterContract:
     skips: frozenset[Fault] = frozenset()
     # Lines that this wire cannot say; an unknown currency or a sku of a wrong form.
     unsayable: Sequence[Line] = ()
+    # HTTP status and JSON of every refusal that this wire has a word for and that names no order:
+    # of the product, the account, the quantity, the asking.
+    refusals: Sequence[tuple[int, object]]
     # Call names of the simulator that place.
     place_call = "place"
 
@@ -245,6 +251,28 @@ class AdapterContract:
         at.simulator.script.clear()
         assert isinstance(await self.settled(at, key, first), Delivered)
 
+    @pytest.mark.parametrize("named", [False, True])
+    async def test_a_general_refusal_of_a_read_says_nothing_about_the_order(
+        self, stand: Open, named: bool
+    ) -> None:
+        """Whichever of the calls that a read takes is refused; the vendor has sold all the same."""
+        at = await self.open(stand)
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        ref = getattr(first, "vendor_ref", None) if named else None
+        purchase = purchase_of(key, self.line, ref)
+        asked = Counter(at.simulator.book.calls)
+        await at.vendor.read(purchase)
+        calls = (at.simulator.book.calls - asked).keys()
+        assert calls and self.refusals
+        for call in calls:
+            for status, said in (*self.refusals, *DENIALS):
+                at.simulator.instead = {call: (status, msgspec.json.encode(said))}
+                outcome = await at.vendor.read(purchase)
+                assert isinstance(outcome, Unknown | Accepted), (call, status, said, outcome)
+        at.simulator.instead = {}
+        assert isinstance(await self.settled(at, key, first), Delivered)
+
     async def test_a_part_is_told_as_a_part(self, stand: Open) -> None:
         at = await self.open(stand)
         if Fault.PARTIAL in self.skips:
@@ -401,73 +429,3 @@ class TokenContract(AdapterContract):
         assert isinstance(outcome, Refused)
         assert outcome.reason is Reason.IP_NOT_ALLOWED
         assert at.simulator.book.calls[self.place_call] == 0
-
-
-class RechargeContract(AdapterContract):
-    """The same for lines with a number, whose delivery is somebody's word, and what is theirs."""
-
-    # There is nothing to bring a part of.
-    skips = frozenset({Fault.PARTIAL})
-
-    def brings(self) -> int:
-        return 0
-
-    def refused_line(self) -> Line:
-        """The same recharge for a number that its operator will refuse."""
-        assert self.line.mobile is not None
-        number = self.line.mobile["mobile_number"][: -len(REFUSED_NUMBER)] + REFUSED_NUMBER
-        return replace(self.line, mobile={**self.line.mobile, "mobile_number": number})
-
-    async def test_buys_once_and_brings_the_codes_the_vendor_sold(self, stand: Open) -> None:
-        at = await self.open(stand)
-        key = at.vendor.key(uuid4())
-        first = await at.vendor.place(key, self.line)
-        assert isinstance(first, Accepted | Delivered)
-        done = first if isinstance(first, Delivered) else await self.settled(at, key, first)
-        assert isinstance(done, Delivered)
-        assert len(done.cards) == self.brings()
-        [sale] = at.simulator.book.sales.values()
-        told = {value for card in done.cards for value in card.fields.values()}
-        assert {card.code for card in sale.cards[: self.brings()]} <= told
-        assert done.cost is not None
-        assert done.cost.amount_minor == sale.cost_minor > 0
-
-    async def test_says_when_the_operator_has_it_in_hand(self, stand: Open) -> None:
-        at = await self.open(stand)
-        at.simulator.book.delay_s = 100
-        key = at.vendor.key(uuid4())
-        first = await at.vendor.place(key, self.line)
-        assert isinstance(first, Accepted)
-        assert first.stage is Stage.QUEUED
-        purchase = purchase_of(key, self.line, first.vendor_ref)
-        seen = []
-        for _ in range(3):
-            at.simulator.book.clock.advance(40)
-            seen.append(await at.vendor.read(purchase))
-        assert [getattr(one, "stage", None) for one in seen] == [Stage.QUEUED, Stage.IN_HAND, None]
-        assert isinstance(seen[2], Delivered)
-
-    async def test_a_number_that_the_operator_refuses_is_refused_late(self, stand: Open) -> None:
-        at = await self.open(stand)
-        at.simulator.book.delay_s = 20
-        key = at.vendor.key(uuid4())
-        first = await at.vendor.place(key, self.refused_line())
-        assert isinstance(first, Accepted)
-        outcome = await self.settled(at, key, first)
-        assert isinstance(outcome, Refused)
-        assert outcome.reason is Reason.BAD_RECIPIENT
-        assert not outcome.transient
-        assert at.simulator.book.balance_minor == at.simulator.book.opening_minor
-
-    async def test_keeps_no_phone_number(self, stand: Open) -> None:
-        at = await self.open(stand)
-        outcomes = []
-        for line in (self.line, self.refused_line()):
-            key = at.vendor.key(uuid4())
-            first = await at.vendor.place(key, line)
-            # Read back by our key alone, too.
-            outcomes += [first, await self.settled(at, key), await self.settled(at, key, first)]
-            assert line.mobile is not None
-            assert line.mobile["mobile_number"] not in at.kept.text
-            assert line.mobile["mobile_number"] not in repr(outcomes)
-        assert at.kept.exchanges

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 
+from rewards.vendors.adapters.pull_protocol import NOT_KNOWN, Protocol
 from rewards.vendors.cipher import CbcFixedIv, GcmPerMessage
 from rewards.vendors.model import Line
 from rewards.vendors.simulators.book import Book, SimClock
@@ -43,9 +44,20 @@ async def voucherkart(stand: Open, settings: str = "{}") -> Stand:
     return await stand("voucherkart", simulator, config, secrets, path="/API/v1")
 
 
-async def valuedesign(stand: Open) -> Stand:
+async def valuedesign(stand: Open, settings: str = "{}") -> Stand:
     simulator = ValueDesignSimulator(book(), CBC)
-    return await stand("valuedesign", simulator, BUYER, SECRETS, path="/distributor")
+    config = {**BUYER, "settings": settings}
+    return await stand("valuedesign", simulator, config, SECRETS, path="/distributor")
+
+
+def refusals(protocol: Protocol) -> list[tuple[int, object]]:
+    """Every no of its table in an envelope, but the one that is about an order."""
+    names = protocol.envelope
+    return [
+        (200, {names.code[0]: rule.code, names.text[0]: rule.text, names.data: ""})
+        for rule in protocol.rules
+        if rule.verdict != NOT_KNOWN
+    ]
 
 
 def secret_values(at: Stand) -> Iterable[str]:

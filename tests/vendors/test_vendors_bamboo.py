@@ -55,6 +55,7 @@ async def stood(stand: Open, account_id: int = SANDBOX_ACCOUNT, **more: Any) -> 
 class TestBamboo(AdapterContract):
     line = LINE
     unsayable = (Line("AMZ-US", 2_000, "USD", 1), Line("510002", 2_000, "XXX", 1))
+    refusals = tuple((400, {"message": word}) for word in bamboo_wire.REASONS)
 
     async def open(self, stand: Open) -> Stand:
         return await stood(stand)

@@ -44,6 +44,7 @@ class TestEzPin(TokenContract):
     unsayable = (Line("EZ-20", 2_000, "XXX", 1),)
     # Its orders are delivered whole or not at all.
     skips = frozenset({Fault.PARTIAL})
+    refusals = tuple((400, {"detail": "No.", "code": number}) for number in ezpin_wire.REASONS)
 
     async def open(self, stand: Open) -> Stand:
         return await stood(stand)

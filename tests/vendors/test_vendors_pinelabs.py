@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rewards.vendors.adapters import pinelabs_outcomes as meaning
 from rewards.vendors.adapters.pinelabs import KIND
 from rewards.vendors.adapters.pinelabs_wire import refno
 from rewards.vendors.model import (
@@ -71,6 +72,7 @@ class TestSmallOrders(TokenContract):
     # The vendor says "denomination not available" of an empty shelf, and delivers all or nothing.
     skips = frozenset({Fault.OUT_OF_STOCK, Fault.PARTIAL})
     unsayable = (Line("EGC-500", 50_000, "XXX", 1),)
+    refusals = tuple((400, {"code": code, "message": "No."}) for code in meaning._REFUSALS)
 
     async def open(self, stand: Open) -> Stand:
         return await opened(stand, unseen_s=0)

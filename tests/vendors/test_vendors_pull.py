@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from rewards.vendors.adapters.pull_presets import VALUEDESIGN, VOUCHAGRAM
 from rewards.vendors.model import Accepted, Delivered
 from rewards.vendors.simulators.faults import Fault, Scripted
 from rewards.vendors.simulators.vouchagram import VouchagramSimulator
@@ -14,6 +15,7 @@ from tests.vendors.pulling import (
     LINE,
     OTHER_LINES,
     book,
+    refusals,
     valuedesign,
     vouchagram,
     voucherkart,
@@ -25,6 +27,7 @@ class TestVouchagram(TokenContract):
     unsayable = OTHER_LINES
     # An order comes whole, and it has no word for a price that changed.
     skips = frozenset([Fault.PRICE_DRIFT, Fault.PARTIAL])
+    refusals = refusals(VOUCHAGRAM)
 
     async def open(self, stand: Open) -> Stand:
         return await vouchagram(stand)
@@ -56,7 +59,9 @@ class TestValueDesign(TokenContract):
     line = LINE
     unsayable = OTHER_LINES
     # An order comes whole, and it has no word for a price that changed.
-    skips = frozenset([Fault.PRICE_DRIFT, Fault.PARTIAL])
+    # Nor is any of its codes known to say that an order failed for good.
+    skips = frozenset([Fault.PRICE_DRIFT, Fault.PARTIAL, Fault.LATE_FAILURE])
+    refusals = refusals(VALUEDESIGN)
 
     async def open(self, stand: Open) -> Stand:
         return await valuedesign(stand)

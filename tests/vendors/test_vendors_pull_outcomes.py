@@ -47,7 +47,10 @@ from tests.vendors.pulling import (
 
 
 class Saying(VouchagramSimulator):
-    """Answers every pull and status with this envelope, or sells and changes the order by this."""
+    """Answers every pull and status with this envelope, or sells and changes the order by this.
+
+    What it is changed to be None is left out.
+    """
 
     envelope: Mapping[str, Any] | None = None
     http_status = 200
@@ -65,7 +68,8 @@ class Saying(VouchagramSimulator):
         return web.json_response(self.envelope, status=self.http_status)
 
     def _order(self, request: web.Request, sale: Sale, error_code: str) -> dict[str, object]:
-        order: Any = {**super()._order(request, sale, error_code), **self.changed}
+        changed = {**super()._order(request, sale, error_code), **self.changed}
+        order: Any = {name: value for name, value in changed.items() if value is not None}
         for group in order["PullVouchers"]:
             group["Vouchers"] = [{**voucher, **self.voucher} for voucher in group["Vouchers"]]
         return order
@@ -128,7 +132,8 @@ def test_codes_are_read_together_with_their_text(
         (4711, "news", Unknown, Unknown),
         ("0000", "done, and nothing is there", Unknown, Unknown),
         (None, "no code at all", Unknown, Unknown),
-        ("ER047", "none left", Refused, Refused),
+        ("ER047", "none left", Refused, Unknown),
+        ("ER032", "inactive product", Refused, Unknown),
         ("ER057", "IP", Refused, Unknown),
         ("ER025", "inactive client", Refused, Unknown),
     ],
@@ -242,6 +247,49 @@ async def test_an_order_that_makes_no_sense_is_unknown(
     key = at.vendor.key(uuid4())
     assert isinstance(await at.vendor.place(key, LINE), Unknown)
     assert isinstance(await at.vendor.read(purchase_of(key, LINE)), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("changed", "read"),
+    [
+        ({}, Refused),
+        # Of our order, and about us or about nothing that is known.
+        ({"ErrorCode": "ER025"}, Unknown),
+        ({"ErrorCode": "ER9999"}, Unknown),
+        ({"ErrorCode": "EROIP"}, Accepted),
+        ({"ErrorCode": "ER061"}, NotKnown),
+        # Of no order, of another, and neither success nor failure.
+        ({"ExternalOrderIdOut": None}, Unknown),
+        ({"ExternalOrderIdOut": ""}, Unknown),
+        ({"ExternalOrderIdOut": "another"}, Unknown),
+        ({"ExternalOrderIdOut": "another", "ErrorCode": "ER061"}, Unknown),
+        ({"ResultType": "ERROR"}, Unknown),
+        ({"ResultType": None}, Unknown),
+    ],
+)
+async def test_only_our_own_order_that_failed_is_refused_when_read(
+    stand: Open, changed: Mapping[str, Any], read: type
+) -> None:
+    simulator = Saying(book(), CBC)
+    failed = {"ResultType": "FAILED", "ErrorCode": "ER1006", "PullVouchers": []}
+    simulator.changed = {**failed, **changed}
+    at = await vouchagram(stand, simulator)
+    key = at.vendor.key(uuid4())
+    await at.vendor.place(key, LINE)
+    assert type(await at.vendor.read(purchase_of(key, LINE))) is read
+
+
+@pytest.mark.parametrize(("settings", "read"), [("{}", Unknown), ('{"final": ["-1"]}', Refused)])
+async def test_which_codes_of_an_envelope_are_final_is_said_by_the_account(
+    stand: Open, settings: str, read: type
+) -> None:
+    at = await valuedesign(stand, settings)
+    at.simulator.book.delay_s = 20
+    at.simulator.script.add([Scripted(Fault.LATE_FAILURE, "place")])
+    key = at.vendor.key(uuid4())
+    await at.vendor.place(key, LINE)
+    at.simulator.book.clock.advance(30)
+    assert type(await at.vendor.read(purchase_of(key, LINE))) is read
 
 
 @pytest.mark.parametrize("result", ["FAILED", "success", "", None])

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from rewards.vendors.adapters.reloadly_airtime import ReloadlyAirtime
-from rewards.vendors.adapters.reloadly_wire import RECENT_S, refusal, sign
+from rewards.vendors.adapters.reloadly_wire import REASONS, RECENT_S, refusal, sign
 from rewards.vendors.model import (
     Accepted,
     Callback,
@@ -29,7 +29,8 @@ from rewards.vendors.simulators.reloadly import SenderBook
 from rewards.vendors.simulators.reloadly_airtime import PRODUCTS, ReloadlyAirtimeSimulator
 from rewards.vendors.wire import Answer
 from tests.vendors.conftest import Open, Stand, now
-from tests.vendors.contract import RechargeContract, TokenContract, purchase_of
+from tests.vendors.contract import TokenContract, purchase_of
+from tests.vendors.contract_recharges import RechargeContract
 from tests.vendors.receiving import receiving
 
 MOBILE = {"mobile_country_code": "+91", "mobile_number": "98765 43210"}
@@ -53,6 +54,7 @@ class TestReloadlyAirtime(TokenContract, RechargeContract):
     line = Line("200", 1_000, "USD", 1, MOBILE | {"mobile_number": "9876543210"})
     unsayable = (replace(RUPEES, sku="EE"), replace(RUPEES, currency="XXX"))
     skips = RechargeContract.skips | {Fault.OUT_OF_STOCK, Fault.PRICE_DRIFT}
+    refusals = tuple((400, {"errorCode": code, "message": "No."}) for code in REASONS)
 
     async def open(self, stand: Open) -> Stand:
         return await open_stand(stand)

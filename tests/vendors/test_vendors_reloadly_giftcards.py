@@ -8,6 +8,7 @@ import pytest
 
 from rewards.vendors.adapters.reloadly_giftcards import ReloadlyGiftcards
 from rewards.vendors.adapters.reloadly_host import LOOK_S
+from rewards.vendors.adapters.reloadly_wire import REASONS
 from rewards.vendors.model import (
     Accepted,
     Callback,
@@ -44,6 +45,7 @@ class TestReloadlyGiftcards(TokenContract):
     unsayable = (replace(line, sku="A"), replace(line, currency="XXX"))
     # The price of a product that changed is one it does not have; orders are delivered whole.
     skips = frozenset({Fault.PRICE_DRIFT, Fault.PARTIAL})
+    refusals = tuple((400, {"errorCode": code, "message": "No."}) for code in REASONS)
 
     async def open(self, stand: Open) -> Stand:
         return await open_stand(stand)

@@ -122,13 +122,14 @@ class PullVendor:
         calls, key, line = self._protocol.calls, purchase.key, purchase.line
         facts = self._facts(key, purchase.vendor_ref or key, line)
         reply = await self._channel.ask("status", calls.status, facts)
-        told = self._outcome(reply, key, line)
+        told = self._outcome(reply, key, line, reading=True)
         if calls.codes is None or reply.verdict is not None or not isinstance(told, Accepted):
             return told
         reply = await self._channel.ask("codes", calls.codes, facts)
-        activated = self._outcome(reply, key, line)
+        activated = self._outcome(reply, key, line, reading=True)
         # It was just said to be done, so a no to this call is none to the order.
-        return activated if isinstance(activated, Delivered | Unknown) else told
+        brought = reply.verdict is None and isinstance(activated, Delivered | Unknown)
+        return activated if brought else told
 
     async def _stock(self, offer: Offer) -> int | None:
         call = self._protocol.calls.stock
@@ -151,22 +152,32 @@ class PullVendor:
             raise VendorRefused(f"{name}: {reply.code}")
         return reply
 
-    def _outcome(self, reply: Reply, key: str, line: Line) -> Outcome:
-        """What an answer about the order `key` says of it. Raises for what makes no sense."""
+    def _outcome(self, reply: Reply, key: str, line: Line, *, reading: bool = False) -> Outcome:
+        """What an answer about the order `key` says of it. Raises for what makes no sense.
+
+        An envelope's no to `reading` may be one to the product or to us, and the order sold long
+        ago: only the opened order that names our key has failed, or one whose code is `final`.
+        """
         names, shape = self._protocol.envelope, self._protocol.order
         ref = reply.content.get(names.ref) if names.ref else None
         ref = str(ref) if ref else None
         if reply.verdict is not None:
-            return self._no(reply.verdict, reply.code, ref, reply.retry_after_s)
+            no = self._no(reply.verdict, reply.code, ref, reply.retry_after_s)
+            sure = not reading or reply.code in self._protocol.final
+            return no if sure else _of_the_order(no)
         if not reply.content.get(names.data):
             # It went well, and the codes are told elsewhere or not at all.
             return Accepted(ref) if self._protocol.calls.codes else Unknown(SENSELESS)
         order: Any = self._channel.content(reply)
-        if shape.result and order[shape.result] != shape.success:
-            code = order.get(shape.code)
-            return self._no(self._protocol.verdict(code, order.get(shape.text)), named(code), ref)
         if shape.key and order.get(shape.key, key) != key:
             return Unknown("the answer speaks of another order")
+        if shape.result and order[shape.result] != shape.success:
+            code = order.get(shape.code)
+            verdict = self._protocol.verdict(code, order.get(shape.text))
+            no = self._no(verdict, named(code), ref)
+            ours = shape.key is not None and shape.key in order
+            sure = not reading or (ours and order[shape.result] == shape.failed)
+            return no if sure else _of_the_order(no)
         cards = cards_of(order, self._protocol, self._channel.opened)
         if len(cards) >= line.quantity:
             return Delivered(cards, ref)
@@ -189,3 +200,8 @@ class PullVendor:
         if verdict == TOKEN:
             return Refused(Reason.BAD_CREDENTIALS, f"{code}: a new token is rejected too")
         return Refused(Reason(verdict), f"the vendor says {code}", retry_after_s)
+
+
+def _of_the_order(no: Outcome) -> Outcome:
+    """A no that names no order, as an answer about one: it says nothing of that."""
+    return Unknown(f"not told: {no.message}") if isinstance(no, Refused) else no

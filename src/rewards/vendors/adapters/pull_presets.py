@@ -1,7 +1,8 @@
 """The wires of the encrypted-pull family that we know, none of them seen against a real server.
 
 `vouchagram` restates the interface facts of the vendor's reference as public clients follow it;
-`valuedesign` is what public clients send and read, its codes from a single one of them. Of
+`valuedesign` is what public clients send and read, its codes from a single one of them; which of
+them says for good that an order failed is told nowhere, so none is `final`. Of
 `voucherkart` nothing is public: it is modelled on its family and waits for the vendor's word.
 """
 

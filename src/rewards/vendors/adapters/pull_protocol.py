@@ -91,6 +91,7 @@ class Order(Part, frozen=True, kw_only=True):
     # Success is this word here, whatever the code says.
     result: str | None = None
     success: str = "SUCCESS"
+    failed: str = "FAILED"
     code: str = "ErrorCode"
     text: str = "ErrorMessage"
     key: str | None = None
@@ -121,7 +122,11 @@ class Rule(Part, frozen=True, kw_only=True):
 
 
 class Protocol(Part, frozen=True, kw_only=True):
-    """One vendor's wire. `sealed`: whole messages, or in plain messages only the codes."""
+    """One vendor's wire. `sealed`: whole messages, or in plain messages only the codes.
+
+    `final`: codes of an envelope that say of the order that is read that it failed for good; all
+    others may refuse the product, the account or the asking.
+    """
 
     token: Token
     envelope: Envelope
@@ -129,6 +134,7 @@ class Protocol(Part, frozen=True, kw_only=True):
     order: Order
     brand: Brand
     rules: tuple[Rule, ...]
+    final: tuple[str, ...] = ()
     cipher: Literal["cbc-fixed-iv", "gcm-per-message"] = "cbc-fixed-iv"
     sealed: Literal["messages", "codes"] = "messages"
     stock_at: tuple[str, ...] = ()

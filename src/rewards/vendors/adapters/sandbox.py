@@ -84,10 +84,10 @@ class SandboxVendor:
             **({"callback_url": self._callback_url} if self._callback_url else {}),
         }
         raw = msgspec.json.encode(body)
-        return await of_placing(self._ask("place", "POST", "/orders", raw))
+        return await of_placing(self._place(raw))
 
     async def read(self, purchase: Purchase) -> Outcome:
-        return await of_reading(self._ask("read", "GET", f"/orders/{purchase.key}"))
+        return await of_reading(self._read(purchase.key))
 
     async def balances(self) -> Sequence[Balance]:
         answer = await self._wire.call("balance", "GET", "/balance", headers=self._headers)
@@ -144,9 +144,15 @@ class SandboxVendor:
             raise CallbackRefused("the message makes no sense") from None
         return Callback(told.key, told.ref, told.message_id)
 
-    async def _ask(self, call: str, method: str, path: str, body: bytes | None = None) -> Outcome:
-        answer = await self._wire.call(call, method, path, headers=self._headers, body=body)
-        return _read(answer)
+    async def _place(self, body: bytes) -> Outcome:
+        answer = await self._wire.call("place", "POST", "/orders", headers=self._headers, body=body)
+        if answer.status == 422:
+            reason = answer.json()["reason"]
+            return Refused(REASONS[reason], str(reason))
+        return _told(answer)
+
+    async def _read(self, key: str) -> Outcome:
+        return _told(await self._wire.call("read", "GET", f"/orders/{key}", headers=self._headers))
 
 
 class _Message(msgspec.Struct):
@@ -155,7 +161,7 @@ class _Message(msgspec.Struct):
     message_id: str
 
 
-def _read(answer: Answer) -> Outcome:
+def _told(answer: Answer) -> Outcome:
     if answer.status == 429:
         return Refused(Reason.THROTTLED, "asked too often", answer.retry_after_s)
     if answer.status == 409:
@@ -165,8 +171,6 @@ def _read(answer: Answer) -> Outcome:
     content = answer.json()
     if answer.status == 404 and content["reason"] == "not_found":
         return NotKnown()
-    if answer.status == 422:
-        return Refused(REASONS[content["reason"]], str(content["reason"]))
     if answer.status not in (200, 201):
         return Unknown(f"an unexpected status {answer.status}")
     return _state(content)
