@@ -282,7 +282,7 @@ async def test_settings_are_told_and_secrets_never(books: Books) -> None:
     assert by_name["database_url"]["value"] is None
     limit = by_name["money_approval_limit_minor"]
     assert (limit["variable"], limit["value"]) == ("REWARDS_MONEY_APPROVAL_LIMIT_MINOR", 1_000_000)
-    assert limit["description"].startswith("What one person may move on one wallet")
+    assert limit["description"].startswith("What one person may move on the wallets of one client")
     assert shown["migration"] >= "0027"
     assert shown["postgres"]
     assert {one["name"] for one in shown["kept"]} >= {"events", "approvals"}

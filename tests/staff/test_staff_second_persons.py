@@ -63,7 +63,7 @@ async def test_up_to_the_limit_one_person_is_enough_and_many_small_acts_are_a_la
     await till.book("adjust", {"amount": "40", "direction": "debit", "note": "slip"}, 200)
     waits = await till.book("top-up", {"amount": "0.01"})
     assert waits["amount"] == 0.01
-    # Another person has a limit of their own, and so has another wallet.
+    # Another person has a limit of their own, and so has another client.
     await till.book("top-up", {"amount": "100"}, 200, who="admin")
     other = await till.office.shop.client(minor=1)
     other_wallet = (await till.office.shop.wallets(other))["USD"].id
@@ -74,6 +74,63 @@ async def test_up_to_the_limit_one_person_is_enough_and_many_small_acts_are_a_la
     till.clock.ahead += timedelta(hours=24)
     await till.book("top-up", {"amount": "100"}, 200)
     await till.book("top-up", {"amount": "0.01"})
+
+
+async def test_another_wallet_of_the_client_has_no_limit_of_its_own(till: Till) -> None:
+    """However many wallets one person opens, and with how much credit: the client gets no more."""
+    office, shop = till.office, till.office.shop
+    await shop.rates(EUR="1.25", GBP="1")
+
+    async def opened(currency: str, credit: str, status: int = 201) -> int:
+        body = {"currency": currency, "type": "POSTPAID", "credit_limit": credit}
+        path = f"/clients/{till.client}/wallets"
+        told = await office.ask("admin", "POST", path, body, status)
+        number: int = told["id" if status == 201 else "subject_id"]
+        return number
+
+    async def topped_up(number: int, amount: str, status: int) -> Any:
+        body = {"amount": amount, "reference": amount}
+        return await office.ask("admin", "POST", f"/wallets/{number}/top-up", body, status)
+
+    # 40 of 100, then 50 dollars in euro, then 5 of credit: 5 are left, whichever wallet and act.
+    await till.book("top-up", {"amount": "40"}, 200, who="admin")
+    euro, pound = await opened("EUR", "20"), await opened("GBP", "5")
+    await topped_up(euro, "20", 200)
+    waits = await topped_up(pound, "5.01", 202)
+    assert (waits["amount"], waits["subject_id"]) == (5.01, pound)
+    more = {"credit_limit": "10.01", "reason": "more"}
+    await office.ask("admin", "PATCH", f"/wallets/{pound}", more, 202)
+    third = await opened("GBP", "5.01", 202)
+    await topped_up(third, "5", 200)
+    await till.book("top-up", {"amount": "0.01"}, who="admin")
+    # A cancel and its preview count it too.
+    order = await till.sold(1)
+    for preview in (True, False):
+        body = {"order_ids": [order.id], "reason": "fraud", "preview": preview}
+        [told] = await office.ask("admin", "POST", "/orders/cancel", body)
+        assert told["needs_second_person"]
+    held = await office.ask("admin", "GET", f"/clients/{till.client}/wallets")
+    assert [(each["balance"], each["credit_limit"]) for each in held] == [
+        (1_014.5, 0),
+        (20, 20),
+        (0, 5),
+        (5, 0),
+    ]
+
+
+async def test_acts_upon_many_wallets_at_once_do_not_slip_past_the_limit_together(
+    till: Till,
+) -> None:
+    office = till.office
+    opened = {"currency": "USD", "type": "PREPAID"}
+    paths = [till.path]
+    for _ in range(5):
+        made = await office.ask("finance", "POST", f"/clients/{till.client}/wallets", opened, 201)
+        paths.append(f"/wallets/{made['id']}")
+    told = await asyncio.gather(
+        *(office.status("finance", "POST", path + "/top-up", {"amount": "40"}) for path in paths)
+    )
+    assert sorted(told) == [200, 200, 202, 202, 202, 202]
 
 
 async def test_nobody_lifts_the_limit_by_a_rate_of_their_own(till: Till) -> None:

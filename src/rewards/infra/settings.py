@@ -87,8 +87,9 @@ class Settings(BaseSettings):
     vendor_approval_limit_minor: int = 100_000
     # The limit's currency; what comes in another counts at its rate.
     vendor_approval_currency: str = "USD"
-    # What one person may move on one wallet within 24 hours: top-ups, adjustments, refunds of what
-    # was delivered, and by how much its credit limit rises. More takes a second; 0: everything.
+    # What one person may move on the wallets of one client within 24 hours: top-ups, adjustments,
+    # refunds of what was delivered, and by how much credit limits rise. More takes a second; 0:
+    # everything.
     money_approval_limit_minor: int = 1_000_000
     # The limit's currency; what comes in another counts at its rate.
     money_approval_currency: str = "USD"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from rewards.infra.db import Tx
 from rewards.staff import sql_alone
 from rewards.staff.model_approvals import LoneAct, Scope
+from rewards.wallets import service as wallets
 
 WINDOW = timedelta(hours=24)
 FORGET_MAX = 10_000
@@ -14,7 +15,7 @@ FORGET_MAX = 10_000
 async def spent(
     tx: Tx, staff_id: int, scope: Scope, scope_ids: Collection[int], at: datetime
 ) -> dict[int, list[tuple[int, str]]]:
-    """Sums (minor units, currency) of the last 24 hours, for each of these wallets or clients.
+    """Sums (minor units, currency) of the last 24 hours, for each of these.
 
     What a second person agreed to does not count. The person is locked until the transaction ends,
     so that none of their acts is decided beside another. Take it after every other lock.
@@ -28,6 +29,28 @@ async def seen(
 ) -> dict[int, list[tuple[int, str]]]:
     """The same for whoever only wants to know: nobody is locked, nothing can be decided by it."""
     return await sql_alone.spent(tx, staff_id, scope, scope_ids, at - WINDOW)
+
+
+async def spent_on_wallets(
+    tx: Tx, staff_id: int, client_ids: Collection[int], at: datetime
+) -> dict[int, list[tuple[int, str]]]:
+    """As `spent`, for each of these clients over all of their wallets: whoever may open wallets
+    would have a limit for each of them."""
+    await sql_alone.lock_person(tx, staff_id)
+    return await seen_on_wallets(tx, staff_id, client_ids, at)
+
+
+async def seen_on_wallets(
+    tx: Tx, staff_id: int, client_ids: Collection[int], at: datetime
+) -> dict[int, list[tuple[int, str]]]:
+    """The same for whoever only wants to know, as `seen`."""
+    found: dict[int, list[tuple[int, str]]] = {client_id: [] for client_id in client_ids}
+    if not found:
+        return found
+    owners = await wallets.owners(tx, list(found))
+    for wallet_id, sums in (await seen(tx, staff_id, Scope.WALLET, owners, at)).items():
+        found[owners[wallet_id]] += sums
+    return found
 
 
 async def note(tx: Tx, acts: Sequence[LoneAct], at: datetime) -> None:

@@ -1,8 +1,8 @@
 """Money that staff book on a wallet: one person's word is enough up to the limit, above it another
 must agree, and a worker books it (`carry_out`).
 
-What counts is this amount and whatever the same person moved alone on the same wallet within 24
-hours, without signs (spec.md §8).
+What counts is this amount and whatever the same person moved alone on any wallet of the same client
+within 24 hours, without signs (spec.md §8).
 """
 
 from collections.abc import Mapping
@@ -73,8 +73,8 @@ async def ask(
     if foreseen is not None:
         return Booked(wallet, booking, foreseen)
     amount_minor = abs(booking.amount_minor)
-    spent = await alone.spent(tx, staff_id, Scope.WALLET, [wallet.id], at)
-    if not limit.covers(amount_minor, wallet.currency, at, spent[wallet.id]):
+    spent = await alone.spent_on_wallets(tx, staff_id, [wallet.client_id], at)
+    if not limit.covers(amount_minor, wallet.currency, at, spent[wallet.client_id]):
         wanted = _wanted(wallet, booking, staff_id)
         [approval] = await approvals.request(tx, [wanted], actor, at)
         return approval

@@ -1,7 +1,8 @@
 """Cancels orders for staff: what was delivered goes back above the limit only if two agree.
 
 Giving up what still waits needs one person: the client never had it. Taking back what somebody had
-moves money as a top-up does, and counts with them (`bookings`); a worker does what was agreed to.
+moves money as a top-up does, and counts with them for its client (`bookings`); a worker does what
+was agreed to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,13 +61,13 @@ class _OnePerson:
         late = [plan for plan in plans if plan.taken_back_minor]
         if not late:
             return {}
-        wallet_ids = {plan.before.wallet_id for plan in late}
-        spent = await alone.spent(tx, self.staff_id, Scope.WALLET, wallet_ids, self.at)
+        client_ids = {plan.before.client_id for plan in late}
+        spent = await alone.spent_on_wallets(tx, self.staff_id, client_ids, self.at)
         above: dict[int, Refusal] = {}
         for plan in late:
             order, amount = plan.before, (plan.taken_back_minor, plan.before.currency)
-            if self.limit.covers(*amount, self.at, spent[order.wallet_id]):
-                spent[order.wallet_id].append(amount)
+            if self.limit.covers(*amount, self.at, spent[order.client_id]):
+                spent[order.client_id].append(amount)
                 act = LoneAct(self.staff_id, Scope.WALLET, order.wallet_id, *amount)
                 self.acts.append(act)
             else:
@@ -105,8 +106,8 @@ async def foresee(
     """
     answers = await foreseeing.cancels(tx, asks, at)
     told = [one for one in answers if isinstance(one, Foresight)]
-    wallet_ids = {one.before.wallet_id for one in told if one.taken_back_minor}
-    spent = await alone.seen(tx, staff_id, Scope.WALLET, wallet_ids, at)
+    client_ids = {one.before.client_id for one in told if one.taken_back_minor}
+    spent = await alone.seen_on_wallets(tx, staff_id, client_ids, at)
     asked = await approvals.open_of(tx, SUBJECT, [one.before.id for one in told])
     foreseen: list[tuple[Foresight | Refusal, bool]] = []
     for answer in answers:
@@ -114,8 +115,8 @@ async def foresee(
             foreseen.append((answer, False))
             continue
         order, amount = answer.before, (answer.taken_back_minor, answer.before.currency)
-        if limit.covers(*amount, at, spent[order.wallet_id]):
-            spent[order.wallet_id].append(amount)
+        if limit.covers(*amount, at, spent[order.client_id]):
+            spent[order.client_id].append(amount)
             foreseen.append((answer, False))
         elif any(one.kind is ApprovalKind.LATE_CANCEL for one in asked[order.id]):
             foreseen.append((ApprovalPending(), False))

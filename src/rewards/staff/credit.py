@@ -1,8 +1,8 @@
 """How much a wallet may owe: one person's word is enough up to the limit, above it another must
 agree, and a worker raises it (`carry_out`).
 
-What counts is by how much it rises, with whatever else the same person moved alone on the wallet
-within 24 hours, as with a top-up; lowering it is no such act (spec.md §8, ADR 0028).
+What counts is by how much it rises, with whatever else the same person moved alone on the client's
+wallets within 24 hours, as with a top-up; lowering it is no such act (spec.md §8, ADR 0028).
 """
 
 from dataclasses import dataclass, replace
@@ -108,8 +108,8 @@ async def _ask(
     if refused is not None:
         return refused
     raised_minor = change.credit_limit_minor - wallet.credit_limit_minor
-    spent = await alone.spent(tx, staff_id, Scope.WALLET, [wallet.id], at)
-    if limit.covers(raised_minor, wallet.currency, at, spent[wallet.id]):
+    spent = await alone.spent_on_wallets(tx, staff_id, [wallet.client_id], at)
+    if limit.covers(raised_minor, wallet.currency, at, spent[wallet.client_id]):
         act = LoneAct(staff_id, Scope.WALLET, wallet.id, raised_minor, wallet.currency)
         await alone.note(tx, [act], at)
         return None

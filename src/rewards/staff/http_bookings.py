@@ -106,7 +106,8 @@ async def top_up(
     """Book money that came in. The client is told by `wallet.credited`.
 
     202 where one person is not enough: nothing is booked before another has approved. What counts
-    is this amount and all that the same person moved alone on this wallet within 24 hours.
+    is this amount and all that the same person moved alone on the client's wallets within
+    24 hours.
 
     The same reference with the same amount answers as the first time and moves nothing; with
     another amount 409. A frozen or closed wallet: 409.

@@ -158,7 +158,7 @@ async def cancel_many(
 
     Of a waiting order what was not delivered; a delivered one is taken back whole. With `preview`
     nothing is done: the answer is what would happen now, with the refund to the minor unit. What
-    one person may not give back alone, on top of what they moved on that wallet within 24 hours,
+    one person may not give back alone, on top of what they moved for that client within 24 hours,
     waits for another, each by itself: `needs_second_person`, and `approval_id` once it was asked.
     """
     body = decode(MANY, await request.body())

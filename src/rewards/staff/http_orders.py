@@ -224,7 +224,8 @@ async def cancel_order(
     was faster, or the order or an item is not in a state to be given back.
 
     202 where one person may not give back so much for delivered items: nothing happens before
-    another has approved. It counts with what they moved alone on the wallet within 24 hours.
+    another has approved. It counts with what they moved alone on the client's wallets within 24
+    hours.
     """
     body = decode(CANCEL, await request.body())
     reason = reason_of(body.reason)

@@ -189,7 +189,8 @@ async def change_wallet(
 
     202 where one person may not raise `credit_limit` so far: it stays before another has approved,
     and all else is changed. What counts is by how much it rises, and all that the same person moved
-    alone on this wallet within 24 hours. A frozen or closed wallet gets no more credit: 409.
+    alone on the client's wallets within 24 hours. A frozen or closed wallet gets no more credit:
+    409.
     """
     body = decode(WALLET_CHANGE, await request.body())
     reason = printable("Reason", body.reason, REASON_CHARS_MAX)

@@ -112,7 +112,8 @@ class Verdict:
 class Scope(StrEnum):
     """What the acts of one person are added up for."""
 
-    # Money that was moved on a wallet, and by how much it may owe more.
+    # Money that was moved on a wallet, and by how much it may owe more. All wallets of a client
+    # count together.
     WALLET = "WALLET"
     # What vendors were asked to deliver for a client.
     CLIENT = "CLIENT"

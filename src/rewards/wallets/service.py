@@ -216,6 +216,11 @@ async def list_for_client(tx: Tx, client_id: int) -> list[Wallet]:
     return await sql.read_of_clients(tx, [client_id])
 
 
+async def owners(tx: Tx, client_ids: Sequence[int]) -> dict[int, int]:
+    """The client of every wallet of these clients, by wallet id; nothing is locked."""
+    return {wallet.id: wallet.client_id for wallet in await sql.read_of_clients(tx, client_ids)}
+
+
 async def get(
     tx: Tx, wallet_ids: Sequence[int], *, client_id: int | None = None
 ) -> list[Wallet | Refusal]:
