@@ -65,7 +65,7 @@ def test_bought_for_so_many_days_it_lasts_so_many_days(need: Need, days: int, co
 
 
 def supply(vendor_id: int, percent: str, **facts: object) -> Supply:
-    source = Source(vendor_id, f"v{vendor_id}", 6, "AMZ", Decimal(percent), 100, True)
+    source = Source(vendor_id, f"v{vendor_id}", 6, "AMZ", Decimal(percent), 0, 100, True)
     return Supply(replace(source, **facts), Capabilities(quantity_max=50), None)
 
 

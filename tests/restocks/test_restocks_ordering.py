@@ -54,6 +54,23 @@ async def test_the_cheapest_that_can_is_asked(room: Stockroom) -> None:
     assert (named.vendor_id, named.cost_minor) == (market.vendor_id, 4_950)
 
 
+async def test_a_fee_for_each_card_makes_a_vendor_dearer(room: Stockroom) -> None:
+    market = room.market
+    cheap = await add_vendor(room.shop, "cheap", [6])
+    market.adapters.vendors[cheap] = market.adapters.vendors[market.vendor_id]
+    async with room.shop.parts.db.transaction() as tx:
+        for vendor_id, percent, fee_minor in ((market.vendor_id, 1, 0), (cheap, 4, 80)):
+            await tx.execute(
+                "UPDATE vendor_products SET discount_percent = $2, fee_minor = $3"
+                " WHERE vendor_id = $1",
+                *(vendor_id, percent, fee_minor),
+            )
+    # 24.00 and 0.80 are more than 24.75.
+    placed = await room.order(2)
+    assert (placed.vendor_id, placed.cost_minor) == (market.vendor_id, 4_950)
+    assert (await room.order(2, vendor="cheap")).cost_minor == 4_960
+
+
 @pytest.mark.parametrize(
     "told",
     [

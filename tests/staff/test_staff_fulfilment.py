@@ -48,8 +48,14 @@ async def test_options_compare_cost_balance_and_record_and_change_nothing(
     assert (told["orders_settled"], told["orders_fulfilled"]) == (1, 1)
     assert (told["max_quantity"], told["verified"]) == (1_000, True)
     assert told["needs_second_person"] is False
+    assert told["fee"] == 0
     assert await shop.everything() == before
     assert counter.book.calls["place"] == 1
+    # Their fee for each card counts, and is told.
+    async with shop.parts.db.transaction() as tx:
+        await tx.execute("UPDATE vendor_products SET fee_minor = 75")
+    [told] = await counter.office.ask("viewer", "GET", f"/orders/{order.id}/vendor-options")
+    assert (told["fee"], told["cost"], told["cost_in_order_currency"]) == (1.5, 50, 40)
 
 
 async def test_options_say_why_a_vendor_cannot_be_asked(counter: Counter) -> None:

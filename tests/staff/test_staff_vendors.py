@@ -268,13 +268,14 @@ async def test_a_product_is_mapped_and_mapped_otherwise(house: House) -> None:
     number, product = await added(house), await house.add_product()
     headers = await house.as_role(Role.OPERATIONS)
     path = f"{BASE}/vendors/{number}/products"
-    terms = {"sku": "AMZ-25", "discount_percent": 2.5, "priority": 1, "active": False}
+    terms = {"sku": "AMZ-25", "discount_percent": 2.5, "fee": 0.25, "priority": 1, "active": False}
     first = await house.http.put(f"{path}/{product}", json={"sku": "AMZ"}, headers=headers)
     assert first.json() == {
         "vendor_id": number,
         "product_id": product,
         "sku": "AMZ",
         "discount_percent": 0,
+        "fee": 0,
         "priority": 100,
         "active": True,
     }
@@ -298,6 +299,11 @@ async def test_a_product_is_mapped_and_mapped_otherwise(house: House) -> None:
         ({"discount_percent": "NaN"}, "Invalid DiscountPercent: format"),
         ({"discount_percent": None}, "Invalid DiscountPercent: format"),
         ({"discount_percent": [1]}, "Invalid DiscountPercent: format"),
+        ({"fee": -0.01}, "Invalid Fee: range"),
+        ({"fee": "10000000.01"}, "Invalid Fee: range"),
+        ({"fee": 0.001}, "Invalid Fee: precision"),
+        ({"fee": "free"}, "Invalid Fee: format"),
+        ({"fee": None}, "Invalid Fee: required"),
         ({"priority": -1}, "Invalid Priority: range"),
         ({"priority": 1001}, "Invalid Priority: range"),
         ({"priority": 2**70}, "Invalid Priority: range"),

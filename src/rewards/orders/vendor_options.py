@@ -23,6 +23,7 @@ from rewards.vendors.purchases import ReadBalance, Record
 class Option:
     """One source of what an order lacks. Costs are estimates, in the product's currency.
 
+    `fee_minor` is the part of the cost that the vendor adds, for each card, to their price;
     `paid_minor` is the same in the order's currency, None without a rate; `margin_minor` what is
     left of the share of the order's price that these units carry.
     """
@@ -31,6 +32,7 @@ class Option:
     why_not: str | None
     quantity: int
     cost_minor: int
+    fee_minor: int
     currency: str
     forex_rate: Decimal | None
     paid_minor: int | None
@@ -83,6 +85,7 @@ def _option(
         why_not=why_not,
         quantity=order.missing,
         cost_minor=cost_minor,
+        fee_minor=source.fee_minor * order.missing,
         currency=order.product_currency,
         forex_rate=rate,
         paid_minor=paid_minor,

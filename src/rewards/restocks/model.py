@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
+from functools import partial
 from types import MappingProxyType
 
 from rewards.catalog.model import ShelfKey
@@ -156,12 +157,12 @@ def choose(supplies: Iterable[Supply], shelf: ShelfKey, vendor: str | None) -> S
     """The named vendor, or the cheapest that can be asked (of equals the one staff put first)."""
     named = [one for one in supplies if vendor in (None, one.source.vendor)]
     able = [one for one in named if why_not(one, shelf) is None]
-    return min(able, key=_rank) if able else VendorNotAvailable()
+    return min(able, key=partial(_rank, shelf)) if able else VendorNotAvailable()
 
 
-def _rank(supply: Supply) -> tuple[Decimal, int, int]:
+def _rank(shelf: ShelfKey, supply: Supply) -> tuple[Fraction, int, int]:
     source = supply.source
-    return (-source.discount_percent, source.priority, source.vendor_id)
+    return (source.unit_cost(shelf.denomination_minor), source.priority, source.vendor_id)
 
 
 def arrived(order: StockOrder, received: int, usable: int, at: datetime) -> StockOrder:

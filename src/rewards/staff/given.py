@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 from rewards.catalog.service import Catalog
 from rewards.core.clock import Clock
 from rewards.core.errors import InvalidField
+from rewards.core.money import to_minor
 from rewards.core.page import PageAsk
 from rewards.core.text import printable
 from rewards.infra.crypto import Vault
@@ -83,6 +84,20 @@ def decimal_of(field: str, raw: msgspec.Raw) -> Decimal | None:
     if not QUANTITY_TEXT.fullmatch(text):
         raise InvalidField(field, "format")
     return Decimal(text.strip('"'))
+
+
+def minor_of(field: str, raw: msgspec.Raw, exponent: int) -> int:
+    """An amount of a currency in its minor units, also 0 and below: bounds are others' to check.
+
+    Refuses what is no number (`required` for null) and more decimals than the currency has.
+    """
+    amount = decimal_of(field, raw)
+    if amount is None:
+        raise InvalidField(field, "required")
+    minor = to_minor(amount, exponent)
+    if minor is None:
+        raise InvalidField(field, "precision")
+    return minor
 
 
 def paged(request: Request[Any, Any, Any]) -> PageAsk:

@@ -84,6 +84,8 @@ class OptionOut(msgspec.Struct):
     quantity: int
     max_quantity: int
     cost: Decimal
+    # Of the cost, what the vendor adds for each card.
+    fee: Decimal
     currency: str
     forex_rate: Decimal | None
     cost_in_order_currency: Decimal | None
@@ -225,6 +227,7 @@ def _option(order: Order, option: Option, above: bool) -> OptionOut:
         quantity=option.quantity,
         max_quantity=option.quantity_max,
         cost=to_decimal(option.cost_minor, places),
+        fee=to_decimal(option.fee_minor, places),
         currency=option.currency,
         forex_rate=option.forex_rate,
         cost_in_order_currency=_amount(option.paid_minor, paid_places),

@@ -12,7 +12,6 @@ from rewards.audit.model import AuditFact
 from rewards.catalog import service as catalog_service
 from rewards.catalog.model import Product, ProductChange, ProductFields, ProductNotFound
 from rewards.core.errors import InvalidField
-from rewards.core.money import to_minor
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, path_id
 from rewards.infra.openapi import answers, takes
@@ -23,6 +22,7 @@ from rewards.staff.given import (
     GivenDatabase,
     Quantity,
     decimal_of,
+    minor_of,
     reason_of,
 )
 from rewards.staff.model import Permission
@@ -86,7 +86,7 @@ def _fields(body: PricingIn, exponent: int) -> ProductFields:
     """What is given, as the catalogue names it; its bounds are the catalogue's to check."""
     fields: ProductFields = {}
     if not isinstance(body.handling_fee, UnsetType):
-        fields["handling_fee_minor"] = _fee(body.handling_fee, exponent)
+        fields["handling_fee_minor"] = minor_of("HandlingFee", body.handling_fee, exponent)
     if not isinstance(body.tax_percent, UnsetType):
         tax = decimal_of("TaxPercent", body.tax_percent)
         if tax is None:
@@ -96,16 +96,6 @@ def _fields(body: PricingIn, exponent: int) -> ProductFields:
         percent = decimal_of("VendorDiscountPercent", body.vendor_discount_percent)
         fields["vendor_discount_percent"] = percent
     return fields
-
-
-def _fee(raw: msgspec.Raw, exponent: int) -> int:
-    fee = decimal_of("HandlingFee", raw)
-    if fee is None:
-        raise InvalidField("HandlingFee", "required")
-    minor = to_minor(fee, exponent)
-    if minor is None:
-        raise InvalidField("HandlingFee", "precision")
-    return minor
 
 
 ROUTER = Router(path="/admin/api/v1", tags=["Products (staff)"], route_handlers=[price_product])

@@ -10,8 +10,9 @@ from litestar import Request, Response, Router, get, put
 from litestar.params import FromPath
 
 from rewards.catalog.model import ProductNotFound
+from rewards.catalog.service import Catalog
 from rewards.core.currency import exponent_of
-from rewards.core.errors import InvalidField
+from rewards.core.errors import InvalidField, Unavailable
 from rewards.core.money import to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
@@ -26,12 +27,23 @@ from rewards.infra.http import (
 )
 from rewards.infra.openapi import answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, paged
+from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, minor_of, paged
 from rewards.staff.model import Permission
 from rewards.vendors import service as vendors
 from rewards.vendors.kept import ExchangeFilter, KeptExchange, KeptOffer, Mapped
 from rewards.vendors.model import VendorNotFound
 
+Fee = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        extra_json_schema={
+            "type": "number",
+            "minimum": 0,
+            "description": "What the vendor adds for each card, in the product's currency",
+            "examples": [0.5],
+        }
+    ),
+]
 LIST_DEFAULT, LIST_MAX = 50, 500
 SEARCH_CHARS_MAX = 200
 STATUS_MIN, STATUS_MAX = 100, 599
@@ -85,6 +97,7 @@ class VendorProductIn(msgspec.Struct, forbid_unknown_fields=True):
 
     sku: str
     discount_percent: Percent = msgspec.field(default_factory=lambda: msgspec.Raw(b"0"))
+    fee: Fee = msgspec.field(default_factory=lambda: msgspec.Raw(b"0"))
     priority: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": 1000})] = 100
     active: bool = True
 
@@ -94,16 +107,19 @@ class VendorProductOut(msgspec.Struct):
     product_id: int
     sku: str
     discount_percent: Decimal
+    # For each card, in the product's currency.
+    fee: Decimal
     priority: int
     active: bool
 
     @classmethod
-    def of(cls, mapped: Mapped) -> "VendorProductOut":
+    def of(cls, mapped: Mapped, exponent: int) -> "VendorProductOut":
         return cls(
             mapped.vendor_id,
             mapped.product_id,
             mapped.sku,
             mapped.discount_percent,
+            to_decimal(mapped.fee_minor, exponent),
             mapped.priority,
             mapped.active,
         )
@@ -180,10 +196,13 @@ async def list_offers(
     operation_id="listVendorProducts",
     operation_class=asks(PAGED),
     guards=[requires(Permission.VENDORS_READ)],
-    responses=answers(list[VendorProductOut], 400, 401, 403, 404),
+    responses=answers(list[VendorProductOut], 400, 401, 403, 404, 503),
 )
 async def list_products(
-    request: Request[Any, Any, Any], db: GivenDatabase, vendor_id: FromPath[str]
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    catalog: GivenCatalog,
+    vendor_id: FromPath[str],
 ) -> Response[bytes]:
     """Which of our products the vendor sells, and under which sku."""
     number = path_id(vendor_id, VendorNotFound)
@@ -191,7 +210,7 @@ async def list_products(
     async with db.connection() as connection:
         await _exists(connection, number)
         page = await vendors.list_products(connection, number, ask)
-    return page_answer(request, page, [VendorProductOut.of(each) for each in page.items])
+    return page_answer(request, page, [_shown(catalog, each) for each in page.items])
 
 
 @put(
@@ -212,6 +231,9 @@ async def map_product(
     """Say under which sku the vendor sells a product of ours; what was said before is replaced."""
     body = decode(VENDOR_PRODUCT, await request.body())
     number = path_id(product_id, ProductNotFound)
+    product = catalog.product(number)
+    if product is None:
+        raise ProductNotFound
     wanted = Mapped(
         path_id(vendor_id, VendorNotFound),
         number,
@@ -219,15 +241,14 @@ async def map_product(
         _percent(body.discount_percent),
         body.priority,
         body.active,
+        minor_of("Fee", body.fee, product.exponent),
     )
-    if catalog.product(number) is None:
-        raise ProductNotFound
     who = caller(request).actor
 
     async def work(tx: Tx) -> Mapped:
         return await vendors.set_product(tx, wanted, who, clock.now())
 
-    return encode(VendorProductOut.of(await db.run(work)))
+    return encode(VendorProductOut.of(await db.run(work), product.exponent))
 
 
 @get(
@@ -278,6 +299,14 @@ async def list_exchanges(
 async def _exists(tx: Tx, vendor_id: int) -> None:
     if await vendors.read(tx, [vendor_id]) == [None]:
         raise VendorNotFound
+
+
+def _shown(catalog: Catalog, mapped: Mapped) -> VendorProductOut:
+    product = catalog.product(mapped.product_id)
+    if product is None:
+        # Another process added it this moment.
+        raise Unavailable
+    return VendorProductOut.of(mapped, product.exponent)
 
 
 def _percent(raw: msgspec.Raw) -> Decimal:

@@ -36,6 +36,8 @@ class Mapped:
     # The lowest is asked first where nobody chooses.
     priority: int
     active: bool
+    # What the vendor adds for each card, in the product's currency.
+    fee_minor: int = 0
 
 
 class What(StrEnum):

@@ -304,13 +304,19 @@ class Source:
     product_id: int
     sku: str
     discount_percent: Decimal
+    # For each card, whatever its value.
+    fee_minor: int
     priority: int
     active: bool
 
+    def unit_cost(self, face_minor: int) -> Fraction:
+        """What one should cost as agreed: the face value, less what is off, and the fee."""
+        return face_minor * (PERCENT - Fraction(self.discount_percent)) / PERCENT + self.fee_minor
+
     def cost_minor(self, face_minor: int, quantity: int) -> int:
-        """What so many should cost as agreed: the face value, less what the vendor takes off."""
-        share = face_minor * quantity * (PERCENT - Fraction(self.discount_percent)) / PERCENT
-        return round_half_up(share.numerator, share.denominator)
+        """What so many should cost as agreed, in minor units."""
+        cost = self.unit_cost(face_minor) * quantity
+        return round_half_up(cost.numerator, cost.denominator)
 
 
 class VendorNotFound(NotFound):

@@ -61,6 +61,8 @@ SKU_CHARS_MAX = 200
 PERCENT_MAX = Decimal(100)
 PERCENT_PLACES = 4
 PRIORITY_MAX = 1_000
+# As the table says.
+FEE_MINOR_MAX = 1_000_000_000
 _SECRETS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -238,14 +240,16 @@ async def read_exchanges(
 async def set_product(tx: Tx, wanted: Mapped, who: Actor, at: datetime) -> Mapped:
     """Say under which sku a vendor sells a product; the product's existence is the caller's to ask.
 
-    Raises VendorNotFound; InvalidField for Sku (`min`, `max`, `printable`), DiscountPercent and
-    Priority.
+    Raises VendorNotFound; InvalidField for Sku (`min`, `max`, `printable`), DiscountPercent, Fee
+    and Priority.
     """
     printable("Sku", wanted.sku, SKU_CHARS_MAX)
     if not 0 <= wanted.discount_percent <= PERCENT_MAX:
         raise InvalidField("DiscountPercent", "range")
     if wanted.discount_percent.normalize().as_tuple().exponent < -PERCENT_PLACES:  # type: ignore[operator]
         raise InvalidField("DiscountPercent", "precision")
+    if not 0 <= wanted.fee_minor <= FEE_MINOR_MAX:
+        raise InvalidField("Fee", "range")
     if not 0 <= wanted.priority <= PRIORITY_MAX:
         raise InvalidField("Priority", "range")
     # Its lock lets one of two who map the same product at once see the other.
@@ -345,6 +349,7 @@ def _terms(mapped: Mapped) -> dict[str, object]:
     return {
         "sku": mapped.sku,
         "discount_percent": mapped.discount_percent,
+        "fee_minor": mapped.fee_minor,
         "priority": mapped.priority,
         "active": mapped.active,
     }

@@ -4,16 +4,18 @@ from rewards.core.page import PageAsk
 from rewards.infra.db import Record, Tx
 from rewards.vendors.kept import Mapped
 
-COLUMNS = "s.vendor_id, s.product_id, s.sku, s.discount_percent, s.priority, s.active"
+COLUMNS = """s.vendor_id, s.product_id, s.sku, s.discount_percent, s.priority, s.active,
+    s.fee_minor"""
 LOCK = f"""
 SELECT {COLUMNS} FROM vendor_products AS s WHERE s.vendor_id = $1 AND s.product_id = $2 FOR UPDATE
 """
 SET = f"""
-INSERT INTO vendor_products AS s (vendor_id, product_id, sku, discount_percent, priority, active)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO vendor_products AS s (
+    vendor_id, product_id, sku, discount_percent, priority, active, fee_minor
+) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT ON CONSTRAINT vendor_products_pk DO UPDATE
 SET sku = excluded.sku, discount_percent = excluded.discount_percent,
-    priority = excluded.priority, active = excluded.active
+    priority = excluded.priority, active = excluded.active, fee_minor = excluded.fee_minor
 RETURNING {COLUMNS}
 """
 LIST = f"""
@@ -41,6 +43,7 @@ async def set_product(tx: Tx, mapped: Mapped) -> Mapped:
         mapped.discount_percent,
         mapped.priority,
         mapped.active,
+        mapped.fee_minor,
     )
     assert row is not None
     return _mapped(row)

@@ -325,8 +325,8 @@ async def cases(tx: Tx, after_id: int, limit: int) -> list[Purchase]:
 
 
 SOURCES = """
-SELECT p.vendor_id, v.name AS vendor, p.product_id, p.sku, p.discount_percent, p.priority,
-    p.active AND v.status = 'ACTIVE' AS active
+SELECT p.vendor_id, v.name AS vendor, p.product_id, p.sku, p.discount_percent, p.fee_minor,
+    p.priority, p.active AND v.status = 'ACTIVE' AS active
 FROM vendor_products AS p JOIN vendors AS v ON v.id = p.vendor_id
 WHERE p.product_id = ANY($1::bigint[])
 ORDER BY p.product_id, p.priority, p.vendor_id
