@@ -1,16 +1,18 @@
 """The lease on a purchase lasts as long as the call, and no longer than its worker lives."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from rewards.core.errors import Unavailable
+from rewards.core.errors import Refusal, Unavailable
 from rewards.infra.db import Database
 from rewards.orders.model import Order
-from rewards.vendors import sql_purchases
+from rewards.vendors import purchases, sql_purchases
 from rewards.vendors.buying import Buying
 from rewards.vendors.model import Purchase, PurchaseState
+from rewards.vendors.purchases import Verdict
 from rewards.vendors.simulators.faults import Fault
 from tests.market import Market, open_market
 
@@ -107,3 +109,72 @@ async def test_a_settled_purchase_is_not_renewed(dsn: str, tmp_path: Path) -> No
         async with market.shop.parts.db.transaction() as tx:
             token = await tx.fetchval("SELECT gen_random_uuid()")
             assert not await sql_purchases.renew(tx, purchase.id, token, LEASE_S)
+
+
+async def unknown_case(market: Market) -> Purchase:
+    """The vendor sold, nobody heard of it, and its window is over."""
+    market.script(Fault.DROP_AFTER)
+    market.script(Fault.ERROR_BEFORE, call="read")
+    order = await market.waiting()
+    assert isinstance(await market.approve(order.id), Order)
+    await market.step(order.id)
+    market.clock.ahead += timedelta(hours=25)
+    case = await market.step(order.id)
+    assert case is not None
+    assert case.case_at is not None
+    return case
+
+
+async def judge(market: Market, case: Purchase, verdict: Verdict) -> object:
+    async with market.shop.parts.db.transaction() as tx:
+        at = market.clock.now()
+        return await purchases.judge(tx, case.id, verdict, "by telephone", market.buyers, at)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+async def test_a_persons_word_throws_no_answer_away(
+    dsn: str, tmp_path: Path, verdict: Verdict
+) -> None:
+    """Said while a worker reads: the codes that it brings are taken in, and nothing is lost."""
+    async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
+        case = await unknown_case(market)
+        market.simulator.slow_s = CALL_S
+        market.script(Fault.SLOW, call="read")
+        reads = market.book.calls["read"]
+        reading = asyncio.create_task(market.buying.step(case.id))
+        async with asyncio.timeout(10):
+            while market.book.calls["read"] == reads:
+                await asyncio.sleep(0.01)
+        before = await market.shop.everything()
+        answer = await judge(market, case, verdict)
+        if verdict is not Verdict.READ_AGAIN:
+            assert isinstance(answer, Refusal)
+            assert (answer.status, answer.code) == (409, "VENDOR_ORDER_BEING_READ")
+            assert await market.shop.everything() == before
+        settled = await reading
+        assert settled is not None
+        assert settled.state is PurchaseState.FULFILLED
+        assert (await market.shop.order(case.subject_id)).fulfilled == 2
+        assert market.sold() == [2]
+        assert await market.shop.broken() == {}
+
+
+async def test_a_dead_workers_lease_holds_no_verdict_up_for_long(dsn: str, tmp_path: Path) -> None:
+    async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
+        market.lease_s = LEASE_S
+        case = await unknown_case(market)
+        market.simulator.slow_s = CALL_S
+        market.script(Fault.SLOW, call="read")
+        reads = market.book.calls["read"]
+        reading = asyncio.create_task(market.buying.step(case.id))
+        async with asyncio.timeout(10):
+            while market.book.calls["read"] == reads:
+                await asyncio.sleep(0.01)
+        reading.cancel()
+        async with asyncio.timeout(10):
+            while isinstance(answer := await judge(market, case, Verdict.LOST), Refusal):
+                await asyncio.sleep(0.1)
+        assert isinstance(answer, tuple)
+        [settled] = await market.bought(case.subject_id)
+        assert settled.settled_at is not None
+        assert await market.shop.broken() == {}

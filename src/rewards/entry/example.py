@@ -99,7 +99,7 @@ from rewards.staff.model_sessions import (
 )
 from rewards.vendors.account import VendorNameTaken
 from rewards.vendors.model import PurchaseUnderWay, VendorNotAvailable, VendorNotFound
-from rewards.vendors.purchases import NoCase, PurchaseNotFound
+from rewards.vendors.purchases import NoCase, PurchaseBeingRead, PurchaseNotFound
 from rewards.wallets.model import (
     CreditInUse,
     InsufficientFunds,
@@ -295,7 +295,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
         VendorNotAvailable(),
         ApprovalPending(),
     ),
-    "settleUnknownOutcome": (NoCase(),),
+    "settleUnknownOutcome": (NoCase(), PurchaseBeingRead()),
     "explainDrift": (DriftExplained(),),
     "acknowledgeAlert": (AlertAcknowledged(), AlertCleared()),
     "resendNotice": (NoticeStillQueued(),),

@@ -10,7 +10,7 @@ from uuid import uuid4
 from rewards.core.errors import Conflict, NotFound, Refusal
 from rewards.infra import jobs
 from rewards.infra.db import Tx
-from rewards.vendors import sql_purchases
+from rewards.vendors import sql_purchases, sql_verdicts
 from rewards.vendors.model import (
     Card,
     Line,
@@ -117,6 +117,13 @@ class NoCase(Conflict):
 
     code = "VENDOR_ORDER_NO_CASE"
     default_message = "That cannot be decided about this vendor order"
+
+
+class PurchaseBeingRead(Conflict):
+    """A worker asks the vendor about it just now; what it answers counts first."""
+
+    code = "VENDOR_ORDER_BEING_READ"
+    default_message = "The vendor is being asked about this just now; try again in a moment"
 
 
 class Verdict(StrEnum):
@@ -291,7 +298,8 @@ async def judge(
     """Carry out a person's decision on an unknown outcome; the purchase before and after.
 
     READ_AGAIN opens a new look at once and decides nothing. The others settle it for good, through
-    the same hook as a vendor's answer. Refused: unknown purchase, or one that is no case.
+    the same hook as a vendor's answer. Refused: unknown purchase, one that is no case, and, but for
+    READ_AGAIN, one that is being read: the codes it may bring must not fall to the ground (0016).
     """
     found = await sql_purchases.read(tx, purchase_id)
     if found is None:
@@ -302,10 +310,11 @@ async def judge(
     if verdict not in choices(before):
         return NoCase()
     if verdict is Verdict.READ_AGAIN:
-        after = replace(before, next_at=at)
-        await sql_purchases.write(tx, before, after)
+        await sql_verdicts.read_at(tx, before.id, at)
         await jobs.enqueue(tx, [buy_job(before.id)])
-        return before, after
+        return before, replace(before, next_at=at)
+    if await sql_verdicts.being_asked(tx, before.id):
+        return PurchaseBeingRead()
     never = verdict is Verdict.NOT_PLACED
     target = PurchaseState.NOT_PLACED if never else PurchaseState.FULFILLED
     reason = None if never else Reason.OTHER
