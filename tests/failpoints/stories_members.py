@@ -8,6 +8,7 @@ from rewards.clients.model import NewCredential
 from rewards.clients.sessions import Session
 from rewards.clients.tokens import ACCESS_LIFETIME, AccessTokens
 from rewards.core.errors import Unauthorized
+from rewards.infra.address import parse_address
 from rewards.portal.service import KeptTokens, Tokens
 from rewards.traffic.tasks import forget_requests
 from tests.failpoints.points import Side
@@ -91,7 +92,7 @@ class Logged(Story):
             "type": "http",
             "method": "GET",
             "headers": [],
-            "client": ("192.0.2.7", 4711),
+            "rewards_address": parse_address("192.0.2.7"),
             "rewards_request_id": "r",
             "path_template": "/api/v1/wallets",
             "rewards_principal": principal,

@@ -60,7 +60,10 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(company: Company) -> AsyncIterator[Visitor]:
+async def visiting(
+    company: Company, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Visitor]:
+    """`headers`: what comes with each of its requests."""
     jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(cookie_jar=jar) as session:
+    async with aiohttp.ClientSession(cookie_jar=jar, headers=headers) as session:
         yield Visitor(company, session)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rewards.clients.model_members import MemberRole
 from rewards.core.clock import SystemClock
-from rewards.infra.address import Proxies
+from rewards.infra.address import parse_address
 from rewards.infra.db import Database
 from rewards.infra.settings import Settings
 from rewards.traffic import recorder, tasks
@@ -152,7 +152,7 @@ SCOPE: Any = {
     "type": "http",
     "method": "GET",
     "headers": [],
-    "client": ("192.0.2.7", 4711),
+    "rewards_address": parse_address("192.0.2.7"),
     "rewards_request_id": "r",
     "path_template": "/api/v1/wallets",
 }
@@ -165,7 +165,7 @@ async def test_what_the_database_does_not_take_is_dropped_and_counted(
     principal = await parts.directory.principal_by_token(
         (await company.bearer(VIEWER))["Authorization"].removeprefix("Bearer ")
     )
-    held = RequestLog(parts.db, SystemClock(), Proxies(()))
+    held = RequestLog(parts.db, SystemClock())
     monkeypatch.setattr(recorder, "ROWS_MAX", 5)
     for _ in range(7):
         held.note({**SCOPE, "rewards_principal": principal}, 200, 0.001)
@@ -193,7 +193,7 @@ async def test_a_full_buffer_is_written_at_once(
     principal = await parts.directory.principal_by_token(
         (await company.bearer(VIEWER))["Authorization"].removeprefix("Bearer ")
     )
-    held = RequestLog(parts.db, SystemClock(), Proxies(()))
+    held = RequestLog(parts.db, SystemClock())
     held.start()
     for _ in range(3):
         held.note({**SCOPE, "rewards_principal": principal}, 200, 0.001)

@@ -20,7 +20,7 @@ from rewards.clients.windows import Window
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import NotFound, Refusal, TooManyRequests, Unavailable
-from rewards.infra.address import Proxies, origin_of
+from rewards.infra.address import Proxies, origin_of, text_of
 from rewards.infra.crypto import Vault
 from rewards.infra.http import answer_with, request_id
 from rewards.infra.pages.forms import read_form
@@ -91,10 +91,8 @@ async def show_voucher(
     sent = read_form(await request.body(), fields_max=FORM_FIELDS_MAX)
     if not _ours(request, sent.get("csrf", ""), token, vault, clock):
         return _form(request, visit, token, vault, clock, TOO_OLD)
-    address = proxies.address(request.scope)
-    actor = Actor(
-        ActorKind.HOLDER, None, request_id(request), None if address is None else str(address)
-    )
+    address = text_of(proxies.address(request.scope))
+    actor = Actor(ActorKind.HOLDER, None, request_id(request), address)
     try:
         revealed = await claims.reveal(token, sent.get("password", ""), actor)
     except WrongPassword:

@@ -18,7 +18,7 @@ from rewards.clients.signing import signed
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Forbidden, Unauthorized
-from rewards.infra.address import Proxies, within
+from rewards.infra.address import Address, Proxies, text_of, within
 from rewards.infra.http import request_id
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
@@ -63,7 +63,10 @@ class Gate:
         self._clock = clock
 
     async def admit(self, request: Connection) -> Principal:
-        """Who sends this request. Raises Unauthorized, or Unavailable as the directory does."""
+        """Who sends this request; from where is found out here too, once for all who tell of it.
+
+        Raises Unauthorized, or Unavailable as the directory does.
+        """
         shown: dict[bytes, str] = {}
         for name, value in request.scope["headers"]:
             if name in SHOWN:
@@ -86,10 +89,11 @@ class Gate:
                 )
         else:
             raise Unauthorized
-        if principal.networks and not within(
-            self._proxies.address(request.scope), principal.networks
-        ):
+        address = self._proxies.address(request.scope)
+        if principal.networks and not within(address, principal.networks):
             raise Unauthorized
+        told = cast("dict[str, Any]", request.scope)
+        told["rewards_principal"], told["rewards_address"] = principal, address
         return principal
 
     async def _by_token(self, bearer: str) -> Principal:
@@ -124,9 +128,8 @@ class Requires:
         self.person = person
 
     async def __call__(self, connection: Connection, _handler: object = None) -> None:
+        # First: whoever tells of the request afterwards knows of whom, also where it is refused.
         principal = await connection.scope["litestar_app"].state.gate.admit(connection)
-        # First: whoever tells of the request afterwards knows of whom, also where it was refused.
-        cast("dict[str, Any]", connection.scope)["rewards_principal"] = principal
         if self.scope is not None and self.scope not in principal.scopes:
             raise Forbidden
         if self.person and principal.login_id is None:
@@ -156,10 +159,14 @@ def principal_of(connection: Connection) -> Principal:
 
 
 def actor_of(request: Request[Any, Any, Any]) -> Actor:
-    """The client as history and audit know it, on a route that `requires` guards."""
+    """The client as history and audit know it, on a route that `requires` guards.
+
+    Its address is the caller's as `Gate.admit` found it, never that of a trusted proxy before us.
+    """
+    address: Address | None = cast("dict[str, Any]", request.scope)["rewards_address"]
     return Actor(
         ActorKind.CLIENT,
         principal_of(request).client_id,
         request_id(request),
-        request.client.host if request.client else None,
+        text_of(address),
     )

@@ -21,7 +21,7 @@ from rewards.clients.tokens import (
 from rewards.clients.windows import Window
 from rewards.core.clock import Clock
 from rewards.core.errors import Unauthorized
-from rewards.infra.address import Address, origin_of, within
+from rewards.infra.address import Address, origin_of, text_of, within
 from rewards.infra.changes import announce
 from rewards.infra.db import Database, Tx
 from rewards.infra.passwords import Passwords
@@ -100,7 +100,7 @@ class Sessions:
         count of its own, so that a stranger's guesses do not lock the user out.
         """
         username = normal_username(username)
-        where = str(address) if address else None
+        where = text_of(address)
         found = None
         # What no username can be is not looked for; the database would not even take all of it.
         if is_username(username):
@@ -139,7 +139,7 @@ class Sessions:
         if len(refresh_token) > REFRESH_CHARS_MAX:
             raise Unauthorized
         digest = refresh_digest(refresh_token)
-        where = str(address) if address else None
+        where = text_of(address)
 
         async def work(tx: Tx) -> Session | None:
             at = self._clock.now()

@@ -168,7 +168,7 @@ async def open_parts(
             links=links,
             claims=Claims(db, vault, passwords, clock),
             events=Feed(db, wait_max_s=settings.event_wait_max_s),
-            requests=_request_log(stack, db, clock, proxies),
+            requests=_request_log(stack, db, clock),
             figures=_figures(stack, db, catalog, clock),
             readiness=_readiness(stack, db, feed, orders, settings),
             money_limit=_money_limit(settings, prices),
@@ -186,8 +186,8 @@ async def _loaded(
     await prices.load()
 
 
-def _request_log(stack: AsyncExitStack, db: Database, clock: Clock, proxies: Proxies) -> RequestLog:
-    made = RequestLog(db, clock, proxies)
+def _request_log(stack: AsyncExitStack, db: Database, clock: Clock) -> RequestLog:
+    made = RequestLog(db, clock)
     made.start()
     stack.push_async_callback(made.close)
     return made

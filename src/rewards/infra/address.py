@@ -39,6 +39,11 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
+def text_of(address: Address | None) -> str | None:
+    """As rows of history keep it."""
+    return None if address is None else str(address)
+
+
 def origin_of(address: Address | None) -> str:
     """Whom a count of attempts is for: whoever has one v6 address has the 2^64 around it."""
     if isinstance(address, IPv6Address):

@@ -11,7 +11,7 @@ from litestar.types import Scope
 from rewards.core.actor import Actor, ActorKind
 from rewards.core.clock import Clock
 from rewards.core.errors import Forbidden, Refusal, Unauthorized
-from rewards.infra.address import Proxies
+from rewards.infra.address import Proxies, text_of
 from rewards.infra.changes import ChangeFeed
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database
@@ -201,12 +201,11 @@ class StaffGate:
 
     def origin(self, scope: Scope) -> Actor:
         """Where a request comes from, before it is known from whom."""
-        address = self._proxies.address(scope)
         return Actor(
             ActorKind.SYSTEM,
             None,
             cast("dict[str, Any]", scope).get("rewards_request_id"),
-            None if address is None else str(address),
+            text_of(self._proxies.address(scope)),
         )
 
 

@@ -15,7 +15,7 @@ from litestar.types import Scope
 from rewards.clients import service as clients
 from rewards.clients.model import Principal
 from rewards.core.clock import Clock
-from rewards.infra.address import Proxies
+from rewards.infra.address import Address, text_of
 from rewards.infra.db import TROUBLE, Database, Tx
 from rewards.traffic import service
 from rewards.traffic.model import slot_of
@@ -34,17 +34,16 @@ NOTED_MAX = 50_000
 
 # Principal, end, microseconds, request id, method, route, status, code, address, order.
 Noted: TypeAlias = tuple[
-    Principal, datetime, int, str, str, str, int, str | None, object, int | None
+    Principal, datetime, int, str, str, str, int, str | None, Address | None, int | None
 ]
 
 
 class RequestLog:
     """One a process: `note` for `infra.http.RequestIds`, `start` and `close` around it."""
 
-    def __init__(self, db: Database, clock: Clock, proxies: Proxies) -> None:
+    def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._proxies = proxies
         self._held: list[Noted] = []
         self._full = asyncio.Event()
         self._closing = False
@@ -76,7 +75,7 @@ class RequestLog:
                 facts["path_template"],
                 status,
                 facts.get("rewards_code"),
-                self._proxies.address(scope),
+                facts["rewards_address"],
                 _order_of(facts) if status < REFUSED else None,
             )
         )
@@ -181,7 +180,7 @@ def _row(
     route: str,
     status: int,
     code: str | None,
-    address: object,
+    address: Address | None,
     order_id: int | None,
 ) -> service.Row:
     at = ended_at - timedelta(microseconds=took_us)
@@ -197,6 +196,6 @@ def _row(
         took_us,
         who.credential_id,
         who.login_id,
-        None if address is None else str(address),
+        text_of(address),
         order_id,
     )
