@@ -187,7 +187,7 @@ class TestSignatures:
         assert refused(await api.post(key_headers(issued)))
         assert (await api.post(self.headers(issued, clock, body=b"{}")))[0] == 200
         async with db.transaction() as tx:
-            shown = await service.rotate_signing_secret(tx, vault, issued.id)
+            shown = await service.rotate_signing_secret(tx, vault, issued.id, clock.now())
         process.directory.expire()
         assert refused(await api.post(self.headers(issued, clock, body=b"{}")))
         rotated = IssuedCredential(

@@ -243,7 +243,7 @@ async def test_a_revoked_credential_stays_revoked_and_cannot_change(
         with pytest.raises(CredentialNotFound):
             await service.change_credential(tx, issued.id, CredentialChange(signing_required=True))
         with pytest.raises(CredentialNotFound):
-            await service.rotate_signing_secret(tx, vault, issued.id)
+            await service.rotate_signing_secret(tx, vault, issued.id, NOON)
         with pytest.raises(CredentialNotFound):
             await service.revoke_credential(tx, 10**9, NOON)
 
@@ -259,7 +259,7 @@ async def test_a_credential_can_be_narrowed_and_its_signing_secret_rotated(
         changed = await service.change_credential(
             tx, issued.id, CredentialChange(narrow, signing_required=True)
         )
-        shown = await service.rotate_signing_secret(tx, vault, issued.id)
+        shown = await service.rotate_signing_secret(tx, vault, issued.id, NOON)
     assert (changed.scopes, changed.signing_required) == (narrow, True)
     assert shown.startswith("whsec_") and shown != issued.signing_secret
     assert await announced(db) == [client.id, client.id]

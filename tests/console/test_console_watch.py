@@ -97,6 +97,10 @@ async def test_alerts_of_the_past_are_found_by_kind_and_paged(
         ("DRIFT_FOUND", "own books", {}, "Own books", "/money/drifts?state=OPEN"),
         ("JOBS_LATE", "job orders.fill", {}, "Job orders.fill", "/settings/jobs"),
         ("KEY_NEAR_END", "data key 4 use", {}, "Data key", "/audit?subject_kind=credential"),
+        (
+            *("KEY_NEAR_END", "credential 4 of client 7", {"client_id": 7}),
+            *("Credential 4 of client 7", "/clients/7/credentials"),
+        ),
     ],
 )
 def test_every_alert_leads_to_what_it_is_about(

@@ -13,7 +13,7 @@ from rewards.core.clock import Clock
 from rewards.core.currency import exponent_of
 from rewards.core.money import to_decimal
 from rewards.infra import beats, jobs, key_use
-from rewards.infra.db import Database
+from rewards.infra.db import Database, Tx
 from rewards.infra.settings import Settings
 from rewards.orders import overview
 from rewards.orders.model import SubStatus
@@ -190,12 +190,13 @@ class Readings:
             for line in lines
         ]
 
-    async def keys(self) -> list[Reading]:
-        """Percent of what each data key may seal; days of its age, and of secrets that sign."""
+    async def keys(self) -> Sight:
+        """Percent of what each data key may seal; days of its age, and of each secret that a
+        client has signed with for too long."""
         chosen = self.settings
         async with self.db.connection() as connection:
             keys = await key_use.read(connection)
-            signing = await signing_age.oldest(connection)
+            secrets = await self._old_secrets(connection)
         found = []
         used, age = self._limit(chosen.alert_key_used_percent), chosen.alert_key_age_days
         for key in keys:
@@ -205,13 +206,28 @@ class Readings:
             if age:
                 days = _whole(key.age_days)
                 found.append(Reading(f"{subject} age", days, self._limit(age), facts))
-        if signing is not None and chosen.alert_secret_age_days:
-            days = _whole((self.clock.now() - signing.created_at).total_seconds() / 86_400)
-            limit = self._limit(chosen.alert_secret_age_days)
-            found.append(
-                Reading("signing secrets", days, limit, {"credentials": signing.credentials})
+        return Sight(found + secrets[:READINGS_MAX], whole=len(secrets) <= READINGS_MAX)
+
+    async def _old_secrets(self, tx: Tx) -> list[Reading]:
+        """The oldest first, and one more than may be. A younger one is well: age only grows."""
+        now, age_max_days = self.clock.now(), self.settings.alert_secret_age_days
+        if not age_max_days:
+            return []
+        since = now - timedelta(days=age_max_days)
+        return [
+            Reading(
+                f"credential {one.credential_id} of client {one.client_id}",
+                _whole((now - one.set_at).total_seconds() / 86_400),
+                self._limit(age_max_days),
+                {
+                    "client_id": one.client_id,
+                    "client": one.client,
+                    "credential": one.name,
+                    "signing_secret_set_at": one.set_at.isoformat(),
+                },
             )
-        return found
+            for one in await signing_age.oldest(tx, since, READINGS_MAX + 1)
+        ]
 
     async def sealing(self) -> list[Reading]:
         """Seconds since the oldest event without a number, and audit entry without a seal."""

@@ -228,14 +228,14 @@ async def change_credential(tx: Tx, credential_id: int, wanted: CredentialChange
     return await _announced(tx, credential)
 
 
-async def rotate_signing_secret(tx: Tx, vault: Vault, credential_id: int) -> str:
-    """A new `whsec_…`, shown once; the old one signs nothing from within a second on."""
+async def rotate_signing_secret(tx: Tx, vault: Vault, credential_id: int, at: datetime) -> str:
+    """A new `whsec_…`, shown once; the old one signs nothing from within a second on.
+
+    Its age counts from `at`. Raises CredentialNotFound, also for a revoked one.
+    """
     shown, key = new_signing_secret()
     sealed = vault.seal(SIGNING_SECRET_PLACE, credential_id, key)
-    credential = await sql.update_credential(
-        tx, credential_id, CredentialChange(), signing_secret_sealed=sealed
-    )
-    await _announced(tx, credential)
+    await _announced(tx, await sql.rotate_signing_secret(tx, credential_id, sealed, at))
     return shown
 
 

@@ -73,11 +73,11 @@ CREDENTIAL_COLUMNS = """
 INSERT_CREDENTIALS = """
 INSERT INTO credentials (
     id, client_id, api_key, secret_digest, signing_secret_sealed, signing_required, scopes,
-    created_at, name
+    created_at, name, signing_secret_set_at
 )
 OVERRIDING SYSTEM VALUE
 SELECT id, client_id, api_key, digest, sealed, signing_required, string_to_array(scopes, ' '), $8,
-       name
+       name, $8
 FROM unnest(
     $1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::boolean[], $7::text[],
     $9::text[]
@@ -86,8 +86,12 @@ FROM unnest(
 UPDATE_CREDENTIAL = f"""
 UPDATE credentials AS k SET
     scopes = coalesce($2::text[], k.scopes),
-    signing_required = coalesce($3, k.signing_required),
-    signing_secret_sealed = coalesce($4, k.signing_secret_sealed)
+    signing_required = coalesce($3, k.signing_required)
+WHERE k.id = $1 AND k.revoked_at IS NULL
+RETURNING {CREDENTIAL_COLUMNS}
+"""
+ROTATE_SIGNING_SECRET = f"""
+UPDATE credentials AS k SET signing_secret_sealed = $2, signing_secret_set_at = $3
 WHERE k.id = $1 AND k.revoked_at IS NULL
 RETURNING {CREDENTIAL_COLUMNS}
 """
@@ -253,19 +257,21 @@ async def insert_credentials(tx: Tx, rows: Sequence[CredentialRow], at: datetime
 
 
 async def update_credential(
-    tx: Tx,
-    credential_id: int,
-    change: CredentialChange,
-    *,
-    signing_secret_sealed: bytes | None = None,
+    tx: Tx, credential_id: int, change: CredentialChange
 ) -> Credential | None:
     row = await tx.fetchrow(
         UPDATE_CREDENTIAL,
         credential_id,
         None if change.scopes is None else sorted(change.scopes),
         change.signing_required,
-        signing_secret_sealed,
     )
+    return _credential_of(row) if row else None
+
+
+async def rotate_signing_secret(
+    tx: Tx, credential_id: int, sealed: bytes, at: datetime
+) -> Credential | None:
+    row = await tx.fetchrow(ROTATE_SIGNING_SECRET, credential_id, sealed, at)
     return _credential_of(row) if row else None
 
 

@@ -6,20 +6,25 @@ from datetime import datetime
 from rewards.infra.db import Tx
 
 OLDEST = """
-SELECT count(*) AS credentials, min(created_at) AS created_at FROM credentials
-WHERE revoked_at IS NULL AND signing_required
+SELECT k.id AS credential_id, k.name, k.client_id, c.name AS client,
+       k.signing_secret_set_at AS set_at
+FROM credentials AS k JOIN clients AS c ON c.id = k.client_id
+WHERE k.revoked_at IS NULL AND k.signing_required AND k.signing_secret_set_at <= $1
+ORDER BY k.signing_secret_set_at, k.id LIMIT $2
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """Credentials that sign, and when the oldest of them was issued."""
+    """A credential that signs, whose it is, and since when it has its secret."""
 
-    credentials: int
-    created_at: datetime
+    credential_id: int
+    # What it is for, in its owner's words.
+    name: str | None
+    client_id: int
+    client: str
+    set_at: datetime
 
 
-async def oldest_signing(tx: Tx) -> Signing | None:
-    """None where no client signs."""
-    row = (await tx.fetch(OLDEST))[0]
-    return Signing(**dict(row)) if row["credentials"] else None
+async def oldest_signing(tx: Tx, since: datetime, limit: int) -> list[Signing]:
+    return [Signing(**dict(row)) for row in await tx.fetch(OLDEST, since, limit)]

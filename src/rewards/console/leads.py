@@ -30,7 +30,7 @@ _SUBJECTS: Mapping[str, str] = MappingProxyType(
         "audit": "/audit",
     }
 )
-_NUMBERED = re.compile(r"(vendor|product|endpoint) ([0-9]{1,16})\b", re.ASCII)
+_NUMBERED = re.compile(r"(vendor|product|endpoint|credential) ([0-9]{1,16})\b", re.ASCII)
 # What an alert is about where its subject names no thing with a page.
 _ABOUT: Mapping[AlertKind, str] = MappingProxyType(
     {
@@ -65,6 +65,8 @@ def alert_lead(alert: Mapping[str, Any]) -> tuple[str, str]:
             path = with_query(f"{PREFIX}/inventory", product_id=number)
             return _capital(subject), path
         client_id = facts.get("client_id")
+        if named == "credential":
+            return _capital(subject), subject_path(named, number, client_id)
         text = f"{_capital(subject)} of client {client_id}"
         return text, subject_path("webhook", number, client_id)
     path = _ABOUT.get(kind, "")

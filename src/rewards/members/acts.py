@@ -77,7 +77,7 @@ async def rotate_signing_secret(
 ) -> str:
     """A new secret to sign requests with. Raises CredentialNotFound, also for a revoked key."""
     credential = await owned(tx, client_id, credential_id)
-    shown = await clients.rotate_signing_secret(tx, vault, credential_id)
+    shown = await clients.rotate_signing_secret(tx, vault, credential_id, at)
     facts, action = {"api_key": credential.api_key}, "credential.secret_rotated"
     await _record(tx, who, client_id, action, credential_id, facts, at, by, why)
     return shown
