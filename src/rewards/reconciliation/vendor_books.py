@@ -24,7 +24,7 @@ from rewards.vendors.model import (
     VendorNotFound,
 )
 from rewards.vendors.port import Vendor, VendorRefused
-from rewards.vendors.wire import PURCHASE, NoAnswer, NotSent
+from rewards.vendors.wire import NoAnswer, NotSent, asking_about
 
 log = structlog.get_logger()
 
@@ -174,14 +174,14 @@ async def _ask_for(
 
 async def _read(vendor: Vendor, purchase: Purchase, pause_s: float) -> Outcome:
     """The vendor's word about it, asked again a few times while it has none."""
-    PURCHASE.set(purchase.id)
     outcome: Outcome = Unknown("not asked")
     for attempt in range(READS_MAX):
         if attempt:
             await asyncio.sleep(pause_s)
         try:
-            async with asyncio.timeout(READ_S):
-                outcome = await vendor.read(purchase)
+            with asking_about(purchase.id):
+                async with asyncio.timeout(READ_S):
+                    outcome = await vendor.read(purchase)
         except TimeoutError:
             outcome = Unknown("no outcome in time")
         if not isinstance(outcome, Unknown):

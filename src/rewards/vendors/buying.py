@@ -24,7 +24,7 @@ from rewards.vendors.model import (
 )
 from rewards.vendors.port import Vendor
 from rewards.vendors.purchases import Buyers, Settlement, apply
-from rewards.vendors.wire import PURCHASE
+from rewards.vendors.wire import asking_about
 
 log = structlog.get_logger()
 
@@ -133,12 +133,12 @@ class Buying:
                 log.warning("vendor_lease_not_renewed", purchase_id=purchase_id)
 
     async def _ask(self, vendor: Vendor, purchase: Purchase, fresh: bool) -> Outcome:
-        PURCHASE.set(purchase.id)
         try:
-            async with asyncio.timeout(CALL_S):
-                if fresh:
-                    return await vendor.place(purchase.key, purchase.line)
-                return await vendor.read(purchase)
+            with asking_about(purchase.id):
+                async with asyncio.timeout(CALL_S):
+                    if fresh:
+                        return await vendor.place(purchase.key, purchase.line)
+                    return await vendor.read(purchase)
         except TimeoutError:
             return Unknown("no outcome in time")
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json as stdlib_json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,8 +26,17 @@ THROTTLED_STATUS = 429
 SERVER_ERROR = 500
 REFUSES = 400
 
-# Which purchase the calls of this task are made for; set by whoever makes them.
-PURCHASE: ContextVar[int | None] = ContextVar("vendor_purchase", default=None)
+_PURCHASE: ContextVar[int | None] = ContextVar("vendor_purchase", default=None)
+
+
+@contextmanager
+def asking_about(purchase_id: int) -> Iterator[None]:
+    """The calls of this task are made for that purchase, and kept with it, while the block runs."""
+    token = _PURCHASE.set(purchase_id)
+    try:
+        yield
+    finally:
+        _PURCHASE.reset(token)
 
 
 class NotSent(Exception):
@@ -182,7 +192,7 @@ class Wire:
                     answer=self._kept(answer, answer_shown),
                     problem=problem,
                     took_ms=int((monotonic() - began) * 1000),
-                    purchase_id=PURCHASE.get(),
+                    purchase_id=_PURCHASE.get(),
                 )
             )
 
