@@ -89,6 +89,23 @@ QUERIES: list[tuple[str, str, list[Any]]] = [
     ("/admin/api/v1/inventory/batches/1/rows", "limit", [*TEXTS, "10001"]),
     ("/admin/api/v1/inventory/batches/1/rows", "after", TEXTS),
     ("/admin/api/v1/inventory/depth", "product_id", TEXTS),
+    ("/admin/api/v1/inventory/depth", "limit", [*TEXTS, "101"]),
+    (
+        "/admin/api/v1/inventory/depth",
+        "cursor",
+        [
+            "x",
+            "6",
+            "6.2500",
+            "6.2500.",
+            "6.2500.usd",
+            "6.-1.USD",
+            "6.2500.USD\n",
+            "٣.1.USD",
+            "\x00",
+        ],
+    ),
+    ("/admin/api/v1/inventory/forecast", "product_ids", TEXTS),
 ]
 
 

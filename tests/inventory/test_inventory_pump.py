@@ -12,7 +12,7 @@ from rewards.catalog.model import ShelfKey
 from rewards.infra.db import Database
 from rewards.inventory import pump as pump_module
 from rewards.inventory import service, sql_pump
-from rewards.inventory.model import Need, PumpReport, ShelfPumped, UnitState
+from rewards.inventory.model import Need, PumpReport, ShelfPumped
 from tests.inventory.stock_builder import NOW, SHELF, Shop, StandingClock, Stock, product
 
 FIFTY = ShelfKey(6, 5000, "USD")
@@ -86,7 +86,7 @@ async def test_what_ends_too_soon_is_swept_and_never_loaded(stock: Stock) -> Non
     assert await stock.states(waiting) == ["BLOCKED", "BLOCKED", "AVAILABLE"]
     async with stock.db.connection() as connection:
         why = await connection.fetch("SELECT reason, count(*) FROM blocked_units GROUP BY 1")
-        [line] = await service.depth_report(connection, Shop(), NOW)
+        [line] = await service.depth_report(connection, Shop(), NOW, 10)
     assert dict(why) == {"EXPIRED": 3, "SHORT_LIFE": 3}
     assert (line.loaded, line.waiting, line.blocked, line.target) == (2, 0, 6, 1000)
     assert line.next_expiry_at == enough.expires_at
@@ -178,23 +178,6 @@ async def test_the_report_is_json(stock: Stock) -> None:
     assert (shelf["loaded"], shelf["depth"], shelf["busy"]) == (1, 1, False)
 
 
-async def test_the_stock_report_counts_every_shelf(stock: Stock) -> None:
-    await stock.add([stock.new(days=n) for n in (-1, 5, 3)])
-    await stock.add([stock.new()], loaded=False)
-    await stock.add([stock.new(FIFTY)], UnitState.BLOCKED)
-    await stock.fill(2, OTHER, days=None)
-    async with stock.db.connection() as connection:
-        lines = await service.depth_report(connection, Shop(), NOW)
-        some = await service.depth_report(connection, Shop(), NOW, [7])
-    shown = [(s.shelf, s.loaded, s.waiting, s.blocked, s.target, s.next_expiry_at) for s in lines]
-    assert shown == [
-        (SHELF, 2, 1, 0, 1000, NOW + timedelta(days=3)),
-        (FIFTY, 0, 0, 1, 1000, None),
-        (OTHER, 2, 0, 0, None, None),
-    ]
-    assert some == lines[2:]
-
-
 stocks = st.lists(
     st.tuples(
         st.sampled_from([SHELF, FIFTY, OTHER]),
@@ -248,8 +231,6 @@ async def test_the_pump_uses_its_indexes_without_statistics(db: Database) -> Non
         sql_pump.PICK_ENDING_LOADED: "(1, 1, 'USD', now(), 100)",
         sql_pump.PICK_ENDING_WAITING: "(1, 1, 'USD', now(), 100)",
         sql_pump.LOAD_UNITS: "('{1,2}')",
-        sql_pump.COUNT_WAITING: "('{1}', '{1}', '{USD}', 10)",
-        sql_pump.DISTINCT_SHELVES: "(NULL)",
     }
     async with db.transaction() as tx:
         await tx.execute("SET LOCAL plan_cache_mode = 'force_generic_plan'")

@@ -12,7 +12,7 @@ from rewards.catalog.model import ShelfKey
 from rewards.infra.hours import HOUR, KEPT_MAX
 from rewards.orders.demand import Demand
 from rewards.orders.sql_demand import ASKED_FOR
-from rewards.restocks.forecast import Need, advise, needs
+from rewards.restocks.forecast import COUNT_LEAST, COUNT_MOST, Need, advise, count_to, needs
 from rewards.restocks.model import Supply
 from rewards.vendors.model import Capabilities, Source
 from tests.restocks.stockroom import SHELF, Stockroom
@@ -62,6 +62,19 @@ def test_bought_for_so_many_days_it_lasts_so_many_days(need: Need, days: int, co
     arrived = replace(need, depth=need.depth + need.on_order + need.to_buy(days, cover), on_order=0)
     lasts = arrived.cover_days(days)
     assert lasts is None or lasts >= cover
+
+
+@given(NEEDS, DAYS, DAYS)
+def test_counting_goes_as_far_as_the_answer_takes(need: Need, days: int, cover: int) -> None:
+    """What is not counted any further needs no buying, and lasts for the days wanted."""
+    to = count_to(need.asked, need.waited, days, cover)
+    assert COUNT_LEAST <= to <= COUNT_MOST
+    if to < COUNT_MOST:
+        counted = replace(need, depth=min(need.depth, to))
+        assert counted.to_buy(days, cover) == need.to_buy(days, cover)
+        lasts, told = need.cover_days(days), counted.cover_days(days)
+        if lasts is not None and told is not None:
+            assert told == lasts or (lasts > told >= cover)
 
 
 def supply(vendor_id: int, percent: str, **facts: object) -> Supply:
@@ -122,7 +135,7 @@ async def test_it_reads_what_was_asked_for_what_is_there_and_what_comes(room: St
     await room.settle(placed.id)
     [after] = await room.market.restocks.forecast(14, 7)
     assert (after.need.depth, after.need.on_order, after.buy) == (20, 0, line.buy)
-    assert await room.market.restocks.forecast(14, 7, product_id=7) == []
+    assert await room.market.restocks.forecast(14, 7, [7]) == []
 
 
 async def test_recharges_and_unknown_products_are_no_stock(room: Stockroom) -> None:
@@ -153,6 +166,36 @@ async def test_the_demand_of_days_is_found_by_index(room: Stockroom) -> None:
         asked = await Demand().asked_for(tx, since, now)
     assert any("orders_placed_idx" in row[0] for row in plan), plan
     assert sum(asked.values()) == 14 * 24 * 6
+
+
+SHELVED = """
+INSERT INTO shelf (unit_id, product_id, denomination_minor, currency, expires_at, loaded)
+SELECT 10000000 + n, 6, 2500, 'USD', 'infinity', n <= 100 FROM generate_series(1, $1::bigint) AS n
+"""
+
+
+async def test_a_shelf_is_counted_as_far_as_the_question_goes(room: Stockroom) -> None:
+    await room.shop.product()
+    async with room.shop.parts.db.transaction() as tx:
+        await tx.execute(MANY_ORDERS, room.shop.now)
+        await tx.execute(SHELVED, 2_500)
+    forecast = room.market.restocks.forecast
+    # 224 in 14 days: 2,880 in 180, of which 380 are missing, and no waiting orders.
+    [line] = await forecast(14, 180, [6])
+    assert (line.need.asked, line.need.depth, line.need.at_least) == (224, 2_500, False)
+    assert (line.buy, line.cover_days) == (380, Decimal("156.2"))
+    [line] = await forecast(14, 14, [6])
+    assert (line.need.depth, line.need.at_least, line.buy) == (COUNT_LEAST, True, 0)
+    assert line.cover_days == Decimal("62.5")
+    # Whoever must know whether it lasts for longer has it counted further.
+    [line] = await forecast(14, 14, [6], told_days=100)
+    assert (line.need.depth, line.need.at_least, line.buy) == (1_601, True, 0)
+    assert line.cover_days is not None
+    assert line.cover_days >= 100
+    async with room.shop.parts.db.transaction() as tx:
+        await tx.execute("DELETE FROM shelf WHERE unit_id > 10000999")
+    [line] = await forecast(14, 14, [6])
+    assert (line.need.depth, line.need.at_least) == (COUNT_LEAST - 1, False)
 
 
 WITHOUT_MEMORY = "SELECT sum(quantity) FROM orders WHERE placed_at >= $1 AND placed_at < $2"

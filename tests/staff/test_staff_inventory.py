@@ -167,6 +167,35 @@ async def test_a_pump_puts_what_waited_on_sale(
     assert (entry["action"], entry["facts"]["loaded"]) == ("inventory.pumped", 5)
 
 
+SHELVES = """
+INSERT INTO shelf (unit_id, product_id, denomination_minor, currency, expires_at, loaded)
+SELECT p * 1000 + n, p, 2500, 'USD', 'infinity', n = 1
+FROM generate_series(1, 120) AS p, generate_series(1, 2) AS n
+"""
+
+
+async def test_the_depth_is_told_in_pages(house: House, operations: dict[str, str]) -> None:
+    async with house.db.transaction() as tx:
+        await tx.execute(SHELVES)
+    url, seen, sizes = f"{API}/inventory/depth", [], []
+    while url:
+        answer = await house.http.get(url, headers=operations)
+        assert answer.status_code == 200
+        seen += [line["product_id"] for line in answer.json()]
+        sizes.append(len(answer.json()))
+        more = answer.headers["X-Has-More"] == "true"
+        url = answer.links["next"]["url"] if more else ""
+        assert more == ("X-Next-Cursor" in answer.headers)
+    assert sizes == [50, 50, 20]
+    assert seen == list(range(1, 121))
+    whole = await house.http.get(f"{API}/inventory/depth?limit=100", headers=operations)
+    assert [line["product_id"] for line in whole.json()] == seen[:100]
+    [line] = (
+        await house.http.get(f"{API}/inventory/depth?product_id=120", headers=operations)
+    ).json()
+    assert (line["loaded"], line["waiting"], line["counted_to"]) == (1, 1, 10_000)
+
+
 async def test_a_pump_of_other_products_leaves_this_one(
     house: House, operations: dict[str, str], product: int
 ) -> None:

@@ -109,6 +109,7 @@ async def test_needed_ordered_bought_and_no_longer_needed(store: Store) -> None:
         "vendor_id": store.vendor_id,
         "cost": 196.00,
         "vendor_stock": None,
+        "at_least": False,
     }
     told = await store.ask(body(quantity=8, reference="PO-1"))
     assert (told["state"], told["cost"], told["repeated"]) == ("ORDERED", 196.00, False)
@@ -126,6 +127,8 @@ async def test_needed_ordered_bought_and_no_longer_needed(store: Store) -> None:
     assert seen["approval"] is None
     [after] = await store.forecast("?days=7&cover=1")
     assert (after["depth"], after["buy"], after["vendor"]) == (8, 0, None)
+    assert await store.forecast("?days=7&cover=1&product_ids=5,6,7") == [after]
+    assert await store.forecast("?product_ids=5,7") == []
     again = await store.ask(body(quantity=8, reference="PO-1"))
     assert (again["repeated"], again["state"]) == (True, "RECEIVED")
     assert await store.worker.drain() == 0
@@ -258,7 +261,12 @@ async def test_what_is_not_there_is_not_found(store: Store) -> None:
     )
     await store.ask(body())
     assert await office.refused("operations", "POST", ORDERS, body()) == "STOCK_ORDER_OPEN"
-    for query in ("?days=0", "?days=91", "?cover=181", "?cover=x", "?product_id=0", "?limit=1001"):
+    many = ",".join(map(str, range(1, 102)))
+    several = (f"?product_ids={each}" for each in ("6,", ",", "6,x", "0", many, "6&product_id=6"))
+    for query in (
+        *("?days=0", "?days=91", "?cover=181", "?cover=x", "?product_id=0", "?limit=1001"),
+        *several,
+    ):
         assert await office.status("viewer", "GET", FORECAST + query) == 400
     for query in ("?state=LOST", "?limit=501", "?before=0"):
         assert await office.status("viewer", "GET", ORDERS + query) == 400

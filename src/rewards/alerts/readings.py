@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import ceil
 
 from rewards.alerts.model import AlertKind, Limit, Reading, Sight
 from rewards.alerts.silence import silences
@@ -88,8 +89,10 @@ class Readings:
 
     async def cover(self) -> Sight:
         """Days that the stock of each shelf lasts, of products that are sold."""
-        lines = await self.restocks.forecast(DAYS, DAYS)
         limit = self._limit(self.settings.alert_pool_cover_days, below=True)
+        # Well beyond where it is well again: what lasts longer need not be counted.
+        enough = ceil(limit.at * (1 + limit.slack)) + 1
+        lines = await self.restocks.forecast(DAYS, DAYS, told_days=enough)
         found = [
             Reading(_shelf(line), line.cover_days, limit, _cover_facts(line))
             for line in lines

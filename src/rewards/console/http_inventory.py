@@ -37,9 +37,13 @@ ACTS = {
 async def show_inventory(request: Req, room: GivenRoom) -> Page:
     """Every shelf: its depth, what waits, how long it lasts, what to buy."""
     visit = await room.visit(request)
-    product = request.query_params.get("product_id", "")
     found = await listed(visit, f"{API}/inventory/depth", ("product_id",))
-    forecast = await whole(visit, f"{API}/inventory/forecast", product_id=product, limit="1000")
+    shown = ",".join(sorted({str(shelf["product_id"]) for shelf in found.rows}))
+    forecast = (
+        await whole(visit, f"{API}/inventory/forecast", product_ids=shown, limit="1000")
+        if shown
+        else ()
+    )
     products = await whole(visit, f"{API}/products", limit="500")
     covers = {(line["product_id"], str(line["denomination"])): line for line in forecast or ()}
     return visit.page(

@@ -178,7 +178,11 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class ShelfDepth:
-    """One line of the staff's stock report; `next_expiry_at` is of the loaded units."""
+    """One line of the staff's stock report; `next_expiry_at` is of the loaded units.
+
+    No number was counted further than to `counted_to`: one that reaches it means so many or more.
+    None: each was counted to its end.
+    """
 
     shelf: ShelfKey
     loaded: int
@@ -186,6 +190,7 @@ class ShelfDepth:
     blocked: int
     target: int | None
     next_expiry_at: datetime | None
+    counted_to: int | None
 
 
 @dataclass(slots=True)

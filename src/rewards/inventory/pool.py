@@ -66,13 +66,15 @@ async def _pick(
 
 
 async def depth(
-    tx: Tx, keys: Sequence[ShelfKey], now: datetime, count_max: int = DEPTH_MAX
+    tx: Tx, keys: Sequence[ShelfKey], now: datetime, count_max: int | Sequence[int] = DEPTH_MAX
 ) -> list[int]:
-    """Units that `allocate` could take from each shelf now, counted up to `count_max`.
+    """Units that `allocate` could take from each shelf now, counted up to `count_max`: one for
+    all of them, or one for each.
 
     The same predicate as placing uses; rows another transaction holds at this moment are counted.
     """
-    return await sql.count_pool(tx, keys, now, count_max) if keys else []
+    most = [count_max] * len(keys) if isinstance(count_max, int) else count_max
+    return await sql.count_pool(tx, keys, most, now) if keys else []
 
 
 async def product_depth(
@@ -89,7 +91,9 @@ async def depths(
 
     Counted up to DEPTH_MAX: for a look every few seconds, however large the pool is.
     """
-    keys = list(dict.fromkeys([*known, *await sql_shelves.loaded(tx, limit)]))[:limit]
+    keys = list(dict.fromkeys([*known, *await sql_shelves.find(tx, sql_shelves.IN_POOL, limit)]))[
+        :limit
+    ]
     return dict(zip(keys, await depth(tx, keys, now), strict=True))
 
 

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from rewards.core.clock import Clock
 from rewards.infra.db import Database, Tx
-from rewards.inventory import sql, sql_pump
+from rewards.inventory import sql, sql_pump, sql_shelves
 from rewards.inventory.model import (
     BlockReason,
     Products,
     PumpReport,
-    ShelfDepth,
     ShelfKey,
     ShelfPumped,
 )
@@ -21,6 +20,7 @@ from rewards.inventory.model import (
 CHUNK_UNITS = 2_000
 CHUNKS_MAX = 10_000
 COUNTED_MAX = 1_000_000
+SHELVES_MAX = 100_000
 LIFE_DAYS_MAX = 36_500
 
 
@@ -38,8 +38,12 @@ async def pump(
     (`orders.stock_arrived`). Inactive products are swept but not loaded.
     """
     async with db.connection() as connection:
-        shelves = await sql_pump.distinct_shelves(connection, product_ids)
-    done = [await _pump_shelf(db, products, clock, shelf) for shelf in shelves]
+        shelves = await sql_shelves.find(connection, sql_shelves.FOR_SALE, SHELVES_MAX)
+    done = [
+        await _pump_shelf(db, products, clock, shelf)
+        for shelf in shelves
+        if product_ids is None or shelf.product_id in product_ids
+    ]
     return PumpReport(clock.now(), done)
 
 
@@ -68,8 +72,8 @@ async def _pump_shelf(
         if not chunk.more:
             break
     async with db.connection() as connection:
-        [did.depth] = await sql.count_pool(connection, [shelf], clock.now(), COUNTED_MAX)
-        [did.waiting] = await sql_pump.count_waiting(connection, [shelf], COUNTED_MAX)
+        [left] = await sql_shelves.count_units(connection, [shelf], [COUNTED_MAX], clock.now())
+    did.depth, did.waiting = left.loaded, left.waiting
     return did
 
 
@@ -97,7 +101,7 @@ async def _load(
     """Load a chunk; None when another pump has the shelf."""
     if not await sql_pump.lock_shelf(tx, shelf):
         return None
-    [depth] = await sql.count_pool(tx, [shelf], now, target)
+    [depth] = await sql.count_pool(tx, [shelf], [target], now)
     want = min(CHUNK_UNITS, target - depth)
     if want <= 0:
         return _Chunk(0, 0, more=False)
@@ -105,19 +109,3 @@ async def _load(
     loaded = await sql_pump.load_units(tx, sound) if sound else 0
     held_back = await sql.block_units(tx, unsound, BlockReason.BATCH, now) if unsound else ()
     return _Chunk(loaded, len(held_back), more=len(sound) + len(unsound) == want)
-
-
-async def depth_report(
-    tx: Tx, products: Products, now: datetime, product_ids: Sequence[int] | None = None
-) -> list[ShelfDepth]:
-    """Every shelf that has units for sale or blocked ones, by product, denomination and currency.
-
-    `loaded` counts what allocation could take; `target` is None for a product the catalogue does
-    not know. Walks the whole shelf: for staff, not for an order.
-    """
-    report = []
-    for shelf, loaded, waiting, blocked, ends in await sql_pump.read_depths(tx, product_ids, now):
-        product = products.product(shelf.product_id)
-        target = product.pool_target if product else None
-        report.append(ShelfDepth(shelf, loaded, waiting, blocked, target, ends))
-    return report

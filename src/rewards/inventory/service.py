@@ -23,7 +23,8 @@ from rewards.inventory.intake import (
     run_import,
 )
 from rewards.inventory.pool import PoolReader, allocate, depth, depths, product_depth
-from rewards.inventory.pump import depth_report, pump
+from rewards.inventory.pump import pump
+from rewards.inventory.stock import depth_report, for_sale, in_stock
 from rewards.inventory.units import (
     add_units,
     block,
@@ -57,6 +58,8 @@ __all__ = [
     "depths",
     "fail_dead_imports",
     "fingerprint",
+    "for_sale",
+    "in_stock",
     "list_batches",
     "mint",
     "open_batch",

@@ -88,25 +88,28 @@ async def take_units(tx: Tx, unit_ids: Sequence[int]) -> dict[int, bytes]:
     return {unit_id: sealed for unit_id, sealed in rows}  # noqa: C416 - rows are no tuples to mypy
 
 
-# The same rows that PICK_UNITS would find from the front, counted up to a limit.
-COUNT_POOL = """
+OF_SHELF = """s.product_id = ask.product_id
+    AND s.denomination_minor = ask.denomination_minor AND s.currency = ask.currency"""
+# The same rows that PICK_UNITS would find from the front, each shelf counted up to its own limit.
+COUNT_POOL = f"""
 SELECT (
     SELECT count(*) FROM (
         SELECT FROM shelf AS s
-        WHERE s.loaded AND s.product_id = ask.product_id
-            AND s.denomination_minor = ask.denomination_minor AND s.currency = ask.currency
-            AND (s.expires_at, s.unit_id) > ($4::timestamptz, 9223372036854775807)
-        LIMIT $5::bigint
+        WHERE s.loaded AND {OF_SHELF}
+            AND (s.expires_at, s.unit_id) > ($5::timestamptz, {LAST_UNIT})
+        LIMIT ask.most
     ) AS pool
 )
-FROM unnest($1::bigint[], $2::bigint[], $3::text[])
-    WITH ORDINALITY AS ask (product_id, denomination_minor, currency, turn)
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
+    WITH ORDINALITY AS ask (product_id, denomination_minor, currency, most, turn)
 ORDER BY ask.turn
 """
 
 
-async def count_pool(tx: Tx, keys: Sequence[ShelfKey], now: datetime, count_max: int) -> list[int]:
-    rows = await tx.fetch(COUNT_POOL, *columns(keys), now, count_max)
+async def count_pool(
+    tx: Tx, keys: Sequence[ShelfKey], most: Sequence[int], now: datetime
+) -> list[int]:
+    rows = await tx.fetch(COUNT_POOL, *columns(keys), most, now)
     return [count for (count,) in rows]
 
 

@@ -1,44 +1,11 @@
-"""The statements of the pump and of the staff's stock report."""
+"""The statements of the pump."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from rewards.infra.db import Record, Tx, rows_affected
+from rewards.infra.db import Tx, rows_affected
 from rewards.inventory.model import ShelfKey
-from rewards.inventory.sql import LAST_UNIT, columns, end_read
-
-# One index probe for each distinct shelf, instead of a walk over all units on them.
-DISTINCT_SHELVES = """
-WITH RECURSIVE waiting AS (
-    (SELECT product_id, denomination_minor, currency FROM shelf WHERE NOT loaded
-        ORDER BY product_id, denomination_minor, currency LIMIT 1)
-    UNION ALL
-    SELECT next.* FROM waiting AS w CROSS JOIN LATERAL (
-        SELECT s.product_id, s.denomination_minor, s.currency FROM shelf AS s
-        WHERE NOT s.loaded AND (s.product_id, s.denomination_minor, s.currency)
-            > (w.product_id, w.denomination_minor, w.currency)
-        ORDER BY s.product_id, s.denomination_minor, s.currency LIMIT 1
-    ) AS next
-), pool AS (
-    (SELECT product_id, denomination_minor, currency FROM shelf WHERE loaded
-        ORDER BY product_id, denomination_minor, currency LIMIT 1)
-    UNION ALL
-    SELECT next.* FROM pool AS p CROSS JOIN LATERAL (
-        SELECT s.product_id, s.denomination_minor, s.currency FROM shelf AS s
-        WHERE s.loaded AND (s.product_id, s.denomination_minor, s.currency)
-            > (p.product_id, p.denomination_minor, p.currency)
-        ORDER BY s.product_id, s.denomination_minor, s.currency LIMIT 1
-    ) AS next
-)
-SELECT * FROM (SELECT * FROM waiting UNION SELECT * FROM pool) AS found
-WHERE $1::bigint[] IS NULL OR product_id = ANY($1::bigint[])
-ORDER BY product_id, denomination_minor, currency
-"""
-
-
-async def distinct_shelves(tx: Tx, product_ids: Sequence[int] | None) -> list[ShelfKey]:
-    return [ShelfKey(*row) for row in await tx.fetch(DISTINCT_SHELVES, product_ids)]
-
+from rewards.inventory.sql import LAST_UNIT
 
 # One pump a shelf at a time, so that two of them never load past the target together. Ends with the
 # transaction.
@@ -98,57 +65,3 @@ LOAD_UNITS = "UPDATE shelf SET loaded = true WHERE unit_id = ANY($1::bigint[]) A
 
 async def load_units(tx: Tx, unit_ids: Sequence[int]) -> int:
     return rows_affected(await tx.execute(LOAD_UNITS, unit_ids))
-
-
-COUNT_WAITING = """
-SELECT (
-    SELECT count(*) FROM (
-        SELECT FROM shelf AS s
-        WHERE NOT s.loaded AND s.product_id = ask.product_id
-            AND s.denomination_minor = ask.denomination_minor AND s.currency = ask.currency
-        LIMIT $4::bigint
-    ) AS waiting
-)
-FROM unnest($1::bigint[], $2::bigint[], $3::text[])
-    WITH ORDINALITY AS ask (product_id, denomination_minor, currency, turn)
-ORDER BY ask.turn
-"""
-
-
-async def count_waiting(tx: Tx, keys: Sequence[ShelfKey], count_max: int) -> list[int]:
-    rows = await tx.fetch(COUNT_WAITING, *columns(keys), count_max)
-    return [count for (count,) in rows]
-
-
-READ_DEPTHS = """
-SELECT product_id, denomination_minor, currency, coalesce(s.loaded, 0) AS loaded,
-    coalesce(s.waiting, 0) AS waiting, coalesce(b.blocked, 0) AS blocked, s.next_expiry_at
-FROM (
-    SELECT product_id, denomination_minor, currency,
-        count(*) FILTER (WHERE loaded AND expires_at > $2::timestamptz) AS loaded,
-        count(*) FILTER (WHERE NOT loaded) AS waiting,
-        min(expires_at) FILTER (WHERE loaded AND expires_at > $2::timestamptz) AS next_expiry_at
-    FROM shelf WHERE $1::bigint[] IS NULL OR product_id = ANY($1::bigint[])
-    GROUP BY product_id, denomination_minor, currency
-) AS s
-FULL JOIN (
-    SELECT product_id, denomination_minor, currency, count(*) AS blocked
-    FROM blocked_units WHERE $1::bigint[] IS NULL OR product_id = ANY($1::bigint[])
-    GROUP BY product_id, denomination_minor, currency
-) AS b USING (product_id, denomination_minor, currency)
-ORDER BY product_id, denomination_minor, currency
-"""
-
-
-async def read_depths(
-    tx: Tx, product_ids: Sequence[int] | None, now: datetime
-) -> list[tuple[ShelfKey, int, int, int, datetime | None]]:
-    """Shelf, loaded, waiting, blocked, next expiry."""
-    return [_depth(row) for row in await tx.fetch(READ_DEPTHS, product_ids, now)]
-
-
-def _depth(row: Record) -> tuple[ShelfKey, int, int, int, datetime | None]:
-    key = ShelfKey(row["product_id"], row["denomination_minor"], row["currency"])
-    next_expiry_at = row["next_expiry_at"]
-    ends = None if next_expiry_at is None else end_read(next_expiry_at)
-    return key, row["loaded"], row["waiting"], row["blocked"], ends

@@ -1,6 +1,6 @@
 """Where each kind of report has its rows from: other slices' services, a window of ids a time."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from rewards.core.money import plain, to_decimal
 from rewards.infra.db import Tx
 from rewards.inventory import books as stock
 from rewards.inventory import service as inventory
-from rewards.inventory.model import Products
+from rewards.inventory.model import Products, ShelfDepth
 from rewards.orders import books as gone
 from rewards.orders import overview as orders
 from rewards.orders.model import Order, Status
@@ -140,6 +140,7 @@ def _line(line: Transaction) -> Row:
     )
 
 
+SHELVES_AT_ONCE, SHELF_PAGES_MAX = 50, 10_000
 DEPTH_COLUMNS = (
     *("product_id", "denomination", "currency", "loaded", "waiting", "blocked", "target"),
     "next_expiry_at",
@@ -147,7 +148,7 @@ DEPTH_COLUMNS = (
 
 
 async def _one_window(_tx: Tx, _asked: Parameters) -> Bounds:
-    """As many lines as there are shelves: they are read at once."""
+    """As many lines as there are shelves: one step reads them all."""
     return 1, 1
 
 
@@ -161,8 +162,22 @@ async def _depth(
             *(line.shelf.currency, line.loaded, line.waiting, line.blocked, line.target),
             line.next_expiry_at,
         )
-        for line in await inventory.depth_report(tx, products, clock.now())
+        async for line in _shelves(products, clock, tx)
     ]
+
+
+async def _shelves(products: Products, clock: Clock, tx: Tx) -> AsyncIterator[ShelfDepth]:
+    """Every shelf, counted to its last unit, some shelves a statement."""
+    after = None
+    for _ in range(SHELF_PAGES_MAX):
+        found = await inventory.depth_report(
+            tx, products, clock.now(), SHELVES_AT_ONCE, after=after, exact=True
+        )
+        for line in found:
+            yield line
+        if len(found) < SHELVES_AT_ONCE:
+            return
+        after = found[-1].shelf
 
 
 MOVEMENT_COLUMNS = (

@@ -9,14 +9,17 @@ from rewards.core.errors import Refusal
 from rewards.restocks.model import Supply, choose
 
 HUNDREDTH, TENTH = Decimal("0.01"), Decimal("0.1")
+# Units that are counted of a shelf, whatever its demand.
+COUNT_LEAST, COUNT_MOST = 1_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """What is known of one shelf. `asked`: units asked for in the days looked at.
 
-    `depth`: units that can be sold now, or after the next pump; `on_order` is still to come;
-    `waited`: what open orders lack, and will take first.
+    `depth`: units that can be sold now, or after the next pump, and `at_least` whether there may be
+    more of them than were counted; `on_order` is still to come; `waited`: what open orders lack,
+    and will take first.
     """
 
     shelf: ShelfKey
@@ -24,6 +27,7 @@ class Need:
     depth: int
     on_order: int = 0
     waited: int = 0
+    at_least: bool = False
 
     def to_buy(self, days: int, cover_days: int) -> int:
         """Units to buy so that all waiting orders and `cover_days` of demand like that are met."""
@@ -84,6 +88,13 @@ def _urgency(line: Advice) -> tuple[bool, Decimal, int, ShelfKey]:
     cover = line.cover_days
     nobody_asks = cover is None and not line.buy
     return nobody_asks, cover or Decimal(0), -line.buy, line.need.shelf
+
+
+def count_to(asked: int, waited: int, days: int, cover_days: int) -> int:
+    """How far a shelf must be counted so that it is known what to buy of it, and whether it lasts
+    for `cover_days`: so many units are more than enough."""
+    enough = -(-asked * cover_days // days) + waited + 1
+    return min(max(enough, COUNT_LEAST), COUNT_MOST)
 
 
 def needs(

@@ -1,7 +1,7 @@
 """Looking ahead: where stock can be bought, how long it lasts, and what to buy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from rewards.catalog.catalog import Catalog
@@ -19,7 +19,7 @@ from rewards.orders.demand import Demand, waited_for
 from rewards.orders.fulfilment import with_adapters
 from rewards.orders.vendor_limit import ApprovalLimit
 from rewards.restocks import sql
-from rewards.restocks.forecast import Advice, advise, needs
+from rewards.restocks.forecast import Advice, advise, count_to, needs
 from rewards.restocks.model import Supply
 from rewards.vendors import purchases
 from rewards.vendors.buying import AdapterSource
@@ -71,26 +71,43 @@ class Restocks:
         }
 
     async def forecast(
-        self, days: int, cover_days: int, product_id: int | None = None
+        self,
+        days: int,
+        cover_days: int,
+        product_ids: Sequence[int] | None = None,
+        told_days: int = 0,
     ) -> list[Advice]:
         """How long each shelf lasts if the coming days are like the last `days`, and what to buy
-        so that it lasts `cover_days`; the shortest cover first."""
+        so that it lasts `cover_days`; the shortest cover first. Of these products, or of all.
+
+        No shelf is counted further than that takes, or than to know whether it lasts `told_days`:
+        what was not counted to its end is told as `at_least` so much.
+        """
         now = self.clock.now()
-        narrow = None if product_id is None else [product_id]
         async with self.db.connection() as connection:
             asked = await self.demand.asked_for(connection, now - timedelta(days=days), now)
             waited = await waited_for(connection)
-            depths = await inventory.depth_report(connection, self.catalog, now, narrow)
             coming = await sql.on_order(connection)
-        depth = {line.shelf: line.loaded + line.waiting for line in depths}
+            there = await inventory.in_stock(connection, product_ids)
+            most = {
+                shelf: count_to(
+                    asked.get(shelf, 0), waited.get(shelf, 0), days, max(cover_days, told_days)
+                )
+                for shelf in sorted({*there, *asked, *waited, *coming})
+                if self._stocked(shelf.product_id, product_ids)
+            }
+            counted = await inventory.for_sale(connection, list(most), list(most.values()), now)
+        depth = dict(zip(most, counted, strict=True))
         known = [
-            need
+            replace(need, at_least=need.depth == most[need.shelf])
             for need in needs(asked, depth, coming, waited)
-            if product_id in (None, need.shelf.product_id) and self._stocked(need.shelf.product_id)
+            if need.shelf in most
         ]
-        product_ids = sorted({need.shelf.product_id for need in known})
-        return advise(known, await self.supplies(product_ids), days, cover_days)
+        of_these = sorted({need.shelf.product_id for need in known})
+        return advise(known, await self.supplies(of_these), days, cover_days)
 
-    def _stocked(self, product_id: int) -> bool:
+    def _stocked(self, product_id: int, product_ids: Sequence[int] | None) -> bool:
+        if product_ids is not None and product_id not in product_ids:
+            return False
         product = self.catalog.product(product_id)
         return product is not None and product.type is ProductType.VOUCHER

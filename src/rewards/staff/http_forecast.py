@@ -1,5 +1,6 @@
 """How long stock lasts and what to buy, as staff see it."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from litestar import Request, Response, Router, get
 
 from rewards.core.currency import exponent_of
+from rewards.core.errors import InvalidField
 from rewards.core.money import to_decimal
 from rewards.core.page import Page
 from rewards.infra.http import ID_MAX, page_answer, page_ask, whole
@@ -19,6 +21,7 @@ from rewards.staff.model import Permission
 DAYS_DEFAULT, DAYS_MAX = 14, 90
 COVER_DEFAULT, COVER_MAX = 14, 180
 LIST_DEFAULT, LIST_MAX = 100, 1_000
+PRODUCTS_MAX, PRODUCTS_LENGTH_MAX = 100, 1_700
 
 
 class ForecastOut(msgspec.Struct):
@@ -28,7 +31,9 @@ class ForecastOut(msgspec.Struct):
     after the next pump, `waiting_orders` the units that open orders will take of it, `on_order`
     what is still to come. `cover_days` is null where nobody asks. `vendor` is the cheapest that
     sells it, null where nothing is to be bought or nobody does; `cost` is as agreed with it, and
-    `vendor_stock` what it last said it has.
+    `vendor_stock` what it last said it has. No shelf is counted further than it takes to know what
+    to buy of it, nor below 1,000 units: with `at_least` there are so many or more, and they last
+    for so many days or longer.
     """
 
     product_id: int
@@ -44,6 +49,7 @@ class ForecastOut(msgspec.Struct):
     vendor_id: int | None
     cost: Decimal | None
     vendor_stock: int | None
+    at_least: bool
 
     @classmethod
     def of(cls, line: Advice) -> "ForecastOut":
@@ -63,6 +69,7 @@ class ForecastOut(msgspec.Struct):
             vendor_id=supply.source.vendor_id if supply else None,
             cost=None if line.cost_minor is None else to_decimal(line.cost_minor, places),
             vendor_stock=supply.offer.stock if supply and supply.offer else None,
+            at_least=need.at_least,
         )
 
 
@@ -79,6 +86,12 @@ class ForecastOut(msgspec.Struct):
                 "Days that stock should last", maximum=COVER_MAX, default=COVER_DEFAULT
             ),
             "product_id": whole_number("Of this product", maximum=ID_MAX),
+            "product_ids": {
+                "type": "string",
+                "maxLength": PRODUCTS_LENGTH_MAX,
+                "description": f"Of these products: their ids with commas between, {PRODUCTS_MAX} "
+                "at most. Instead of `product_id`.",
+            },
             "page": PAGE,
             "limit": whole_number("Lines a page", maximum=LIST_MAX, default=LIST_DEFAULT),
         }
@@ -91,12 +104,28 @@ async def forecast(request: Request[Any, Any, Any], restocks: GivenRestocks) -> 
     query = request.query_params
     days = whole("Days", query.get("days"), default=DAYS_DEFAULT, maximum=DAYS_MAX)
     cover = whole("Cover", query.get("cover"), default=COVER_DEFAULT, maximum=COVER_MAX)
-    text = query.get("product_id")
-    product_id = whole("ProductId", text, default=1, maximum=ID_MAX) if text else None
+    of_these = _product_ids(query)
     ask = page_ask(query.get("page"), query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
-    lines = await restocks.forecast(days, cover, product_id)
+    lines = await restocks.forecast(days, cover, of_these)
     page = Page(lines[ask.offset : ask.offset + ask.size], ask, len(lines))
     return page_answer(request, page, [ForecastOut.of(line) for line in page.items])
+
+
+def _product_ids(query: Mapping[str, str]) -> list[int] | None:
+    """Those that are named, by either parameter; None for all."""
+    one, several = query.get("product_id"), query.get("product_ids")
+    if one and several:
+        raise InvalidField("ProductIds", "oneof")
+    if one:
+        return [whole("ProductId", one, default=1, maximum=ID_MAX)]
+    if not several:
+        return None
+    parts = several.split(",", PRODUCTS_MAX)
+    if len(parts) > PRODUCTS_MAX:
+        raise InvalidField("ProductIds", "max")
+    if not all(parts):
+        raise InvalidField("ProductIds", "number")
+    return [whole("ProductIds", part, default=1, maximum=ID_MAX) for part in parts]
 
 
 ROUTER = Router(path="/admin/api/v1", tags=["Inventory (staff)"], route_handlers=[forecast])

@@ -43,7 +43,8 @@ from rewards.webhooks.model import DisabledReason
 
 DAYS, DEMAND_DAYS = 7, 7
 SHELVES_MAX, VENDORS_MAX, ENDPOINTS_MAX = 20, 100, 50
-DEPTH_MAX = 10_000
+# How far a shelf is counted: to a week's demand of it, which is plenty, but at least and at most.
+DEPTH_LEAST, DEPTH_MAX = 1_000, 1_000_000
 WEEK = timedelta(days=7)
 
 
@@ -209,13 +210,15 @@ async def get_overview(
 async def _cover(tx: Tx, demand: Demand, now: datetime) -> list[Need]:
     """The shelves that somebody asks for and that are not deep, the shortest cover first.
 
-    No shelf is counted further than to the demand that was largest: more than that is enough.
+    No shelf is counted further than to its own demand, nor, of the others, than to the demand that
+    was largest: more than that is enough.
     """
     asked = await demand.asked_for(tx, now - timedelta(days=DEMAND_DAYS), now)
-    most = min(max(asked.values(), default=0), DEPTH_MAX)
-    shelves = sorted(asked)
-    depth = dict(zip(shelves, await inventory.depth(tx, shelves, now, most), strict=True))
-    short = [need for need in needs(asked, depth, {}, {}) if need.depth < most]
+    least = min(max(asked.values(), default=0), DEPTH_LEAST)
+    most = {shelf: min(max(asked[shelf], least), DEPTH_MAX) for shelf in sorted(asked)}
+    counted = await inventory.depth(tx, list(most), now, list(most.values()))
+    depth = dict(zip(most, counted, strict=True))
+    short = [need for need in needs(asked, depth, {}, {}) if need.depth < most[need.shelf]]
     return sorted(short, key=_shortest)[:SHELVES_MAX]
 
 

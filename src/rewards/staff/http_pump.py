@@ -1,5 +1,6 @@
 """The pump and the depth of the pool, as staff see them."""
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,15 +15,17 @@ from rewards.core.currency import exponent_of
 from rewards.core.errors import InvalidField
 from rewards.core.money import to_decimal
 from rewards.infra import jobs
-from rewards.infra.http import ID_MAX, decode, encode, whole
+from rewards.infra.http import ID_MAX, cursor_answer, decode, encode, whole
 from rewards.infra.openapi import answers, asks, takes, whole_number
 from rewards.inventory import service as inventory
-from rewards.inventory.model import PumpReport, ShelfDepth, ShelfPumped
+from rewards.inventory.model import PumpReport, ShelfDepth, ShelfKey, ShelfPumped
 from rewards.staff.auth import caller, requires
 from rewards.staff.given import GivenCatalog, GivenClock, GivenDatabase
 from rewards.staff.model import Permission
 
 PRODUCTS_MAX = 1_000
+LIST_DEFAULT, LIST_MAX = 50, 100
+CURSOR = re.compile(r"([0-9]{1,16})\.([0-9]{1,18})\.([A-Z]{3})", re.ASCII)
 # Whoever handles it looks whether auto-retry is on.
 STOCK_ARRIVED = jobs.declare("orders.stock_arrived")
 
@@ -75,7 +78,10 @@ class PumpOut(msgspec.Struct):
 
 
 class DepthOut(msgspec.Struct):
-    """Stock of one (product, denomination, currency); `loaded` is what can be sold now."""
+    """Stock of one (product, denomination, currency); `loaded` is what can be sold now.
+
+    Each number is exact below `counted_to`; one that reaches it means so many units or more.
+    """
 
     product_id: int
     denomination: Decimal
@@ -85,6 +91,7 @@ class DepthOut(msgspec.Struct):
     blocked: int
     target: int | None
     next_expiry_at: datetime | None
+    counted_to: int | None
 
     @classmethod
     def of(cls, line: ShelfDepth) -> "DepthOut":
@@ -98,6 +105,7 @@ class DepthOut(msgspec.Struct):
             line.blocked,
             line.target,
             line.next_expiry_at,
+            line.counted_to,
         )
 
 
@@ -160,7 +168,17 @@ def _pumped(
 @get(
     "/inventory/depth",
     operation_id="getDepth",
-    operation_class=asks({"product_id": whole_number("Of this product", maximum=ID_MAX)}),
+    operation_class=asks(
+        {
+            "product_id": whole_number("Of this product", maximum=ID_MAX),
+            "limit": whole_number("Shelves a page", maximum=LIST_MAX, default=LIST_DEFAULT),
+            "cursor": {
+                "type": "string",
+                "maxLength": 40,
+                "description": "`X-Next-Cursor` of the page before",
+            },
+        }
+    ),
     guards=[requires(Permission.INVENTORY_READ)],
     responses=answers(list[DepthOut], 400, 401, 403),
 )
@@ -170,12 +188,36 @@ async def get_depth(
     clock: GivenClock,
     catalog: GivenCatalog,
 ) -> Response[bytes]:
-    """What is in the pool, what waits for a pump, and what is blocked; `product_id` narrows it."""
-    text = request.query_params.get("product_id")
-    narrow = None if text is None else [whole("ProductId", text, default=1, maximum=ID_MAX)]
+    """What is in the pool, what waits for a pump, and what is blocked, shelf by shelf.
+
+    By product, denomination and currency; `product_id` narrows it, `cursor` (from `X-Next-Cursor`)
+    goes on. Units are counted up to 10,000 of each sort, or to the pool's target where that is
+    more (`counted_to`); the report STOCK_DEPTH counts them all.
+    """
+    query = request.query_params
+    text = query.get("product_id")
+    product_id = whole("ProductId", text, default=1, maximum=ID_MAX) if text else None
+    limit = whole("Limit", query.get("limit"), default=LIST_DEFAULT, maximum=LIST_MAX)
+    after = _shelf_of(query["cursor"]) if query.get("cursor") else None
     async with db.connection() as connection:
-        report = await inventory.depth_report(connection, catalog, clock.now(), narrow)
-    return encode([DepthOut.of(line) for line in report])
+        found = await inventory.depth_report(
+            connection, catalog, clock.now(), limit + 1, after=after, product_id=product_id
+        )
+    shown = found[:limit]
+    following = _cursor_of(shown[-1].shelf) if len(found) > limit else None
+    return cursor_answer(request, [DepthOut.of(line) for line in shown], limit, following)
+
+
+def _cursor_of(shelf: ShelfKey) -> str:
+    return f"{shelf.product_id}.{shelf.denomination_minor}.{shelf.currency}"
+
+
+def _shelf_of(cursor: str) -> ShelfKey:
+    """The shelf behind which a page begins. Refuses what no page has said."""
+    parts = CURSOR.fullmatch(cursor)
+    if parts is None:
+        raise InvalidField("Cursor", "format")
+    return ShelfKey(int(parts[1]), int(parts[2]), parts[3])
 
 
 ROUTER = Router(path="/admin/api/v1", tags=["Inventory (staff)"], route_handlers=[pump, get_depth])
