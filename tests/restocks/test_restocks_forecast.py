@@ -175,7 +175,6 @@ SELECT 10000000 + n, 6, 2500, 'USD', 'infinity', n <= 100 FROM generate_series(1
 
 
 async def test_a_shelf_is_counted_as_far_as_the_question_goes(room: Stockroom) -> None:
-    await room.shop.product()
     async with room.shop.parts.db.transaction() as tx:
         await tx.execute(MANY_ORDERS, room.shop.now)
         await tx.execute(SHELVED, 2_500)
