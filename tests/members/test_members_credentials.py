@@ -1,5 +1,8 @@
 """A client's own people make, rotate and end its keys."""
 
+import pytest
+
+from rewards.clients import service as clients
 from rewards.clients.model import KEY_SCOPES
 from rewards.clients.model_members import MemberRole
 from tests.members.company import PASSWORD, Company
@@ -78,6 +81,25 @@ async def test_a_key_is_rotated_and_ended_by_its_own_people_alone(
     assert (await company.everything()) | {"changes": 0} == before | {"changes": 0}
     [row] = await company.audit("credential.revoked")
     assert row["facts"]["api_key"] == issued["api_key"]
+
+
+async def test_of_revoked_keys_the_latest_are_listed(
+    company: Company, other: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rewards.members.http_credentials.REVOKED_SHOWN_MAX", 2)
+    for _ in range(5):
+        await company.key()
+    await other.key()
+    numbers = [key["id"] for key in (await company.call("GET", "/credentials")).json]
+    assert len(numbers) == 5
+    # The one that was made first is revoked last.
+    first, second, third, *rest = numbers
+    async with company.shop.parts.db.transaction() as tx:
+        for credential_id in (third, second, first):
+            await clients.revoke_credential(tx, credential_id, company.shop.now)
+    listed = (await company.call("GET", "/credentials")).json
+    assert [key["id"] for key in listed] == [first, second, *rest]
+    assert len((await other.call("GET", "/credentials")).json) == 1
 
 
 async def test_codes_are_shown_to_who_may_spend(company: Company) -> None:

@@ -252,6 +252,12 @@ async def credentials_of(tx: Tx, client_ids: Sequence[int]) -> list[list[Credent
     return [found[client_id] for client_id in client_ids]
 
 
+async def live_and_ended(tx: Tx, client_id: int, ended_max: int) -> list[Credential]:
+    """One client's credentials by id: all that are valid, and of the revoked ones the
+    `ended_max` that were revoked last."""
+    return await sql.read_live_and_ended(tx, client_id, ended_max)
+
+
 async def list_credentials(tx: Tx, client_id: int, ask: PageAsk) -> Page[Credential]:
     """One client's credentials by id, revoked ones too, a page of them."""
     credentials, total = await sql.list_credentials(tx, client_id, ask)

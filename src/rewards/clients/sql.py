@@ -104,6 +104,14 @@ READ_CREDENTIALS = f"""
 SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k WHERE k.client_id = ANY($1::bigint[])
 ORDER BY k.id
 """
+READ_LIVE_AND_ENDED = f"""
+SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k
+WHERE k.client_id = $1 AND (k.revoked_at IS NULL OR k.id = ANY(ARRAY(
+    SELECT id FROM credentials WHERE client_id = $1 AND revoked_at IS NOT NULL
+    ORDER BY revoked_at DESC, id DESC LIMIT $2
+)))
+ORDER BY k.id
+"""
 LIST_CREDENTIALS = f"""
 SELECT {CREDENTIAL_COLUMNS} FROM credentials AS k WHERE k.client_id = $1
 ORDER BY k.id LIMIT $2 OFFSET $3
@@ -282,6 +290,11 @@ async def revoke_credential(tx: Tx, credential_id: int, at: datetime) -> Credent
 
 async def read_credentials(tx: Tx, client_ids: Sequence[int]) -> list[Credential]:
     return [_credential_of(row) for row in await tx.fetch(READ_CREDENTIALS, list(client_ids))]
+
+
+async def read_live_and_ended(tx: Tx, client_id: int, ended_max: int) -> list[Credential]:
+    rows = await tx.fetch(READ_LIVE_AND_ENDED, client_id, ended_max)
+    return [_credential_of(row) for row in rows]
 
 
 async def list_credentials(tx: Tx, client_id: int, ask: PageAsk) -> tuple[list[Credential], int]:

@@ -37,6 +37,8 @@ from rewards.members.shapes import CredentialOut, IssuedOut, RotatedOut
 
 # That a client makes for itself and has not revoked.
 CREDENTIALS_MAX = 100
+# Of those that it has revoked: the latest, for who wonders where one went.
+REVOKED_SHOWN_MAX = 50
 
 
 class CredentialsFull(Conflict):
@@ -87,9 +89,12 @@ def _scopes(given: list[str] | None, own: frozenset[str]) -> frozenset[str]:
     responses=answers(list[CredentialOut], 401, 403, 503, told="Your keys"),
 )
 async def list_credentials(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
-    """Your API keys by id, revoked ones too, without anything secret."""
+    """Your API keys by id, without anything secret: all that are valid, and the 50 that were
+    revoked last.
+    """
+    client_id = principal_of(request).client_id
     async with db.connection() as connection:
-        [found] = await clients.credentials_of(connection, [principal_of(request).client_id])
+        found = await clients.live_and_ended(connection, client_id, REVOKED_SHOWN_MAX)
     return encode([CredentialOut.of(credential) for credential in found])
 
 

@@ -18,7 +18,7 @@ BACK = f"{PREFIX}/keys"
 
 @get("/keys")
 async def list_keys(request: Req, room: GivenRoom) -> Page:
-    """Every key, those in use first."""
+    """Every key that is valid, and after them those that were revoked last."""
     visit = await room.visit(request)
     keys = (await visit.get(api("/credentials"))).body
     keys.sort(key=lambda key: (key["revoked_at"] is not None, -key["id"]))
