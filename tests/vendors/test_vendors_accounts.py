@@ -21,7 +21,7 @@ from rewards.vendors.model import (
 )
 from rewards.vendors.recorder import DatabaseRecorder
 from rewards.vendors.simulators.faults import Fault, Scripted
-from rewards.vendors.wire import PURCHASE, Exchange
+from rewards.vendors.wire import Exchange, asking_about
 from tests.vendors.contract import purchase_of
 from tests.vendors.office import SECRET, Office, opened, simulator
 
@@ -53,9 +53,8 @@ async def test_an_account_gives_its_adapter_and_what_is_said_is_kept(office: Off
         account = await office.add(url)
         vendor = await office.accounts.vendor(account.id)
         number = await purchase(office, account.id, "one")
-        PURCHASE.set(number)
-        done = await vendor.place(vendor.key(uuid4()), LINE)
-        PURCHASE.set(None)
+        with asking_about(number):
+            done = await vendor.place(vendor.key(uuid4()), LINE)
         await vendor.balances()
     assert isinstance(done, Delivered)
     first, second = await office.rows("SELECT * FROM vendor_exchanges ORDER BY id")
