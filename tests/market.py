@@ -151,10 +151,10 @@ class Market:
             await self.shop.stock(product, stock)
         return (await self.shop.place_one(self.shop.ask(client, product, quantity, **facts))).order
 
-    async def recharge(self, quantity: int = 1) -> Order:
+    async def recharge(self, quantity: int = 1, product_id: int = RECHARGE) -> Order:
         """A fresh client's recharge, which waits for an operator."""
         client = await self.shop.client(minor=100_000_000)
-        product = self.shop.parts.catalog.product(RECHARGE)
+        product = self.shop.parts.catalog.product(product_id)
         assert product is not None
         ask = self.shop.ask(client, product, quantity, mobile=MOBILE)
         return (await self.shop.place_one(ask)).order

@@ -316,6 +316,21 @@ PLANTS = {
         + purchase(WAITING_ID, "FULFILLED", purpose="RECHARGE", position=1, sent_at="now()", key=2),
         WAITING_ID,
     ),
+    "i19_recharge_that_is_a_pin_has_it": Plant(
+        VENDOR
+        + APPROVED
+        + purchase(
+            *(WAITING_ID, "FULFILLED"),
+            purpose="RECHARGE",
+            position=1,
+            sent_at="now()",
+            received="1",
+            quarantined="1",
+        )
+        + "UPDATE order_items SET recharge_status = 'RECHARGED'"
+        f" WHERE order_id = {WAITING_ID} AND position = 1",
+        WAITING_ID,
+    ),
     "i19_vendor_order_was_sent_before_it_ended": Plant(
         VENDOR + APPROVED + purchase(WAITING_ID, "FULFILLED", sent_at="NULL"), 1
     ),

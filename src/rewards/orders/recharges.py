@@ -12,7 +12,14 @@ from rewards.orders import model, refunds, sql, sql_read
 from rewards.orders.closing import FailAsk
 from rewards.orders.model import Item, ItemStatus, Order, RechargeStatus
 from rewards.orders.vendor_intake import shelf_of
-from rewards.orders.vendor_moves import FAILED_STATES, LISTENING, deliver, move, waiting_path
+from rewards.orders.vendor_moves import (
+    FAILED_STATES,
+    LISTENING,
+    deliver,
+    move,
+    nothing_usable,
+    waiting_path,
+)
 from rewards.vendors import purchases
 from rewards.vendors.model import Purchase, PurchaseState, Purpose, Reason
 from rewards.vendors.purchases import Intake, Settlement
@@ -36,7 +43,10 @@ class RechargeBuyer:
         await sql.lock_orders(tx, [subject_id])
 
     async def settle(self, tx: Tx, settlement: Settlement, at: datetime) -> Intake:
-        """RECHARGED when the operator confirms; FAILED and refunded when it refuses for good."""
+        """RECHARGED when the operator confirms; FAILED and refunded when it refuses for good.
+
+        Of a PIN that cannot be sold a person decides, as of any code.
+        """
         purchase = settlement.after
         order = (await sql_read.read_orders(tx, [purchase.subject_id]))[purchase.subject_id]
         at = model.moment_of_act(at, [order])
@@ -73,7 +83,11 @@ class RechargeBuyer:
         purchase = settlement.after
         cards = sort_cards(settlement.cards, purchase.line, product, 1, at)
         intake, unit_ids = await take_in(tx, self.vault, purchase, shelf_of(order), cards, at)
-        await deliver(tx, order, [item], [unit_ids[0] if unit_ids else None], at)
+        if settlement.cards and not unit_ids:
+            # It was bought as a PIN: without one nobody was recharged.
+            await nothing_usable(tx, order, at)
+        else:
+            await deliver(tx, order, [item], [unit_ids[0] if unit_ids else None], at)
         return intake
 
 

@@ -40,6 +40,19 @@ WHERE v.purpose IN ('ORDER', 'RECHARGE') AND NOT EXISTS (
 )
 """
 
+# What was bought last for an item is what it was served with: if that was a PIN, the item has it.
+RECHARGE_HAS_ITS_PIN = """
+SELECT i.order_id AS subject, i.position, v.id AS vendor_order_id, v.received, v.quarantined
+FROM order_items AS i
+CROSS JOIN LATERAL (
+    SELECT id, received, quarantined FROM vendor_orders
+    WHERE purpose = 'RECHARGE' AND subject_id = i.order_id AND position = i.position
+        AND state = 'FULFILLED' AND reason IS NULL
+    ORDER BY id DESC LIMIT 1
+) AS v
+WHERE i.recharge_status = 'RECHARGED' AND i.unit_id IS NULL AND v.received > 0
+"""
+
 VENDOR_PRODUCT_HAS_ITS_PRODUCT = """
 SELECT s.product_id AS subject, s.vendor_id, s.sku FROM vendor_products AS s
 WHERE NOT EXISTS (SELECT FROM products AS p WHERE p.id = s.product_id)
@@ -51,6 +64,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "i19_codes_of_a_vendor_order_are_units": CODES_ARE_UNITS,
         "i19_purchase_for_an_order_was_approved": PURCHASE_WAS_APPROVED,
         "i19_purchase_is_what_was_ordered": PURCHASE_IS_WHAT_WAS_ORDERED,
+        "i19_recharge_that_is_a_pin_has_it": RECHARGE_HAS_ITS_PIN,
         "orphan_vendor_product": VENDOR_PRODUCT_HAS_ITS_PRODUCT,
     }
 )

@@ -11,7 +11,7 @@ from rewards.inventory import service as inventory
 from rewards.inventory.arrivals import sort_cards, take_in
 from rewards.orders import model, sql, sql_read
 from rewards.orders.model import ItemStatus, OnPartial, Order
-from rewards.orders.vendor_moves import LISTENING, deliver, move, to_created, waiting_path
+from rewards.orders.vendor_moves import LISTENING, deliver, move, nothing_usable, waiting_path
 from rewards.vendors import purchases
 from rewards.vendors.model import PurchaseState
 from rewards.vendors.purchases import Intake, Settlement
@@ -57,8 +57,7 @@ class OrderBuyer:
     ) -> None:
         purchase, vendor = settlement.after, settlement.vendor
         if not unit_ids:
-            path = model.walk(*to_created(order.state), model.VENDOR_FAILED)
-            await move(tx, order, order, path, "the vendor brought nothing usable", at)
+            await nothing_usable(tx, order, at)
             return
         waiting = (await sql_read.read_items(tx, [order.id], ItemStatus.PENDING))[order.id]
         after = await deliver(tx, order, waiting[: len(unit_ids)], unit_ids, at)

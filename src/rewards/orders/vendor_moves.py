@@ -17,6 +17,7 @@ from rewards.orders.sql import Move
 from rewards.vendors.model import Purchase, PurchaseState
 from rewards.webhooks import service as webhooks
 
+NOTHING_USABLE = "the vendor brought nothing usable"
 FAILED_STATES = frozenset({PurchaseState.REFUSED, PurchaseState.NOT_PLACED})
 # Where an order is while a vendor may deliver for it, or may be asked to.
 LISTENING = frozenset(
@@ -81,6 +82,12 @@ async def deliver(
     if order.link_type:
         await jobs.enqueue(tx, [links_wanted(order.id)])
     return after
+
+
+async def nothing_usable(tx: Tx, order: Order, at: datetime) -> None:
+    """What came cannot be sold: a person decides what becomes of the order."""
+    path = model.walk(*to_created(order.state), model.VENDOR_FAILED)
+    await move(tx, order, order, path, NOTHING_USABLE, at)
 
 
 def waiting_path(order: Order, purchase: Purchase) -> tuple[State, ...]:

@@ -28,10 +28,12 @@ GROUP BY purpose, subject_id, CASE WHEN purpose = 'RECHARGE' THEN position END
 HAVING count(*) > 1
 """
 
-# Without a reason: one with a reason is what a person gave up as lost.
+# Without a reason: one with a reason is what a person gave up as lost. Nor is a PIN that cannot be
+# sold a recharge.
 RECHARGED_ONCE = """
 SELECT subject_id AS subject, position, count(*) AS purchases FROM vendor_orders
 WHERE purpose = 'RECHARGE' AND state = 'FULFILLED' AND reason IS NULL
+    AND (received = 0 OR quarantined < received)
 GROUP BY subject_id, position HAVING count(*) > 1
 """
 

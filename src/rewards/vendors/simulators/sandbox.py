@@ -27,7 +27,12 @@ Row = TypeVar("Row")
 
 
 class SandboxSimulator(Simulator):
-    """Any bearer key is right; what an order of it came to is told to its `callback_url`."""
+    """Any bearer key is right; what an order of it came to is told to its `callback_url`.
+
+    `pins`: skus whose recharges are PINs.
+    """
+
+    pins: frozenset[str] = frozenset()
 
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
         return {
@@ -104,8 +109,8 @@ class SandboxSimulator(Simulator):
         now = self.book.clock.now()
         state = sale.state(now)
         ready = state in (SaleState.DONE, SaleState.PARTIAL)
-        # A recharge brings nothing that could be handed on.
-        cards = sale.cards if ready and not sale.extra else []
+        # A recharge brings nothing that could be handed on, unless it is a PIN.
+        cards = sale.cards if ready and (not sale.extra or sale.sku in self.pins) else []
         return {
             "ref": sale.ref,
             "key": sale.key,
