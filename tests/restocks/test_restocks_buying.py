@@ -72,6 +72,35 @@ async def test_a_part_that_is_refused_leaves_the_order_short(room: Stockroom) ->
     assert await room.shop.broken() == {}
 
 
+@pytest.mark.parametrize("fault", [Fault.EXPIRED_CODE, Fault.WRONG_VALUE, Fault.DUPLICATE_CODE])
+async def test_after_a_part_that_cannot_be_sold_no_more_is_bought(
+    room: Stockroom, fault: Fault
+) -> None:
+    adapter = room.market.adapters.vendors[room.market.vendor_id]
+    adapter.capabilities = replace(adapter.capabilities, quantity_max=1)
+    placed = await room.order(5)
+    [first] = await room.bought(placed.id)
+    await room.market.buying.step(first.id)
+    room.market.script(fault)
+    done = await room.settle(placed.id)
+    assert (done.state, done.received, done.usable) == ("SHORT", 2, 1)
+    assert done.message == "what the vendor brought last cannot be sold"
+    assert room.market.sold() == [1, 1]
+    assert await room.shop.broken() == {}
+
+
+async def test_a_part_of_which_one_code_can_be_sold_is_followed_by_the_next(
+    room: Stockroom,
+) -> None:
+    adapter = room.market.adapters.vendors[room.market.vendor_id]
+    adapter.capabilities = replace(adapter.capabilities, quantity_max=2)
+    room.market.script(Fault.EXPIRED_CODE)
+    done = await room.settle((await room.order(5)).id)
+    assert (done.state, done.received, done.usable) == ("SHORT", 5, 4)
+    assert room.market.sold() == [2, 2, 1]
+    assert await room.shop.broken() == {}
+
+
 @pytest.mark.parametrize(
     ("fault", "state", "received", "usable", "blocked"),
     [

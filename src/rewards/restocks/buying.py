@@ -42,24 +42,27 @@ class StockBuyer:
         assert product is not None, "products are never deleted"
         cards = sort_cards(settlement.cards, purchase.line, product, 0, at)
         intake, _ = await take_in(tx, self.vault, purchase, order.shelf, cards, at)
-        after = arrived(order, intake.received, intake.received - intake.quarantined, at)
-        # A vendor that brought nothing has nothing more, whatever was still to be asked for.
-        if intake.received and purchase.remaining:
+        usable = intake.received - intake.quarantined
+        after = arrived(order, intake.received, usable, at)
+        # A vendor that brought nothing usable is asked for no more, whatever was still to come.
+        if usable and purchase.remaining:
             assert settlement.vendor is not None, "codes come from a vendor"
             await purchases.buy_on(
                 tx, purchase, settlement.vendor, purchase.remaining, self.window, at
             )
         else:
-            after = ended(after, why_short(purchase, after), at)
+            after = ended(after, why_short(purchase, intake, after), at)
         await sql.move(tx, order, after)
         await audit.record(tx, [arrival_fact(after, purchase, intake)], at)
         return intake
 
 
-def why_short(purchase: Purchase, order: StockOrder) -> str:
+def why_short(purchase: Purchase, intake: Intake, order: StockOrder) -> str:
     """Why fewer units came than were ordered, in words for staff; pure."""
     if purchase.state is not PurchaseState.FULFILLED or purchase.reason is not None:
         return purchase.message or "the vendor refused"
+    if purchase.remaining and intake.received:
+        return "what the vendor brought last cannot be sold"
     unusable = order.received - order.usable
     if unusable and order.received >= order.quantity:
         return f"{unusable} codes cannot be sold"
