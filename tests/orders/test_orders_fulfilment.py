@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rewards.catalog.model import Product
 from rewards.core.errors import Refusal
 from rewards.orders.fulfilment import ApproveAsk
-from rewards.orders.model import Order
+from rewards.orders.model import DeliverByPassed, Order
 from rewards.orders.vendor_options import vendor_options
 from rewards.vendors import purchases
 from rewards.vendors.model import PurchaseState
@@ -31,6 +32,17 @@ async def market(dsn: str, tmp_path: Path) -> AsyncIterator[Market]:
 def code(answer: Order | Refusal) -> str:
     assert isinstance(answer, Refusal), answer
     return answer.code
+
+
+async def sold_by_acme(market: Market, **facts: object) -> Product:
+    """Another product that the vendor sells."""
+    product = await market.shop.product(9, **facts)
+    async with market.shop.parts.db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (9, $1, 'AMZ')",
+            market.vendor_id,
+        )
+    return product
 
 
 async def history(market: Market, order_id: int) -> list[str]:
@@ -250,6 +262,27 @@ async def test_refusals_change_nothing(market: Market) -> None:
     assert market.book.calls.total() == 0
 
 
+async def test_nothing_is_bought_that_its_client_no_longer_wants(market: Market) -> None:
+    """The worker cancels and refunds it a moment later."""
+    product = await sold_by_acme(market, allow_auto_vendor_fulfill=True)
+    client = await market.shop.client(minor=1_000_000)
+    until = market.clock.now() + timedelta(minutes=5)
+    ask = market.shop.ask(client, product, 2, deliver_by=until)
+    order = (await market.shop.place_one(ask)).order
+    market.clock.ahead += timedelta(minutes=5)
+    before = await market.shop.everything()
+    assert code(await market.approve(order.id)) == "DELIVER_BY_PASSED"
+    [foreseen] = await market.fulfilment.foresee([ApproveAsk(order.id, STAFF, "why")])
+    assert isinstance(foreseen, DeliverByPassed)
+    await market.fulfilment.approve_flagged([order.id])
+    await market.fulfilment.sweep_flagged()
+    assert await market.shop.everything() == before
+    parts = market.shop.parts
+    now = market.clock.now()
+    _, [option] = await vendor_options(parts.db, market.adapters, parts.prices, order.id, now)
+    assert option.why_not == "its deliver_by has passed"
+
+
 async def test_a_paused_vendor_buys_nothing_until_it_goes_on(market: Market) -> None:
     order = await market.waiting(2)
     await market.approve(order.id)
@@ -326,12 +359,7 @@ async def test_the_cheapest_named_first_is_asked_first(market: Market) -> None:
 async def test_only_a_flagged_product_is_bought_without_a_person(
     market: Market, flag: bool
 ) -> None:
-    product = await market.shop.product(9, allow_auto_vendor_fulfill=flag)
-    async with market.shop.parts.db.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (9, $1, 'AMZ')",
-            market.vendor_id,
-        )
+    product = await sold_by_acme(market, allow_auto_vendor_fulfill=flag)
     client = await market.shop.client(minor=1_000_000)
     placed = await market.shop.place_one(market.shop.ask(client, product, 2))
     await market.fulfilment.approve_flagged([placed.order.id])

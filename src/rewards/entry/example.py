@@ -291,6 +291,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "retryRefund": (RefundNotOwed(REFUNDED), WalletFrozen(), WalletClosed(), WalletFull()),
     "approveVendorFulfilment": (
         OrderNotApprovable(DELIVERED),
+        DeliverByPassed(),
         PurchaseUnderWay(),
         VendorNotAvailable(),
         ApprovalPending(),

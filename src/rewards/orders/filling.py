@@ -100,8 +100,7 @@ def refusal_to_retry(order: Order | None, asked: Container[int], at: datetime) -
         return OrderNotRetryable(order.state)
     if order.id in asked:
         return PurchaseUnderWay()
-    late = order.deliver_by is not None and order.deliver_by <= at
-    return DeliverByPassed() if late else None
+    return DeliverByPassed() if order.late(at) else None
 
 
 def _ask(asks: Sequence[RetryAsk], order_id: int) -> RetryAsk:

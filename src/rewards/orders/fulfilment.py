@@ -14,6 +14,7 @@ from rewards.core.errors import Conflict, Refusal
 from rewards.infra.db import Database, Tx
 from rewards.orders import facts, model, sql, sql_read
 from rewards.orders.model import (
+    DeliverByPassed,
     Item,
     ItemStatus,
     OnPartial,
@@ -106,7 +107,8 @@ class Fulfilment:
         """Commit to one vendor order for each; answers the orders as they stand now.
 
         Refused, each by itself and with no effect: unknown order (404), one that waits for nobody
-        or that a vendor is delivering for (409), a vendor that does not sell this product, value or
+        or that a vendor is delivering for (409), one whose `deliver_by` has passed (409: the worker
+        is about to cancel and refund it), a vendor that does not sell this product, value or
         quantity, is paused or unknown (409); AboveLimit for what takes a second person.
         """
         choices = await self.choices([ask.order_id for ask in asks])
@@ -139,7 +141,7 @@ class Fulfilment:
         going: list[tuple[ApproveAsk, Order, list[PurchaseAsk]]] = []
         for ask in asks:
             order = locked.get(ask.order_id)
-            chosen = _choose(ask, order, under_way, choices)
+            chosen = _choose(ask, order, under_way, choices, at)
             if not isinstance(chosen, Refusal) and order is not None and not ask.agreed:
                 chosen = self.limit.check(order, at, spent.get(order.client_id, ())) or chosen
             if isinstance(chosen, Refusal) or order is None:
@@ -170,7 +172,7 @@ class Fulfilment:
         answers: list[Foreseen | Refusal] = []
         for ask in asks:
             order = found.get(ask.order_id)
-            chosen = _choose(ask, order, under_way, choices)
+            chosen = _choose(ask, order, under_way, choices, at)
             if order is None or isinstance(chosen, Refusal):
                 answers.append(chosen if isinstance(chosen, Refusal) else OrderNotFound())
             else:
@@ -247,6 +249,7 @@ def _choose(
     order: Order | None,
     under_way: Container[int],
     choices: Mapping[int, Sequence[Choice]],
+    at: datetime,
 ) -> Choice | Refusal:
     """The vendor to ask, or why none may be asked."""
     if order is None:
@@ -255,6 +258,8 @@ def _choose(
         return PurchaseUnderWay()
     if order.state not in APPROVABLE:
         return OrderNotApprovable(order.state)
+    if order.late(at):
+        return DeliverByPassed()
     for choice in choices.get(order.product_id, ()):
         if ask.vendor in (None, choice.source.vendor) and able_to(choice.vendor, order):
             return choice

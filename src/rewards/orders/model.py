@@ -255,6 +255,10 @@ class Order:
         """Units the order still wants, whether its items exist yet or not."""
         return self.quantity - self.fulfilled - self.cancelled
 
+    def late(self, at: datetime) -> bool:
+        """Whether its client no longer wants what has not come by now."""
+        return self.deliver_by is not None and self.deliver_by <= at
+
     @property
     def instant(self) -> bool:
         """Served whole in the request that placed it."""

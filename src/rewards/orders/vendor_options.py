@@ -62,6 +62,7 @@ async def vendor_options(
             *(order, choice.source, choice.vendor, conversion),
             balances.get(choice.source.vendor_id),
             records[choice.source.vendor_id],
+            now,
         )
         for choice in await with_adapters(accounts, found[order.product_id])
     ]
@@ -74,12 +75,13 @@ def _option(
     conversion: Conversion | None,
     balance: ReadBalance | None,
     record: Record,
+    now: datetime,
 ) -> Option:
     capable = vendor.capabilities
     cost_minor = source.cost_minor(order.denomination_minor, order.missing)
     rate = _rate(order, conversion)
     paid_minor = None if rate is None else _paid_minor(order, cost_minor, rate)
-    why_not = _why_not(order, source, vendor)
+    why_not = _why_not(order, source, vendor, now)
     return Option(
         source=source,
         why_not=why_not,
@@ -114,9 +116,11 @@ def _share_minor(order: Order) -> int:
     return order.amount_minor * order.missing // order.quantity
 
 
-def _why_not(order: Order, source: Source, vendor: Vendor) -> str | None:
+def _why_not(order: Order, source: Source, vendor: Vendor, now: datetime) -> str | None:
     if order.state not in APPROVABLE:
         return f"the order is {order.state}"
+    if order.late(now):
+        return "its deliver_by has passed"
     if not source.active:
         return "the vendor, or this product of it, is paused"
     if not able_to(vendor, order):
