@@ -35,6 +35,14 @@ WINDOW = timedelta(hours=24)
 LIMIT_MINOR = 100_000
 SKUS = ("AMZ",)
 RECHARGE = 20
+# Lines of a catalogue that do not sell 25.00 USD.
+OTHER_OFFERS: tuple[dict[str, object], ...] = (
+    {"stock": 0},
+    {"active": False},
+    {"currency": "EUR"},
+    {"min": 3_000},
+    {"max": 2_499, "min": 1},
+)
 MOBILE = {"mobile_country_code": "+1", "mobile_number": "5550100"}
 
 
@@ -191,6 +199,19 @@ async def add_vendor(
                 *(product_id, vendor_id, sku, priority),
             )
     return vendor_id
+
+
+async def add_offer(shop: Shop, vendor_id: int, **facts: object) -> None:
+    """What the vendor's catalogue says of AMZ, as it was last read."""
+    told = {"currency": "USD", "min": 2_500, "max": 5_000, "stock": None, "active": True} | facts
+    async with shop.parts.db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO vendor_offers (vendor_id, sku, name, currency, min_minor, max_minor,"
+            " fixed_minor, stock, active, read_at)"
+            " VALUES ($1, 'AMZ', 'Amazon', $2, $3, $4, '{}', $5, $6, now())",
+            vendor_id,
+            *told.values(),
+        )
 
 
 async def nothing_unasked(shop: Shop, book: Book) -> None:

@@ -19,7 +19,7 @@ from rewards.vendors.model import PurchaseState
 from rewards.vendors.paused import Paused
 from rewards.vendors.purchases import Verdict
 from rewards.vendors.simulators.faults import Fault
-from tests.market import Market, add_vendor, open_market
+from tests.market import OTHER_OFFERS, Market, add_offer, add_vendor, open_market
 from tests.shop import STAFF
 
 
@@ -353,6 +353,28 @@ async def test_the_cheapest_named_first_is_asked_first(market: Market) -> None:
     second = await market.waiting(1)
     await market.approve(second.id, "acme")
     assert [one.vendor_id for one in await market.bought(second.id)] == [market.vendor_id]
+
+
+@pytest.mark.parametrize("told", OTHER_OFFERS)
+async def test_a_vendor_whose_catalogue_says_otherwise_is_not_asked(
+    market: Market, told: dict[str, object]
+) -> None:
+    """A sku of euros that is mapped to a product of dollars would be delivered as dollars."""
+    await add_offer(market.shop, market.vendor_id, **told)
+    order = await market.waiting(1)
+    before = await market.shop.everything()
+    assert code(await market.approve(order.id)) == "VENDOR_NOT_AVAILABLE"
+    assert code(await market.approve(order.id, "acme")) == "VENDOR_NOT_AVAILABLE"
+    assert await market.shop.everything() == before
+    parts = market.shop.parts
+    now = market.clock.now()
+    _, [option] = await vendor_options(parts.db, market.adapters, parts.prices, order.id, now)
+    assert option.why_not is not None
+    other = await add_vendor(market.shop, "other", [6], priority=200)
+    market.adapters.vendors[other] = market.adapters.vendors[market.vendor_id]
+    await add_offer(market.shop, other)
+    assert isinstance(await market.approve(order.id), Order)
+    assert [one.vendor_id for one in await market.bought(order.id)] == [other]
 
 
 @pytest.mark.parametrize("flag", [True, False])

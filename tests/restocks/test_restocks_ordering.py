@@ -11,7 +11,7 @@ from rewards.restocks.model import StockOrder
 from rewards.staff import approvals
 from rewards.staff.model_approvals import LIFETIME, ApprovalState
 from rewards.staff.stock_orders import Answer
-from tests.market import add_vendor
+from tests.market import OTHER_OFFERS, add_offer, add_vendor
 from tests.restocks.stockroom import SHELF, Stockroom
 
 
@@ -20,19 +20,6 @@ async def waiting(room: Stockroom, quantity: int = 2) -> StockOrder:
     order = (await room.ask(room.asking(quantity), room.limit(0))).order
     assert order.state == "WAITING"
     return order
-
-
-async def offer(room: Stockroom, vendor_id: int, **facts: object) -> None:
-    """What the vendor's catalogue says of the product."""
-    told = {"currency": "USD", "min": 2_500, "max": 5_000, "stock": None, "active": True} | facts
-    async with room.shop.parts.db.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO vendor_offers (vendor_id, sku, name, currency, min_minor, max_minor,"
-            " fixed_minor, stock, active, read_at)"
-            " VALUES ($1, 'AMZ', 'Amazon', $2, $3, $4, '{}', $5, $6, now())",
-            vendor_id,
-            *told.values(),
-        )
 
 
 async def test_the_cheapest_that_can_is_asked(room: Stockroom) -> None:
@@ -47,7 +34,7 @@ async def test_the_cheapest_that_can_is_asked(room: Stockroom) -> None:
                 "UPDATE vendor_products SET discount_percent = $2 WHERE vendor_id = $1",
                 *(vendor_id, percent),
             )
-    await offer(room, dry, stock=0)
+    await add_offer(room.shop, dry, stock=0)
     placed = await room.order(2)
     assert (placed.vendor_id, placed.cost_minor) == (cheap, 4_800)
     named = await room.order(2, vendor="acme")
@@ -71,20 +58,11 @@ async def test_a_fee_for_each_card_makes_a_vendor_dearer(room: Stockroom) -> Non
     assert (await room.order(2, vendor="cheap")).cost_minor == 4_960
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"stock": 0},
-        {"active": False},
-        {"currency": "EUR"},
-        {"min": 3_000},
-        {"max": 2_499, "min": 1},
-    ],
-)
+@pytest.mark.parametrize("told", OTHER_OFFERS)
 async def test_a_vendor_that_does_not_sell_it_is_not_asked(
     room: Stockroom, told: dict[str, object]
 ) -> None:
-    await offer(room, room.market.vendor_id, **told)
+    await add_offer(room.shop, room.market.vendor_id, **told)
     assert await room.refused(room.asking(2)) == "VENDOR_NOT_AVAILABLE"
 
 

@@ -45,6 +45,13 @@ async def test_the_sandbox_can_buy_from_it(demo: Demo, stand: Open) -> None:
     assert sold
     assert offers.keys() == {*map(sku_of, sold), *(other.sku for other in demo.products)}
     assert all(map(is_sound, offers.values()))
+    # What its catalogue says is what keeps an order from being placed.
+    for product in sold:
+        said = [
+            offers[sku_of(product)].why_not(each.min_minor, product.currency)
+            for each in product.denominations
+        ]
+        assert not any(said), (product.name, said)
     wanted = [
         next((each for each in sold if each.type is kind and each.id not in FAULTS), None)
         for kind in demo.types

@@ -29,6 +29,7 @@ from rewards.vendors.buying import AdapterSource
 from rewards.vendors.model import (
     FOR_ORDERS,
     Line,
+    Offer,
     PurchaseUnderWay,
     Purpose,
     Source,
@@ -73,10 +74,14 @@ class ApproveAsk:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A source with its adapter."""
+    """A source with its adapter, and what its catalogue said of it when it was last read.
+
+    `offer`: None where the vendor has no catalogue, or one that is newer than what was read.
+    """
 
     source: Source
     vendor: Vendor
+    offer: Offer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,25 +227,31 @@ class Fulfilment:
         return product is not None and product.active and product.allow_auto_vendor_fulfill
 
     async def choices(self, order_ids: Sequence[int]) -> dict[int, list[Choice]]:
-        """By product: every active source of what these orders are for, with its adapter."""
+        """By product: every source of what these orders are for, with its adapter."""
         async with self.db.connection() as connection:
             orders = await sql_read.read_orders(connection, order_ids)
             products = sorted({order.product_id for order in orders.values()})
             found = await purchases.sources(connection, products)
-        return {
-            product_id: await with_adapters(
-                self.accounts, [source for source in sources if source.active]
+            offers = await purchases.offers(
+                connection, [source for sources in found.values() for source in sources]
             )
+        return {
+            product_id: await with_adapters(self.accounts, sources, offers)
             for product_id, sources in found.items()
         }
 
 
-async def with_adapters(accounts: AdapterSource, sources: Sequence[Source]) -> list[Choice]:
+async def with_adapters(
+    accounts: AdapterSource,
+    sources: Sequence[Source],
+    offers: Mapping[tuple[int, str], Offer],
+) -> list[Choice]:
     """Each source with its adapter; those this version has no adapter for stand in nobody's way."""
     found = []
     for source in sources:
         with suppress(VendorNotAvailable):
-            found.append(Choice(source, await accounts.vendor(source.vendor_id)))
+            vendor = await accounts.vendor(source.vendor_id)
+            found.append(Choice(source, vendor, offers.get((source.vendor_id, source.sku))))
     return found
 
 
@@ -261,7 +272,7 @@ def _choose(
     if order.late(at):
         return DeliverByPassed()
     for choice in choices.get(order.product_id, ()):
-        if ask.vendor in (None, choice.source.vendor) and able_to(choice.vendor, order):
+        if ask.vendor in (None, choice.source.vendor) and why_not(choice, order) is None:
             return choice
     return VendorNotAvailable()
 
@@ -301,13 +312,24 @@ def _plan(
     ]
 
 
-def able_to(vendor: Vendor, order: Order) -> bool:
-    """Whether this vendor could be asked for what the order lacks, in parts if need be."""
-    capable = vendor.capabilities
-    if order.recharge:
-        return capable.recharges
-    whole = order.on_partial is OnPartial.KEEP or order.missing <= capable.quantity_max
-    return whole and not capable.recharges_only
+def why_not(choice: Choice, order: Order) -> str | None:
+    """Why this vendor cannot be asked for what the order lacks, in parts if need be; None: it can.
+
+    For stock the same is decided in `restocks.model.why_not`.
+    """
+    capable = choice.vendor.capabilities
+    if not choice.source.active:
+        return "the vendor, or this product of it, is paused"
+    if order.recharge and not capable.recharges:
+        return "the vendor does not recharge"
+    if not order.recharge and capable.recharges_only:
+        return "the vendor only recharges"
+    whole = order.recharge or order.on_partial is OnPartial.KEEP
+    if not whole and order.missing > capable.quantity_max:
+        return "the order wants all or nothing, and the vendor cannot deliver so many at once"
+    if choice.offer is None:
+        return None
+    return choice.offer.why_not(order.denomination_minor, order.product_currency)
 
 
 async def _note(

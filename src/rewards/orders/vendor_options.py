@@ -7,7 +7,7 @@ from decimal import Decimal
 from rewards.core.currency import exponent_of
 from rewards.infra.db import Database
 from rewards.orders import sql_read
-from rewards.orders.fulfilment import APPROVABLE, able_to, with_adapters
+from rewards.orders.fulfilment import APPROVABLE, Choice, why_not, with_adapters
 from rewards.orders.model import Order, OrderNotFound
 from rewards.pricing.model import converted
 from rewards.pricing.rates import Conversion
@@ -15,7 +15,6 @@ from rewards.pricing.service import Prices
 from rewards.vendors import purchases
 from rewards.vendors.buying import AdapterSource
 from rewards.vendors.model import Source
-from rewards.vendors.port import Vendor
 from rewards.vendors.purchases import ReadBalance, Record
 
 
@@ -53,38 +52,38 @@ async def vendor_options(
         if order is None:
             raise OrderNotFound
         found = await purchases.sources(connection, [order.product_id])
-        vendor_ids = [source.vendor_id for source in found[order.product_id]]
+        sources = found[order.product_id]
+        offers = await purchases.offers(connection, sources)
+        vendor_ids = [source.vendor_id for source in sources]
         records = await purchases.records(connection, vendor_ids, now)
         balances = await purchases.balances(connection, vendor_ids, order.product_currency)
     conversion = prices.conversion(order.product_currency, order.currency, now)
     return order, [
         _option(
-            *(order, choice.source, choice.vendor, conversion),
+            *(order, choice, conversion),
             balances.get(choice.source.vendor_id),
             records[choice.source.vendor_id],
             now,
         )
-        for choice in await with_adapters(accounts, found[order.product_id])
+        for choice in await with_adapters(accounts, sources, offers)
     ]
 
 
 def _option(
     order: Order,
-    source: Source,
-    vendor: Vendor,
+    choice: Choice,
     conversion: Conversion | None,
     balance: ReadBalance | None,
     record: Record,
     now: datetime,
 ) -> Option:
-    capable = vendor.capabilities
+    source, capable = choice.source, choice.vendor.capabilities
     cost_minor = source.cost_minor(order.denomination_minor, order.missing)
     rate = _rate(order, conversion)
     paid_minor = None if rate is None else _paid_minor(order, cost_minor, rate)
-    why_not = _why_not(order, source, vendor, now)
     return Option(
         source=source,
-        why_not=why_not,
+        why_not=_why_not(order, choice, now),
         quantity=order.missing,
         cost_minor=cost_minor,
         fee_minor=source.fee_minor * order.missing,
@@ -116,13 +115,9 @@ def _share_minor(order: Order) -> int:
     return order.amount_minor * order.missing // order.quantity
 
 
-def _why_not(order: Order, source: Source, vendor: Vendor, now: datetime) -> str | None:
+def _why_not(order: Order, choice: Choice, now: datetime) -> str | None:
     if order.state not in APPROVABLE:
         return f"the order is {order.state}"
     if order.late(now):
         return "its deliver_by has passed"
-    if not source.active:
-        return "the vendor, or this product of it, is paused"
-    if not able_to(vendor, order):
-        return "the order wants all or nothing, and the vendor cannot deliver so many at once"
-    return None
+    return why_not(choice, order)

@@ -141,16 +141,7 @@ def why_not(supply: Supply, shelf: ShelfKey) -> str | None:
     if offer is None:
         # Not every vendor has a catalogue, and one may be newer than what was read.
         return None
-    if not offer.active or offer.stock == 0:
-        return "the vendor has none"
-    if offer.currency != shelf.currency:
-        return "the vendor sells it in another currency"
-    fits = (
-        shelf.denomination_minor in offer.fixed_minor
-        if offer.fixed_minor
-        else offer.min_minor <= shelf.denomination_minor <= offer.max_minor
-    )
-    return None if fits else "the vendor does not sell this denomination"
+    return offer.why_not(shelf.denomination_minor, shelf.currency)
 
 
 def choose(supplies: Iterable[Supply], shelf: ShelfKey, vendor: str | None) -> Supply | Refusal:

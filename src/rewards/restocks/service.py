@@ -60,12 +60,8 @@ class Restocks:
             offers = await purchases.offers(connection, every)
         return {
             product_id: [
-                Supply(
-                    choice.source,
-                    choice.vendor.capabilities,
-                    offers.get((choice.source.vendor_id, choice.source.sku)),
-                )
-                for choice in await with_adapters(self.accounts, sources)
+                Supply(choice.source, choice.vendor.capabilities, choice.offer)
+                for choice in await with_adapters(self.accounts, sources, offers)
             ]
             for product_id, sources in found.items()
         }

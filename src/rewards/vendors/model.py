@@ -146,6 +146,19 @@ class Offer:
     stock: int | None = None
     active: bool = True
 
+    def why_not(self, face_minor: int, currency: str) -> str | None:
+        """Why units of this value cannot be bought of it; None when they can."""
+        if not self.active or self.stock == 0:
+            return "the vendor has none"
+        if self.currency != currency:
+            return "the vendor sells it in another currency"
+        fits = (
+            face_minor in self.fixed_minor
+            if self.fixed_minor
+            else self.min_minor <= face_minor <= self.max_minor
+        )
+        return None if fits else "the vendor does not sell this denomination"
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
