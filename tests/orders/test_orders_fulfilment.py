@@ -12,7 +12,7 @@ import pytest
 from rewards.catalog.model import Product
 from rewards.core.errors import Refusal
 from rewards.orders.fulfilment import ApproveAsk
-from rewards.orders.model import DeliverByPassed, Order
+from rewards.orders.model import DeliverByPassed, Order, item_id
 from rewards.orders.vendor_options import vendor_options
 from rewards.vendors import purchases
 from rewards.vendors.model import PurchaseState
@@ -244,6 +244,64 @@ async def test_a_cancel_before_the_call_buys_nothing(market: Market) -> None:
     [purchase] = await market.bought(order.id)
     assert purchase.state is PurchaseState.REFUSED
     assert market.book.calls.total() == 0
+
+
+@pytest.mark.parametrize("act", ["cancel", "fail"])
+@pytest.mark.parametrize(("given_up", "sold"), [(1, [2, 2]), (3, [2]), (4, [1])])
+async def test_what_is_given_up_before_the_call_is_not_bought(
+    market: Market, act: str, given_up: int, sold: list[int]
+) -> None:
+    """Also of the parts that were to come later."""
+    adapter = market.adapters.vendors[market.vendor_id]
+    adapter.capabilities = replace(adapter.capabilities, quantity_max=2)
+    order = await market.waiting(5)
+    await market.approve(order.id)
+    items = [item_id(order.id, 1 + n) for n in range(given_up)]
+    answer = await getattr(market.shop, act)(order.id, *items)
+    assert isinstance(answer, Order)
+    [purchase] = await market.bought(order.id)
+    assert purchase.line.quantity + purchase.remaining == answer.missing == 5 - given_up
+    assert purchase.line.quantity == sold[0]
+    done = await market.settle(order.id)
+    assert str(done.state) == "DELIVERED·COMPLETED"
+    assert market.sold() == sold
+    assert await market.codes_in_stock() == done.fulfilled
+    assert await market.shop.broken() == {}
+
+
+async def test_what_was_sent_is_bought_whole_though_a_part_was_given_up(market: Market) -> None:
+    order = await market.waiting(3)
+    market.book.delay_s = 30
+    await market.approve(order.id)
+    await market.step(order.id)
+    await market.shop.cancel(order.id, item_id(order.id, 1), item_id(order.id, 2))
+    [purchase] = await market.bought(order.id)
+    assert purchase.line.quantity == 3
+    done = await market.settle(order.id)
+    assert (str(done.state), done.fulfilled) == ("DELIVERED·COMPLETED", 1)
+    assert market.sold() == [3]
+    assert await market.codes_in_stock() == 3, "the rest is kept for whoever comes next"
+    assert await market.shop.broken() == {}
+
+
+async def test_a_partial_cancel_and_the_call_meet_and_what_is_sent_is_what_is_told(
+    market: Market,
+) -> None:
+    for _ in range(10):
+        order = await market.waiting(4)
+        await market.approve(order.id)
+        items = [item_id(order.id, 1 + n) for n in range(3)]
+        answer, _ = await asyncio.gather(
+            market.shop.cancel(order.id, *items), market.buying.sweep()
+        )
+        assert isinstance(answer, Order), "before the call, during it, or late"
+        done = await market.settle(order.id)
+        assert (done.missing, done.refunded_minor) == (0, order.amount_minor * 3 // 4)
+        [purchase] = await market.bought(order.id)
+        assert market.sold() == [purchase.line.quantity] == [purchase.received]
+        assert purchase.line.quantity in (1, 4)
+        market.book.sales.clear()
+    assert await market.shop.broken() == {}
 
 
 async def test_refusals_change_nothing(market: Market) -> None:

@@ -134,15 +134,27 @@ async def _close(
     await carry_out(tx, plans, purses, action, at)
     gone = [part for plan in plans for part in _no_longer_wanted(plan)]
     await purchases.withdraw(tx, FOR_ORDERS, gone, "it was cancelled, or failed", at)
+    await purchases.narrow(tx, Purpose.ORDER, _still_wanted(plans))
     return [answers[ask.order_id] for ask in asks]
 
 
 def _no_longer_wanted(plan: Plan) -> list[Part]:
     """What no vendor needs to be asked for: all of a closed order, else each recharge that went."""
     order = plan.after
-    if order.status not in model.OPEN_STATUSES:
+    if _ended(order):
         return [Part(order.id)]
     return [Part(order.id, item.position) for _, item in plan.items if order.recharge]
+
+
+def _still_wanted(plans: Sequence[Plan]) -> dict[int, int]:
+    """How many units orders still want of which a part was given up; a recharge is withdrawn."""
+    afters = [plan.after for plan in plans if not plan.after.recharge]
+    return {order.id: order.missing for order in afters if not _ended(order)}
+
+
+def _ended(order: Order) -> bool:
+    """Whether nothing more is to come for it."""
+    return order.status not in model.OPEN_STATUSES or not order.missing
 
 
 async def refund_over_limit(

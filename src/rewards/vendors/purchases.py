@@ -10,7 +10,7 @@ from uuid import uuid4
 from rewards.core.errors import Conflict, NotFound, Refusal
 from rewards.infra import jobs
 from rewards.infra.db import Tx
-from rewards.vendors import sql_purchases, sql_verdicts
+from rewards.vendors import sql_purchases, sql_sources, sql_verdicts
 from rewards.vendors.model import (
     Card,
     Line,
@@ -214,6 +214,14 @@ async def withdraw(
     return {purchase.subject_id for purchase in withdrawn}
 
 
+async def narrow(tx: Tx, purpose: Purpose, wanted: Mapping[int, int]) -> None:
+    """Buy no more than so many units (at least one) for each subject, now and in later parts, of
+    what no vendor has heard of yet. What was sent goes on."""
+    assert all(units > 0 for units in wanted.values()), "what nobody wants is withdrawn"
+    if wanted:
+        await sql_purchases.narrow(tx, purpose, sorted(wanted.items()))
+
+
 async def lock_open(
     tx: Tx, purpose: Purpose, subject_ids: Sequence[int]
 ) -> dict[int, list[Purchase]]:
@@ -247,7 +255,7 @@ async def of_subject(tx: Tx, purposes: Sequence[Purpose], subject_id: int) -> li
 
 async def sources(tx: Tx, product_ids: Sequence[int]) -> dict[int, list[Source]]:
     """Where each product can be bought, the first to ask first; also sources that are paused."""
-    return await sql_purchases.sources(tx, product_ids)
+    return await sql_sources.sources(tx, product_ids)
 
 
 async def records(tx: Tx, vendor_ids: Sequence[int], now: datetime) -> dict[int, Record]:
@@ -268,14 +276,14 @@ async def balances(tx: Tx, vendor_ids: Sequence[int], currency: str) -> dict[int
     """What each vendor last said it holds for us in this currency; those that said nothing lack."""
     return {
         row["vendor_id"]: ReadBalance(row["currency"], row["balance_minor"], row["read_at"])
-        for row in await sql_purchases.balances(tx, vendor_ids, currency)
+        for row in await sql_sources.balances(tx, vendor_ids, currency)
     }
 
 
 async def offers(tx: Tx, found: Iterable[Source]) -> dict[tuple[int, str], Offer]:
     """What these sources sell, by vendor and sku, as their catalogues were last read."""
     pairs = sorted({(source.vendor_id, source.sku) for source in found})
-    return await sql_purchases.offers(tx, pairs)
+    return await sql_sources.offers(tx, pairs)
 
 
 async def cases(tx: Tx, after_id: int = 0, limit: int = 100) -> list[Purchase]:

@@ -9,12 +9,10 @@ from rewards.vendors.model import (
     OPEN,
     Cost,
     Line,
-    Offer,
     Purchase,
     PurchaseState,
     Purpose,
     Reason,
-    Source,
 )
 
 OPEN_STATES = tuple(sorted(OPEN))
@@ -238,6 +236,27 @@ async def withdraw(
     return [as_purchase(row) for row in rows]
 
 
+# Locked as what is withdrawn: a call that is about to be made is waited for, and then goes on.
+NARROW = """
+UPDATE vendor_orders AS v
+SET quantity = least(v.quantity, ask.wanted),
+    remaining = least(v.quantity + v.remaining, ask.wanted) - least(v.quantity, ask.wanted)
+FROM unnest($2::bigint[], $3::int[]) AS ask (subject_id, wanted)
+WHERE v.id = ANY(ARRAY(
+    SELECT id FROM vendor_orders
+    WHERE purpose = $1 AND subject_id = ANY($2::bigint[]) AND state = 'READY'
+    ORDER BY id FOR NO KEY UPDATE
+)) AND v.state = 'READY' AND v.subject_id = ask.subject_id
+    AND v.quantity + v.remaining > ask.wanted
+"""
+
+
+async def narrow(tx: Tx, purpose: Purpose, wanted: Sequence[tuple[int, int]]) -> None:
+    """Each is a subject, and how many units are still wanted for it."""
+    subjects, units = [one[0] for one in wanted], [one[1] for one in wanted]
+    await tx.execute(NARROW, purpose, subjects, units)
+
+
 LOCK_OPEN = f"""
 SELECT {COLUMNS} FROM vendor_orders AS v
 WHERE v.purpose = $1 AND v.subject_id = ANY($2::bigint[])
@@ -324,22 +343,6 @@ async def cases(tx: Tx, after_id: int, limit: int) -> list[Purchase]:
     return [as_purchase(row) for row in await tx.fetch(CASES, after_id, limit)]
 
 
-SOURCES = """
-SELECT p.vendor_id, v.name AS vendor, p.product_id, p.sku, p.discount_percent, p.fee_minor,
-    p.priority, p.active AND v.status = 'ACTIVE' AS active
-FROM vendor_products AS p JOIN vendors AS v ON v.id = p.vendor_id
-WHERE p.product_id = ANY($1::bigint[])
-ORDER BY p.product_id, p.priority, p.vendor_id
-"""
-
-
-async def sources(tx: Tx, product_ids: Sequence[int]) -> dict[int, list[Source]]:
-    found: dict[int, list[Source]] = {product_id: [] for product_id in product_ids}
-    for row in await tx.fetch(SOURCES, product_ids):
-        found[row["product_id"]].append(Source(**row))
-    return found
-
-
 # How a vendor did lately: of what was settled, how much was delivered, and how long it took.
 RECORD = """
 SELECT vendor_id, count(*) AS settled, count(*) FILTER (WHERE state = 'FULFILLED') AS fulfilled,
@@ -353,32 +356,3 @@ GROUP BY vendor_id
 
 async def record(tx: Tx, vendor_ids: Sequence[int], since: datetime) -> list[Record]:
     return list(await tx.fetch(RECORD, vendor_ids, since))
-
-
-BALANCES = """
-SELECT vendor_id, currency, balance_minor, read_at FROM vendor_balances
-WHERE vendor_id = ANY($1::bigint[]) AND currency = $2
-"""
-
-
-async def balances(tx: Tx, vendor_ids: Sequence[int], currency: str) -> list[Record]:
-    return list(await tx.fetch(BALANCES, vendor_ids, currency))
-
-
-OFFERS = """
-SELECT o.vendor_id, o.sku, o.name, o.currency, o.min_minor, o.max_minor, o.fixed_minor, o.stock,
-    o.active
-FROM unnest($1::bigint[], $2::text[]) AS ask (vendor_id, sku)
-JOIN vendor_offers AS o ON o.vendor_id = ask.vendor_id AND o.sku = ask.sku
-"""
-
-
-async def offers(tx: Tx, pairs: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Offer]:
-    rows = await tx.fetch(OFFERS, [vendor for vendor, _ in pairs], [sku for _, sku in pairs])
-    return {(row["vendor_id"], row["sku"]): _as_offer(row) for row in rows}
-
-
-def _as_offer(row: Record) -> Offer:
-    facts = dict(row)
-    del facts["vendor_id"]
-    return Offer(**(facts | {"fixed_minor": tuple(facts["fixed_minor"])}))
