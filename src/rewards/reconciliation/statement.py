@@ -26,7 +26,7 @@ from rewards.wallets import books as ledger
 KEY_PURPOSE = "statement-signing"
 WALLETS_A_STEP = 100
 # A step is counted in one go, while whoever shares this process waits: milliseconds.
-UNITS_A_STEP = 1_000
+UNITS_A_STEP = 2_000
 ON_HAND = frozenset({UnitState.AVAILABLE, UnitState.ALLOCATED, UnitState.BLOCKED})
 
 Told: TypeAlias = Callable[[str, int, int], None]
