@@ -65,7 +65,8 @@ def test_only_another_person_decides_only_once_and_only_in_time(
     state: ApprovalState, approve: bool, staff_id: int, late: bool
 ) -> None:
     at = REQUEST.expires_at if late else REQUEST.expires_at - timedelta(microseconds=1)
-    answer = decide(replace(REQUEST, state=state), Verdict(1, approve, staff_id, "so"), at)
+    verdict, holders = Verdict(1, approve, staff_id, "so"), {ASKER: {ASKER}, OTHER: {OTHER}}
+    answer = decide(replace(REQUEST, state=state), verdict, at, holders)
     if staff_id == ASKER:
         assert isinstance(answer, Refusal)
         assert (answer.status, answer.code) == (403, "SECOND_PERSON_NEEDED")
@@ -79,6 +80,30 @@ def test_only_another_person_decides_only_once_and_only_in_time(
         assert isinstance(answer, Approval)
         assert answer.state is (ApprovalState.APPROVED if approve else ApprovalState.REJECTED)
         assert (answer.decided_by, answer.decided_at, answer.note) == (OTHER, at, "so")
+
+
+@pytest.mark.parametrize(
+    ("asker_by", "other_by", "alike"),
+    [
+        ({ASKER}, {OTHER}, False),
+        ({ASKER, 7}, {OTHER, 8}, False),
+        ({ASKER}, {OTHER, ASKER}, True),
+        ({ASKER, OTHER}, {OTHER}, True),
+        ({ASKER, 7}, {OTHER, 7}, True),
+    ],
+)
+def test_whom_one_person_had_in_hand_do_not_agree_with_each_other(
+    asker_by: set[int], other_by: set[int], alike: bool
+) -> None:
+    at, holders = REQUEST.requested_at, {ASKER: asker_by, OTHER: other_by}
+    answer = decide(REQUEST, Verdict(1, True, OTHER), at, holders)
+    if alike:
+        assert isinstance(answer, Refusal)
+        assert (answer.status, answer.code) == (403, "SAME_HANDS")
+    else:
+        assert isinstance(answer, Approval)
+    # Nobody gains by a no.
+    assert isinstance(decide(REQUEST, Verdict(1, False, OTHER), at, holders), Approval)
 
 
 async def hire(db: Database, *names: str) -> list[int]:

@@ -83,6 +83,7 @@ from rewards.staff.model_approvals import (
     ApprovalPending,
     ApprovalState,
     NotTheAsker,
+    SameHands,
     SecondPersonNeeded,
 )
 from rewards.staff.model_sessions import (
@@ -246,7 +247,8 @@ PROVEN = {
     *("resetSecondFactor", "createClientWebhook", "rotateClientWebhookSecret", "revealCode"),
 }
 FORBIDDEN: dict[str, Sequence[Refusal]] = {
-    **dict.fromkeys(("approve", "reject"), (Forbidden(), SecondPersonNeeded())),
+    "approve": (Forbidden(), ProofNeeded(), SecondPersonNeeded(), SameHands()),
+    "reject": (Forbidden(), SecondPersonNeeded()),
     **dict.fromkeys(PROVEN, (Forbidden(), ProofNeeded(), SecondFactorNeeded())),
     **dict.fromkeys(("changeOwnPassword", "removeSecondFactor"), (ProofRefused(),)),
     **dict.fromkeys(("proveMyself", "confirmSecondFactor"), (ProofRefused(),)),

@@ -16,7 +16,7 @@ from rewards.core.actor import SYSTEM, Actor
 from rewards.core.errors import Refusal
 from rewards.infra import jobs
 from rewards.infra.db import Tx
-from rewards.staff import sql_approvals
+from rewards.staff import hands, sql_approvals
 from rewards.staff.model_approvals import (
     LIFETIME,
     NEXT_STATE,
@@ -72,11 +72,16 @@ async def settle(
 ) -> list[Approval | Refusal]:
     """Approve or reject; the requests as they are now, in order. Each enqueues the job of its kind.
 
-    Refused: unknown (404), decided before or expired (409), by the person who asked (403).
+    Refused: unknown (404), decided before or expired (409), by the person who asked (403), and a
+    yes from an account that one person had in hand with that of who asked (403 SAME_HANDS).
     """
     assert len({verdict.approval_id for verdict in verdicts}) == len(verdicts), "one verdict each"
     locked = await sql_approvals.lock(tx, [verdict.approval_id for verdict in verdicts])
-    answers = [decide(locked.get(verdict.approval_id), verdict, at) for verdict in verdicts]
+    people = {verdict.staff_id for verdict in verdicts if verdict.approve}
+    if people:
+        people |= {approval.requested_by for approval in locked.values()}
+    held = await hands.holders(tx, people, at) if people else {}
+    answers = [decide(locked.get(verdict.approval_id), verdict, at, held) for verdict in verdicts]
     await _move(tx, locked, answers, actor, at)
     return answers
 

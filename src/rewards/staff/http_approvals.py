@@ -207,6 +207,9 @@ async def approve(
     """Agree to a request; a worker carries it out at once, and the state becomes CARRIED_OUT.
 
     403 for the person who asked, whatever their role. 409 when it was decided before, or expired.
+
+    403 SAME_HANDS also where within 24 hours one of you made the other's account, or changed its
+    password, role or second factor, or whether it is active; or somebody did so with both.
     """
     body = decode(APPROVE, await request.body() or b"{}")
     note = None if body.note is None else printable("Note", body.note, NOTE_CHARS_MAX)

@@ -1,6 +1,6 @@
 """What needs a second person: requests, their small state machine, and who may decide; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -174,13 +174,31 @@ class SecondPersonNeeded(Forbidden):
     default_message = "A request must be decided by somebody else than who made it"
 
 
+class SameHands(Forbidden):
+    """One person might have asked and agreed: they made or changed the other account, or both."""
+
+    code = "SAME_HANDS"
+    default_message = (
+        "Your account and the asker's were in one person's hands within 24 hours;"
+        " let somebody else approve, or wait"
+    )
+
+
 class NotTheAsker(Forbidden):
     code = "NOT_THE_ASKER"
     default_message = "A request is withdrawn by the person who made it"
 
 
-def decide(approval: Approval | None, verdict: Verdict, at: datetime) -> Approval | Refusal:
-    """The request as decided, or why it may not be decided so, or by this person, or any more."""
+def decide(
+    approval: Approval | None,
+    verdict: Verdict,
+    at: datetime,
+    holders: Mapping[int, Collection[int]],
+) -> Approval | Refusal:
+    """The request as decided, or why it may not be decided so, or by this person, or any more.
+
+    `holders`: who might have acted as the people of these ids lately; needed for a yes.
+    """
     if approval is None:
         return ApprovalNotFound()
     if approval.requested_by == verdict.staff_id:
@@ -189,6 +207,8 @@ def decide(approval: Approval | None, verdict: Verdict, at: datetime) -> Approva
         return ApprovalDecided(approval.state)
     if approval.expires_at <= at:
         return ApprovalExpired()
+    if verdict.approve and set(holders[approval.requested_by]) & set(holders[verdict.staff_id]):
+        return SameHands()
     state = ApprovalState.APPROVED if verdict.approve else ApprovalState.REJECTED
     assert state in NEXT_STATE[approval.state]
     return replace(

@@ -11,7 +11,7 @@ from rewards.core.errors import Unauthorized
 from rewards.infra import changes
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Tx
-from rewards.staff import sessions, sql_factors
+from rewards.staff import hands, sessions, sql_factors
 from rewards.staff.model import CHANGES_TOPIC
 from rewards.staff.model_sessions import (
     RECOVERY_CODES,
@@ -115,6 +115,7 @@ async def remove(
         raise SecondFactorOff
     owner = person.staff.id
     await sql_factors.remove(tx, owner)
+    await hands.note(tx, [owner], actor, at)
     own = actor.id == owner
     action = "staff.second_factor_off" if own else "staff.second_factor_reset"
     await _record(tx, action, owner, actor, at, why)

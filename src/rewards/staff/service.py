@@ -17,7 +17,7 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.text import printable
 from rewards.infra import changes
 from rewards.infra.db import Database, Tx
-from rewards.staff import sessions, sql
+from rewards.staff import hands, sessions, sql
 from rewards.staff.model import (
     CHANGES_TOPIC,
     PASSWORD_CHARS_MIN,
@@ -55,6 +55,7 @@ async def create_staff(
     for name, turn in names.items():
         answers[turn] = added.get(name) or UsernameTaken()
     people = [answer for answer in answers if isinstance(answer, Staff)]
+    await hands.note(tx, [person.id for person in people], actor, at)
     await audit.record(tx, [_created(person, actor) for person in people], at)
     return [answer for answer in answers if answer is not None]
 
@@ -113,6 +114,7 @@ async def change_staff(
     await changes.announce(tx, CHANGES_TOPIC, [person.id for _, person, _ in changed])
     await _end_sessions(tx, [person for _, person, _ in changed], before, at, actor)
     facts = [_changed(before[ask.staff_id], person, ask, actor) for ask, person, _ in changed]
+    await hands.note(tx, [each.subject_id for each in facts if each.facts], actor, at)
     await audit.record(tx, facts, at)
     return answers
 
