@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -27,6 +28,7 @@ from rewards.vendors.model import (
 )
 from rewards.vendors.port import VendorRefused
 from rewards.vendors.simulators.faults import Fault, Scripted
+from rewards.vendors.storable import storable
 from rewards.vendors.wire import NoAnswer, NotSent
 from tests.vendors.conftest import Open, Stand
 
@@ -272,6 +274,33 @@ class AdapterContract:
                 assert isinstance(outcome, Unknown | Accepted), (call, status, said, outcome)
         at.simulator.instead = {}
         assert isinstance(await self.settled(at, key, first), Delivered)
+
+    @pytest.mark.parametrize("poison", ["\x00", "\ud800"])
+    async def test_what_cannot_be_written_down_is_told_as_it_is_or_not_at_all(
+        self, stand: Open, poison: str
+    ) -> None:
+        at = await self.open(stand)
+        real = at.simulator.book._card
+        left = iter([True])
+
+        def card(*asked: Any) -> Any:
+            made = real(*asked)
+            return replace(made, code=made.code + poison) if next(left, False) else made
+
+        at.simulator.book._card = card  # type: ignore[method-assign]
+        key = at.vendor.key(uuid4())
+        first = await at.vendor.place(key, self.line)
+        done = first if isinstance(first, Delivered) else await self.settled(at, key, first)
+        assert isinstance(done, Delivered | Unknown), done
+        kept = storable(done)
+        assert "\x00" not in repr(kept)
+        assert repr(kept).isprintable()
+        [sale] = at.simulator.book.sales.values()
+        sold = {card.code for card in sale.cards}
+        for one in kept.cards if isinstance(kept, Delivered) else ():
+            told = "".join(one.fields.values())
+            told.encode()
+            assert not told or any(code in told for code in sold), "a code is never altered"
 
     async def test_a_part_is_told_as_a_part(self, stand: Open) -> None:
         at = await self.open(stand)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from rewards.core.text import UNPRINTABLE
 from rewards.infra.db import Tx
 from rewards.vendors import sql_books
 from rewards.vendors.model import (
@@ -17,8 +16,7 @@ from rewards.vendors.model import (
     Refused,
     SaleState,
 )
-
-NAME_CHARS_MAX = 200
+from rewards.vendors.storable import words
 
 
 async def vendors_of(tx: Tx, since: datetime, until: datetime) -> list[int]:
@@ -55,7 +53,7 @@ def _storable(line: BookLine) -> BookLine:
 
 
 def _text(told: str | None) -> str | None:
-    return None if told is None else UNPRINTABLE.sub("?", told)[:NAME_CHARS_MAX]
+    return None if told is None else words(told)
 
 
 async def read(tx: Tx, purchase_ids: Sequence[int]) -> list[Purchase]:

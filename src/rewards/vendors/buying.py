@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -19,17 +19,22 @@ from rewards.vendors.model import (
     Outcome,
     Purchase,
     PurchaseState,
+    Reason,
+    Refused,
     Stage,
     Unknown,
+    VendorNotAvailable,
 )
 from rewards.vendors.port import Vendor
 from rewards.vendors.purchases import Buyers, Settlement, apply
+from rewards.vendors.storable import lost, storable
 from rewards.vendors.wire import asking_about
 
 log = structlog.get_logger()
 
 # One outcome may take several requests, each with limits of its own.
 CALL_S = 60.0
+NO_ADAPTER = "this version has no adapter for the vendor's account"
 # How often a lease is renewed in its time.
 RENEWALS = 4
 # Whoever lost the lease may still be placing: "not known" says nothing before that call is over.
@@ -94,7 +99,7 @@ class Buying:
         if found is None or not found.open:
             return None
         # Before the lease: what cannot be called is not on its way.
-        vendor = await self.accounts.vendor(found.vendor_id)
+        vendor = await self._vendor(found.vendor_id)
 
         async def lease(tx: Tx) -> tuple[Purchase, bool] | None:
             return await sql_purchases.lease(tx, purchase_id, token, self.lease_s, self.clock.now())
@@ -105,8 +110,15 @@ class Buying:
             return None
         purchase, fresh = leased
         async with self._held(purchase.id, token):
-            outcome = await self._ask(vendor, purchase, fresh)
+            outcome = storable(await self._ask(vendor, purchase, fresh))
         return await self._settle(purchase, token, vendor, outcome, fresh)
+
+    async def _vendor(self, vendor_id: int) -> Vendor | None:
+        """None where this version has no adapter for the account: nobody can be asked."""
+        try:
+            return await self.accounts.vendor(vendor_id)
+        except VendorNotAvailable:
+            return None
 
     @asynccontextmanager
     async def _held(self, purchase_id: int, token: UUID) -> AsyncIterator[None]:
@@ -132,7 +144,9 @@ class Buying:
             except Unavailable:
                 log.warning("vendor_lease_not_renewed", purchase_id=purchase_id)
 
-    async def _ask(self, vendor: Vendor, purchase: Purchase, fresh: bool) -> Outcome:
+    async def _ask(self, vendor: Vendor | None, purchase: Purchase, fresh: bool) -> Outcome:
+        if vendor is None:
+            return Refused(Reason.VENDOR_DOWN, NO_ADAPTER) if fresh else Unknown(NO_ADAPTER)
         try:
             with asking_about(purchase.id):
                 async with asyncio.timeout(CALL_S):
@@ -143,10 +157,11 @@ class Buying:
             return Unknown("no outcome in time")
 
     async def _settle(
-        self, leased: Purchase, token: UUID, vendor: Vendor, outcome: Outcome, fresh: bool
+        self, leased: Purchase, token: UUID, vendor: Vendor | None, outcome: Outcome, fresh: bool
     ) -> Purchase | None:
         cards = outcome.cards if isinstance(outcome, Delivered) else ()
-        grace_s = max(vendor.capabilities.not_found_grace_s, GRACE_MIN_S)
+        told_s = vendor.capabilities.not_found_grace_s if vendor else GRACE_MIN_S
+        grace_s = max(told_s, GRACE_MIN_S)
         buyer = self.buyers[leased.purpose]
 
         async def work(tx: Tx) -> Purchase | None:
@@ -160,6 +175,7 @@ class Buying:
                 after = decide.after_placing(before, outcome, at)
             else:
                 after = decide.after_reading(before, outcome, at, grace_s)
+            after = replace(after, message=lost(outcome) or after.message)
             settlement = Settlement(before, after, cards, in_hand(outcome), vendor)
             return await apply(tx, settlement, buyer, at)
 
