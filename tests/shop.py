@@ -51,6 +51,7 @@ TABLES = (
     "claim_links",
     "approvals",
     "staff_lone_acts",
+    "flagged_purchases",
     "stock_orders",
     "vendor_orders",
     "vendor_orders",

@@ -77,7 +77,9 @@ async def test_a_worker_killed_in_a_vendors_answer_buys_nothing_twice(
             replies = await asyncio.gather(
                 *(cluster.post(buyer, cluster.order()) for _ in range(ORDERS))
             )
-            asks = [ApproveAsk(reply.said["id"], STAFF, "asked for") for reply in replies]
+            asks = [
+                ApproveAsk(reply.said["id"], STAFF, "asked for", agreed=True) for reply in replies
+            ]
             for answer in await cluster.shop.parts.fulfilment.approve(asks):
                 assert isinstance(answer, Order)
             await until(lambda sold=(turn + 1) * ORDERS: len(simulator.book.sales) == sold)

@@ -214,6 +214,31 @@ async def test_a_products_flag_does_not_reach_above_the_limit(counter: Counter) 
     assert await counter.office.ask("viewer", "GET", "/approvals") == [], "nobody asked"
 
 
+async def test_a_products_flag_and_a_person_have_each_a_days_limit(counter: Counter) -> None:
+    """What one bought says nothing of what the other may; a person ends the wait of the rest."""
+    office, shop = counter.office, counter.office.shop
+    product = await shop.product(9, allow_auto_vendor_fulfill=True)
+    async with shop.parts.db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (9, $1, 'AMZ')",
+            counter.vendor_id,
+        )
+    client = await shop.client(minor=1_000_000)
+    first, second, third, fourth = [
+        (await shop.place_one(shop.ask(client, product, MANY - 1))).order for _ in range(4)
+    ]
+    assert (await counter.approve(first))["approval"] is None
+    await shop.parts.fulfilment.sweep_flagged()
+    assert [len(await counter.bought(each)) for each in (second, third, fourth)] == [1, 0, 0]
+    whole = await office.ask("viewer", "GET", f"/orders/{third.id}/story")
+    assert (whole["next"]["who"], whole["next"]["why"]) == ("STAFF", "POOL_EMPTY")
+    approval = await asked(counter, third)
+    await agree(counter, approval)
+    await office.work_off()
+    await shop.parts.fulfilment.sweep_flagged()
+    assert [len(await counter.bought(each)) for each in (third, fourth)] == [1, 0]
+
+
 async def test_what_is_no_approved_request_is_not_carried_out(counter: Counter) -> None:
     order = await counter.waiting(MANY)
     approval = await asked(counter, order)

@@ -3,8 +3,8 @@
 from rewards.entry.equipment import JOB_LOG_KEPT, SESSIONS_KEPT
 from rewards.infra import idempotency
 from rewards.notices import tasks as notices
+from rewards.pricing.one_person import WINDOW
 from rewards.reports import model as reports
-from rewards.staff import alone
 from rewards.staff.model_approvals import LIFETIME
 from rewards.staff.model_settings import Kept
 from rewards.vendors import tasks as vendors
@@ -19,5 +19,6 @@ KEPT = (
     Kept("job_log", JOB_LOG_KEPT, "What workers did"),
     Kept("reports", reports.LIFETIME, "Files that staff had made"),
     Kept("approvals", LIFETIME, "A request for a second person waits so long"),
-    Kept("lone_acts", alone.WINDOW, "What one person did alone counts against a limit so long"),
+    Kept("lone_acts", WINDOW, "What one person did alone counts against a limit so long"),
+    Kept("flagged_purchases", WINDOW, "So does what products' flags had bought for a client"),
 )

@@ -83,7 +83,8 @@ class Settings(BaseSettings):
     # Until the connection for it stands.
     vendor_connect_s: float = 5.0
     # What one person may have vendors deliver within 24 hours for one client, or into our own
-    # stock, by face value; more takes a second.
+    # stock, by face value; more takes a second. As much is bought for a client in 24 hours without
+    # a person, where a product's flag says so; more waits for one.
     vendor_approval_limit_minor: int = 100_000
     # The limit's currency; what comes in another counts at its rate.
     vendor_approval_currency: str = "USD"

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from rewards.audit import service as audit
@@ -12,7 +13,7 @@ from rewards.core.actor import SYSTEM, Actor
 from rewards.core.clock import Clock
 from rewards.core.errors import Conflict, Refusal
 from rewards.infra.db import Database, Tx
-from rewards.orders import facts, model, sql, sql_read
+from rewards.orders import facts, flagged, model, sql, sql_read
 from rewards.orders.model import (
     DeliverByPassed,
     Item,
@@ -23,7 +24,7 @@ from rewards.orders.model import (
     State,
 )
 from rewards.orders.sql import Move
-from rewards.orders.vendor_limit import ApprovalLimit, Lately, lacking_minor
+from rewards.orders.vendor_limit import ApprovalLimit, Lately, Spent, lacking_minor
 from rewards.vendors import purchases
 from rewards.vendors.buying import AdapterSource
 from rewards.vendors.model import (
@@ -132,12 +133,16 @@ class Fulfilment:
     ) -> list[Order | Refusal]:
         """`approve` in the caller's transaction, with the sources looked up before it.
 
-        `lately`: what whoever asks had delivered alone before, by client; it counts as well.
+        `lately`: what whoever asks had delivered alone before, by client; it counts as well. None:
+        nobody's name stands for it, and it counts with what products' flags bought (ADR 0038).
         """
         assert len({ask.order_id for ask in asks}) == len(asks), "one act an order"
         locked = await sql.lock_orders(tx, [ask.order_id for ask in asks])
         at = model.moment_of_act(self.clock.now(), locked.values())
-        spent = await lately(tx, {o.client_id for o in locked.values()}) if lately else {}
+        clients = {order.client_id for order in locked.values()}
+        spent: Spent = {}
+        if not all(ask.agreed for ask in asks):
+            spent = await (lately or partial(flagged.spent, at=at))(tx, clients)
         under_way = await purchases.under_way(tx, FOR_ORDERS, locked)
         answers: dict[int, Order | Refusal] = {}
         items = await sql_read.read_items(
@@ -152,13 +157,15 @@ class Fulfilment:
             if isinstance(chosen, Refusal) or order is None:
                 answers[ask.order_id] = chosen if isinstance(chosen, Refusal) else OrderNotFound()
                 continue
-            if lately and not ask.agreed:
+            if not ask.agreed:
                 worth = (lacking_minor(order), order.product_currency)
                 spent.setdefault(order.client_id, []).append(worth)
             planned = _plan(ask, order, chosen, items.get(order.id, ()), self.window)
             going.append((ask, order, planned))
         await purchases.prepare(tx, [each for _, _, planned in going for each in planned], at)
         await _note(tx, going, at)
+        if lately is None:
+            await flagged.note(tx, [order for ask, order, _ in going if not ask.agreed], at)
         after = await sql_read.read_orders(tx, [order.id for _, order, _ in going])
         return [answers.get(ask.order_id) or after[ask.order_id] for ask in asks]
 
@@ -191,7 +198,8 @@ class Fulfilment:
     async def approve_flagged(self, order_ids: Sequence[int]) -> None:
         """Ask a vendor for those whose product is flagged ALLOW_AUTO_VENDOR_FULFILL, once.
 
-        One that was refused, failed, or is above the limit waits for staff like any other.
+        One that was refused or failed waits for staff like any other; so does one above the limit,
+        by itself or with what was bought so for the same client within 24 hours (ADR 0038).
         """
         async with self.db.connection() as connection:
             orders = await sql_read.read_orders(connection, order_ids)

@@ -11,6 +11,8 @@ from rewards.pricing.service import Prices
 # Whoever sets a rate could lift the limit with it: until others had so long to notice, it says
 # nothing of how much something is.
 SEEN_BY_OTHERS = timedelta(hours=24)
+# What was done without a second person within it counts together.
+WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """What one person did without a second lately: many small acts are one large one (spec.md §8)."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rewards.infra.db import Tx
+from rewards.orders import flagged
+from rewards.pricing.one_person import WINDOW
 from rewards.staff import sql_alone
 from rewards.staff.model_approvals import LoneAct, Scope
 from rewards.wallets import service as wallets
 
-WINDOW = timedelta(hours=24)
 FORGET_MAX = 10_000
 
 
@@ -61,5 +62,6 @@ async def note(tx: Tx, acts: Sequence[LoneAct], at: datetime) -> None:
 
 
 async def forget(tx: Tx, at: datetime) -> int:
-    """Drop what counts no more; how many rows, at most FORGET_MAX."""
-    return await sql_alone.forget(tx, at - 2 * WINDOW, FORGET_MAX)
+    """Drop what counts no more, also of products' flags; how many rows, at most FORGET_MAX each."""
+    gone = await flagged.forget(tx, at)
+    return gone + await sql_alone.forget(tx, at - 2 * WINDOW, FORGET_MAX)
