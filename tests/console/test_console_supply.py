@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from rewards.console import places
+from rewards.staff import model
 from rewards.staff.model import Role
 from tests.console.busy import STATEMENTS_MAX, SUPPLIED
 from tests.console.counted import counting
@@ -175,6 +177,38 @@ async def test_a_product_is_changed_and_who_may_not_price_it_is_told_who_does(
     assert f"Client {client}" in page.said
     product_id = int(path.rpartition("/")[2])
     assert supply.shop.parts.catalog.offered(product_id, client) is None
+
+
+async def test_who_may_buy_has_a_product_bought_by_itself_and_says_why(
+    supply: Supply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = await supply.shop.product()
+    path, on = f"/console/products/{product.id}", {"allow_auto_vendor_fulfill": "true"}
+    visitor = await supply.desk.at(Role.OPERATIONS)
+    page = await visitor.send(path, f"{path}/flag", **on)
+    assert "Invalid Reason: required" in page.said
+    assert "Switch on" in page.said
+    page = await visitor.send(path, f"{path}/flag", reason="agreed with finance", **on)
+    assert "It counts from now on." in page.said
+    assert "without asking a person" in page.said
+    # Saving all else leaves it as it is.
+    page = await visitor.send(path, path, **NEW)
+    assert "Switch off" in page.said
+    page = await visitor.send(path, f"{path}/flag")
+    assert "once a person says so" in page.said
+    less = model.PERMISSIONS[Role.OPERATIONS] - {model.Permission.VENDORS_APPROVE}
+    split = dict(model.PERMISSIONS) | {Role.OPERATIONS: frozenset(less)}
+    for module in (model, places):
+        monkeypatch.setattr(module, "PERMISSIONS", split)
+    page = await visitor.get(path)
+    assert "Switch on" not in page.said
+    assert "Switching it on takes somebody who may approve purchases." in page.said
+    page = await visitor.send(path, f"{path}/flag", reason="because", **on)
+    assert "It needs the permission vendors:approve." in page.said
+    await supply.shop.refresh()
+    shown = supply.shop.parts.catalog.product(product.id)
+    assert shown is not None
+    assert not shown.allow_auto_vendor_fulfill
 
 
 async def test_categories_are_added(supply: Supply) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rewards.staff.model import Role
+from rewards.staff import model
+from rewards.staff.model import Permission, Role
 from tests.staff.house import House
 
 API = "/admin/api/v1"
@@ -66,6 +67,67 @@ async def test_a_product_changes_where_it_was_asked_to(
     assert (row["action"], row["subject_id"]) == ("product.changed", product_id)
     assert row["facts"]["pool_target"] == {"from": 1000, "to": 7}
     assert set(row["facts"]) == {*change, "revision_id"}
+
+
+FLAG = {"allow_auto_vendor_fulfill": True}
+FRESH = {
+    "name": "Tea House",
+    "category_id": 1,
+    "country": "US",
+    "currency": "USD",
+    "delivery_type": "CODE_WITH_PIN",
+    "voucher_fields": ["code"],
+    "denominations": [{"min_value": 25}],
+}
+
+
+async def test_who_has_a_product_bought_by_itself_says_why(
+    house: House, operations: dict[str, str]
+) -> None:
+    product_id = await house.add_product()
+    path = f"/products/{product_id}"
+    for method, where, body in (
+        ("PATCH", path, FLAG),
+        ("PATCH", path, FLAG | {"reason": "  ", "pool_target": 7}),
+        ("POST", "/products", FRESH | FLAG),
+    ):
+        told = await refused(house, operations, method, where, body, 400)
+        assert told == "Invalid Reason: required"
+    why = FLAG | {"reason": "agreed with finance"}
+    made = await house.http.post(f"{API}/products", json=FRESH | why, headers=operations)
+    changed = await house.http.patch(API + path, json=why, headers=operations)
+    for answer in (made, changed):
+        assert answer.json()["allow_auto_vendor_fulfill"] is True, answer.text
+    assert [row["reason"] for row in await house.audit()] == [why["reason"]] * 2
+    # On already, and off again: neither is held up for a word.
+    for flag in (True, False):
+        body = {"allow_auto_vendor_fulfill": flag}
+        answer = await house.http.patch(API + path, json=body, headers=operations)
+        assert answer.json()["allow_auto_vendor_fulfill"] is flag
+
+
+async def test_who_may_not_buy_does_not_have_it_bought_by_itself(
+    house: House, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    less = model.PERMISSIONS[Role.OPERATIONS] - {Permission.VENDORS_APPROVE}
+    monkeypatch.setattr(
+        model, "PERMISSIONS", dict(model.PERMISSIONS) | {Role.OPERATIONS: frozenset(less)}
+    )
+    product_id = await house.add_product()
+    path, why = f"/products/{product_id}", {"reason": "because"}
+    for method, where, body in (
+        ("PATCH", path, FLAG | why),
+        ("PATCH", path, FLAG),
+        ("POST", "/products", FRESH | FLAG | why),
+    ):
+        told = await refused(house, operations, method, where, body, 403)
+        assert told == "Insufficient permissions"
+    async with house.db.transaction() as tx:
+        await tx.execute("UPDATE products SET allow_auto_vendor_fulfill = true")
+    off = await house.http.patch(
+        API + path, json={"allow_auto_vendor_fulfill": False}, headers=operations
+    )
+    assert off.json()["allow_auto_vendor_fulfill"] is False, off.text
 
 
 async def test_null_takes_away_what_may_be_without(

@@ -30,7 +30,7 @@ ACTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("PATCH", "/clients/{client}/logins/{login}", {"password": PASSWORD}, "login.password_changed"),
     ("PATCH", "/clients/{client}", {"status": "SUSPENDED"}, "client.changed"),
     ("PUT", "/products/6/discounts/{client}", {"percent": 3}, "product.discount_set"),
-    ("PATCH", "/products/6", {"allow_auto_vendor_fulfill": True}, "product.changed"),
+    ("PATCH", "/products/6", {"pool_target": 7}, "product.changed"),
     ("PATCH", "/vendors/{vendor}", {"status": "PAUSED"}, "vendor.changed"),
 ]
 

@@ -30,7 +30,7 @@ FACTS = Sends(
         *("category_id", "subcategory_id", "max_quantity", "request_quantity_max"),
         *("filled_quantity_max", "pool_target", "minimum_life_days"),
     ),
-    ticks=("active", "realtime", "allow_auto_vendor_fulfill", "visible_by_default"),
+    ticks=("active", "realtime", "visible_by_default"),
     nulls=(
         *("subcategory_id", "link_type"),
         *("max_quantity", "request_quantity_max", "filled_quantity_max"),
@@ -43,6 +43,9 @@ PRICING = Sends(
     nulls=("vendor_discount_percent",),
 )
 PRICED = {"pricing": Act("PATCH", "/products/{}/pricing", "It costs that from now on.", PRICING)}
+# Apart from all else that a product is: whoever saves that does not decide this.
+FLAG = Sends(texts=("reason",), ticks=("allow_auto_vendor_fulfill",))
+FLAGGED = {"flag": Act("PATCH", "/products/{}", "It counts from now on.", FLAG)}
 CATEGORY = {"add": Act("POST", "/categories", "Added.", Sends(texts=("name",)))}
 WITHIN = {"add": Act("POST", "/categories/{}/subcategories", "Added.", Sends(texts=("name",)))}
 # As many as the API gives at once.
@@ -169,6 +172,7 @@ async def show_product(request: Req, room: GivenRoom, product_id: FromPath[str])
         reference=reference,
         choices=CHOICES,
         can=may(visit.session, Permission.PRODUCTS_WRITE),
+        can_buy=may(visit.session, Permission.VENDORS_APPROVE),
         can_price=may(visit.session, Permission.PRODUCTS_PRICE),
         can_discount=may(visit.session, Permission.DISCOUNTS_WRITE),
     )
@@ -176,7 +180,7 @@ async def show_product(request: Req, room: GivenRoom, product_id: FromPath[str])
 
 @post("/products/{product_id:str}", status_code=303, request_max_body_size=FORM_BYTES_MAX)
 async def change_product(request: Req, room: GivenRoom, product_id: FromPath[str]) -> Page:
-    """Change what the form has: all but what it costs."""
+    """Change what the form has: all but what it costs and whether it is bought by itself."""
     visit, form = await room.receive(request)
     emptied = {name: "" for name in EMPTIED if name in form}
     body = emptied | FACTS.body(form) | _lists(form)
@@ -189,6 +193,13 @@ async def price_product(request: Req, room: GivenRoom, product_id: FromPath[str]
     """Set fee, tax and discount, and say why."""
     back = f"{PRODUCTS}/{product_id}"
     return await perform(request, room, PRICED, "pricing", back, product_id)
+
+
+@post("/products/{product_id:str}/flag", status_code=303, request_max_body_size=FORM_BYTES_MAX)
+async def flag_product(request: Req, room: GivenRoom, product_id: FromPath[str]) -> Page:
+    """Have what waits for it bought without a person, and say why; or not any more."""
+    back = f"{PRODUCTS}/{product_id}"
+    return await perform(request, room, FLAGGED, "flag", back, product_id)
 
 
 @post("/products/{product_id:str}/discounts", status_code=303, request_max_body_size=FORM_BYTES_MAX)
@@ -216,5 +227,5 @@ async def set_visibility(request: Req, room: GivenRoom, product_id: FromPath[str
 PAGES = [
     *(list_products, ask_for_product, add_product),
     *(list_categories, add_category, add_subcategory),
-    *(show_product, change_product, price_product, set_discount, set_visibility),
+    *(show_product, change_product, price_product, flag_product, set_discount, set_visibility),
 ]

@@ -12,13 +12,13 @@ from rewards.catalog import service as catalog_service
 from rewards.catalog.model import Product, ProductChange, ProductNotFound, Visibility
 from rewards.clients import service as clients
 from rewards.clients.model import ClientNotFound
-from rewards.core.errors import InvalidField
+from rewards.core.errors import Forbidden, InvalidField
 from rewards.core.page import Page
 from rewards.core.text import printable
 from rewards.infra.db import Tx
 from rewards.infra.http import decode, encode, page_answer, path_id
 from rewards.infra.openapi import answers, asks, takes
-from rewards.staff.auth import caller, requires
+from rewards.staff.auth import Caller, caller, requires
 from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, paged, reason_told
 from rewards.staff.model import Permission
 from rewards.staff.product_view import (
@@ -110,20 +110,24 @@ async def create_product(
     """Add a product. It is off sale until `active` says otherwise, and waits for stock or a vendor.
 
     It costs its face value less the usual discount, without fee or tax, until somebody who may
-    sets its pricing. Its currency is for good.
+    sets its pricing. Its currency is for good. `allow_auto_vendor_fulfill` true takes the
+    permission vendors:approve as well, and a reason.
     """
     body = decode(NEW_PRODUCT, await request.body())
     currency = catalog.snapshot.currencies.get(currency_of(body))
     if currency is None:
         raise InvalidField("Currency", "exists")
     wanted = new_product(body, currency.code, currency.exponent)
-    who, reason = caller(request).actor, reason_told(body.reason)
+    who, reason = caller(request), reason_told(body.reason)
+    if body.allow_auto_vendor_fulfill is True:
+        check_flag(who, reason)
 
     async def work(tx: Tx) -> Product:
         at = clock.now()
         [number] = await catalog_service.add_products(tx, [wanted], at)
         [made] = await catalog_service.change_products(tx, [ProductChange(number, {})], at)
-        fact = AuditFact(who, None, "product.created", "product", number, told(made), reason)
+        facts = told(made)
+        fact = AuditFact(who.actor, None, "product.created", "product", number, facts, reason)
         await audit.record(tx, [fact], at)
         return made
 
@@ -149,28 +153,39 @@ async def change_product(
     """Change a product; counts in every process within a second.
 
     Orders keep the words they were sold under. `active` false takes it off sale; what was ordered
-    is still delivered.
+    is still delivered. Switching `allow_auto_vendor_fulfill` on takes the permission
+    vendors:approve as well, and a reason; switching it off takes neither.
     """
-    body = decode(PRODUCT_CHANGE, await request.body())
+    body, who = decode(PRODUCT_CHANGE, await request.body()), caller(request)
     number, reason = path_id(product_id, ProductNotFound), reason_told(body.reason)
 
     async def work(tx: Tx) -> Product:
         at = clock.now()
         # A change of nothing locks the row and says what it holds.
         [before] = await catalog_service.change_products(tx, [ProductChange(number, {})], at)
+        if body.allow_auto_vendor_fulfill is True and not before.allow_auto_vendor_fulfill:
+            check_flag(who, reason)
         values = denominations_of(body, before.exponent)
         if values is not None:
             await catalog_service.set_denominations(tx, {number: values})
         wanted = ProductChange(number, fields_of(body))
         [product] = await catalog_service.change_products(tx, [wanted], at)
-        who, facts = caller(request).actor, differences(before, product)
-        fact = AuditFact(who, None, "product.changed", "product", number, facts, reason)
+        facts = differences(before, product)
+        fact = AuditFact(who.actor, None, "product.changed", "product", number, facts, reason)
         await audit.record(tx, [fact], at)
         return product
 
     changed = await db.run(work)
     await catalog.refresh([number])
     return encode(StaffProductOut.of(changed))
+
+
+def check_flag(who: Caller, reason: str | None) -> None:
+    """Raises Forbidden and InvalidField: who lets a flag buy may buy, and says why (ADR 0038)."""
+    if not who.staff.may(Permission.VENDORS_APPROVE):
+        raise Forbidden(details={"permission": Permission.VENDORS_APPROVE})
+    if reason is None:
+        raise InvalidField("Reason", "required")
 
 
 @put(

@@ -75,7 +75,7 @@ class ProductChangeIn(msgspec.Struct, forbid_unknown_fields=True):
     minimum_life_days: int | UnsetType = UNSET
     visible_by_default: bool | UnsetType = UNSET
     denominations: list[DenominationIn] | UnsetType = UNSET
-    # Why, for the trail.
+    # Why, for the trail; needed to have it bought without a person.
     reason: str | None = None
 
 
