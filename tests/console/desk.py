@@ -19,7 +19,6 @@ from tests.shop import Shop, open_shop
 
 PASSWORD = "a long and quiet password"
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
-KEY = re.compile(r'name="key" value="([^"]+)"')
 
 
 @dataclass(frozen=True)

@@ -46,5 +46,4 @@ async def perform(
         back=room.own_path(wanted) if wanted else back,
         done=act.done,
         waits=act.waits,
-        key=form.get("key"),
     )

@@ -52,7 +52,7 @@ class Answer:
         return None if told is None else int(told)
 
 
-# Nobody knows whether it was done; who asks again with the same key is told.
+# Nobody knows whether it was done.
 TIMED_OUT = {"code": "TIMED_OUT", "message": "This took too long"}
 
 
@@ -90,23 +90,21 @@ class Caller:
         *,
         query: Query | None = None,
         body: object = None,
-        key: str = "",
         file: tuple[str, BinaryIO] | None = None,
         texts: Mapping[str, str] | None = None,
         accept: str = "",
     ) -> Answer:
         """One request. `body` is sent as JSON; `file` (name, content) and `texts` as a form.
 
-        `key` is its Idempotency-Key. Empty values of `query` are left out. Raises ApiRefused for
-        every answer that is no success; what it says is the API's own word. No answer in time is
-        one too (504 TIMED_OUT).
+        Empty values of `query` are left out. Raises ApiRefused for every answer that is no
+        success; what it says is the API's own word. No answer in time is one too (504 TIMED_OUT).
         """
         sent: dict[str, Any] = {"params": _wanted(query)}
         if file is not None:
             sent |= {"files": {"file": file}, "data": dict(texts or {})}
         elif body is not None:
             sent["content"] = ENCODER.encode(body)
-        headers = self._headers(accept, key, is_json=body is not None)
+        headers = self._headers(accept, is_json=body is not None)
         transport = httpx.ASGITransport(
             cast("Any", self.app), raise_app_exceptions=False, client=cast("Any", self._peer)
         )
@@ -170,19 +168,15 @@ class Caller:
         """Nobody's address where the peer is a Unix socket that no proxy speaks for."""
         return None if self.address is None else (str(self.address), 0)
 
-    def _headers(
-        self, accept: str = "", key: str = "", *, is_json: bool = False
-    ) -> list[tuple[bytes, bytes]]:
+    def _headers(self, accept: str = "", *, is_json: bool = False) -> list[tuple[bytes, bytes]]:
         headers = {"X-Request-Id": self.request_id, "User-Agent": self.agent}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if is_json:
             headers["Content-Type"] = JSON
-        if key:
-            headers["Idempotency-Key"] = key
         if accept:
             headers["Accept"] = accept
-        # What a browser calls itself, and what a form says, may be in any letters.
+        # What a browser calls itself may be in any letters.
         return [(n.lower().encode(), v.encode("latin-1", "replace")) for n, v in headers.items()]
 
 

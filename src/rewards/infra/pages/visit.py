@@ -28,7 +28,6 @@ ADVICE = {
     "TIMED_OUT": "It may still be done. Look at the page again before you repeat it.",
     "INTERNAL": "Nothing may have been changed. Look at the page again before you repeat it.",
     "TOO_MANY_REPORTS": "Wait for one of yours to end, or cancel it.",
-    "IDEMPOTENCY_KEY_REUSED": "This form was already sent with other values. Open it again.",
 }
 
 
@@ -51,11 +50,9 @@ class Visit:
         """The bodies of several reads, one after another: a page holds one connection at a time."""
         return [(await self.get(path)).body for path in paths]
 
-    async def send(
-        self, method: str, path: str, body: object = None, *, key: str = "", **query: str
-    ) -> Answer:
-        """Change something through the API; `key` is the Idempotency-Key of the form."""
-        return await self.caller.ask(method, path, body=body, key=key, query=query)
+    async def send(self, method: str, path: str, body: object = None, **query: str) -> Answer:
+        """Change something through the API."""
+        return await self.caller.ask(method, path, body=body, query=query)
 
     async def send_file(
         self, path: str, name: str, content: BinaryIO, texts: Mapping[str, str]
@@ -72,7 +69,6 @@ class Visit:
         back: str,
         done: str,
         waits: str = "",
-        key: str = "",
     ) -> Response[bytes]:
         """Do one thing and go `back` to a page that says `done`, or why it was refused.
 
@@ -80,7 +76,7 @@ class Visit:
         the approval). What ends the session, or asks for a proof first, is the room's to answer.
         """
         try:
-            answer = await self.send(method, path, body, key=key)
+            answer = await self.send(method, path, body)
         except ApiRefused as refused:
             if self.room.answers(refused):
                 raise
@@ -123,7 +119,7 @@ class Visit:
         return go(path, told)
 
     def once(self) -> str:
-        """The Idempotency-Key of a form: sent twice it counts once."""
+        """A reference for what a form books or orders: sent twice it counts once."""
         return str(uuid4())
 
     @property
