@@ -61,7 +61,8 @@ async def test_a_postpaid_wallet_gets_another_limit(desk: Desk) -> None:
     fields = {"currency": "JPY", "type": "POSTPAID", "credit_limit": "5000"}
     page = await visitor.send(path, path, **fields)
     assert "5,000\u00a0JPY" in page.said.replace(" ", "\u00a0"), page.said
-    *_, (action, form) = forms(page.text, "change")
+    # The newest stands first.
+    (action, form), *_ = forms(page.text, "change")
     assert 'name="credit_limit" type="text" value="5000"' in form
     page = await visitor.send(path, action, status="ACTIVE", credit_limit="7000", reason="grown")
     assert "7,000" in page.said, page.said

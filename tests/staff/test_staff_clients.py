@@ -286,5 +286,14 @@ async def test_a_clients_wallets_are_listed(house: House, admin: dict[str, str])
     answer = await house.http.get(f"{API}/clients/{house.client}/wallets", headers=admin)
     [wallet] = answer.json()
     assert (wallet["id"], wallet["currency"], wallet["status"]) == (house.wallet, "USD", "ACTIVE")
+    path, body = f"{API}/clients/{house.client}/wallets", {"currency": "EUR"}
+    made = (await house.http.post(path, json=body, headers=admin)).json()
+    for page, number in ((1, made["id"]), (2, house.wallet)):
+        answer = await house.http.get(f"{path}?limit=1&page={page}", headers=admin)
+        assert [each["id"] for each in answer.json()] == [number]
+        assert answer.headers["X-Total-Count"] == "2"
+    for query, message in (("page=0", "Invalid Page: min"), ("limit=501", "Invalid Limit: max")):
+        answer = await house.http.get(f"{path}?{query}", headers=admin)
+        assert (answer.status_code, answer.json()["message"]) == (400, message)
     missing = await house.http.get(f"{API}/clients/999999/wallets", headers=admin)
     assert (missing.status_code, missing.json()["code"]) == (404, "CLIENT_NOT_FOUND")

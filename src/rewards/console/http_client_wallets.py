@@ -4,7 +4,7 @@ from litestar import get, post
 from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
-from rewards.console.listing import Sends, whole
+from rewards.console.listing import Sends, listed, whole
 from rewards.console.places import API, PREFIX, api, below, may
 from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
@@ -43,9 +43,9 @@ async def list_wallets(request: Req, room: GivenRoom, client_id: FromPath[str]) 
     """What the client holds, and what may be done with it."""
     visit = await room.visit(request)
     client = (await visit.get(api("/clients/{}", client_id))).body
-    wallets = (await visit.get(api("/clients/{}/wallets", client_id))).body
+    found = await listed(visit, api("/clients/{}/wallets", client_id))
     asked = await whole(visit, f"{API}/approvals", state="REQUESTED", limit="500") or ()
-    of_these = {("wallet", wallet["id"]) for wallet in wallets}
+    of_these = {("wallet", wallet["id"]) for wallet in found.rows}
     can = {
         "open": may(visit.session, Permission.WALLETS_OPEN),
         "top_up": may(visit.session, Permission.WALLETS_TOP_UP),
@@ -55,7 +55,7 @@ async def list_wallets(request: Req, room: GivenRoom, client_id: FromPath[str]) 
     return visit.page(
         "console/client-wallets.html",
         client=client,
-        wallets=wallets,
+        found=found,
         waiting=[each for each in asked if (each["subject_kind"], each["subject_id"]) in of_these],
         me=visit.session.facts.get("id", ""),
         can=can,

@@ -18,13 +18,14 @@ from rewards.core.errors import InvalidField, Refusal
 from rewards.core.money import amount_minor, read_json_amount, to_decimal
 from rewards.core.text import printable
 from rewards.infra.db import Tx
-from rewards.infra.http import decode, encode, member_of, path_id
-from rewards.infra.openapi import answers, takes
+from rewards.infra.http import decode, encode, member_of, page_answer, path_id
+from rewards.infra.openapi import answers, asks, takes
 from rewards.pricing.one_person import OnePersonLimit
 from rewards.staff import credit
 from rewards.staff.auth import Caller, caller, requires
 from rewards.staff.credit import Limited
 from rewards.staff.given import (
+    PAGED,
     Amount,
     GivenCatalog,
     GivenClock,
@@ -32,6 +33,7 @@ from rewards.staff.given import (
     GivenMoneyLimit,
     Quantity,
     no_json,
+    paged,
 )
 from rewards.staff.http_approvals import ApprovalOut, waits
 from rewards.staff.model import Permission
@@ -41,6 +43,7 @@ from rewards.wallets.model import (
     NewWallet,
     StatusChange,
     Wallet,
+    WalletFilter,
     WalletNotFound,
     WalletStatus,
     WalletType,
@@ -111,16 +114,19 @@ WALLET_CHANGE = msgspec.json.Decoder(WalletChangeIn)
 @get(
     "/clients/{client_id:str}/wallets",
     operation_id="listClientWallets",
+    operation_class=asks(PAGED),
     guards=[requires(Permission.WALLETS_READ)],
-    responses=answers(list[WalletOut], 401, 403, 404),
+    responses=answers(list[WalletOut], 400, 401, 403, 404),
 )
-async def list_wallets(client_id: FromPath[str], db: GivenDatabase) -> Response[bytes]:
-    """A client's wallets, closed ones too."""
-    number = path_id(client_id, ClientNotFound)
+async def list_wallets(
+    request: Request[Any, Any, Any], client_id: FromPath[str], db: GivenDatabase
+) -> Response[bytes]:
+    """A client's wallets, newest first, closed ones too; `page`, `limit` (50, max 500)."""
+    number, ask = path_id(client_id, ClientNotFound), paged(request)
     async with db.connection() as connection:
         await clients.check_there(connection, number)
-        found = await wallets.list_for_client(connection, number)
-    return encode([WalletOut.of(wallet) for wallet in found])
+        found = await wallets.list_wallets(connection, WalletFilter(client_id=number), ask)
+    return page_answer(request, found, [WalletOut.of(wallet) for wallet in found.items])
 
 
 @post(
