@@ -258,3 +258,10 @@ async def test_the_overview_counts_and_leads_on(counter: Counter) -> None:
         path = "/admin/api/v1" + link["route"]
         answer = await office.http.get(path, params=link["query"], headers=office.token("admin"))
         assert answer.status_code == 200
+    for each in told["money"]:
+        path = "/admin/api/v1" + each["link"]["route"]
+        params = each["link"]["query"]
+        lines = await office.http.get(path, params=params, headers=office.token("viewer"))
+        assert len(lines.json()) == each["week_count"]
+        # A line says its direction, not its sign.
+        assert sum(line["amount"] for line in lines.json()) == abs(each["week"])

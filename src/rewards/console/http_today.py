@@ -16,7 +16,8 @@ from rewards.infra.pages.routes import GivenRoom, Page, Req
 
 # Of the states that an order may stand in, those that the chart tells apart, and their colours.
 SERIES = (
-    ("Delivered", ("DELIVERED", "PARTIALLY_DELIVERED"), "--good"),
+    ("Delivered", ("DELIVERED",), "--good"),
+    ("Delivered in part", ("PARTIALLY_DELIVERED",), "--main"),
     ("Waiting", ("PENDING", "PLACED"), "--wait"),
     ("Cancelled or failed", ("CANCELLED", "FAILED"), "--bad"),
 )
@@ -45,6 +46,7 @@ async def show_today(request: Req, room: GivenRoom) -> Page:
         chart=chart(counted),
         series=[name for name, _, _ in SERIES],
         today=counted[-1][1],
+        since=counted[0][0],
         late=sum(each["orders"] for each in waiting if each["band"] in LATE),
         waiting=sum(each["orders"] for each in waiting),
     )

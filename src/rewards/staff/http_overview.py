@@ -125,7 +125,10 @@ class TroubledOut(msgspec.Struct):
 
 
 class MoneyOut(msgspec.Struct):
-    """What came of one kind of movement, as the wallets see it: today (UTC), and in seven days."""
+    """What came of one kind of movement, as the wallets see it: today (UTC), and in seven days.
+
+    `link` lists the lines of the seven days.
+    """
 
     kind: TransferKind
     currency: str
@@ -195,7 +198,7 @@ async def get_overview(
             vendors=health,
             unknown_outcomes=sum(each.cases for each in health),
             webhooks=troubled,
-            money=[_money(flow) for flow in flows],
+            money=[_money(flow, since.date(), now.date()) for flow in flows],
             approvals=[
                 ApprovalsOut(
                     *(kind, count, expires_at),
@@ -250,8 +253,10 @@ async def _vendors(tx: Tx) -> list[VendorHealthOut]:
     ]
 
 
-def _money(flow: Flow) -> MoneyOut:
+def _money(flow: Flow, first: date, last: date) -> MoneyOut:
     places = exponent_of(flow.currency)
+    days = {"from": first.isoformat(), "to": last.isoformat()}
+    of_kind = {"type": str(flow.kind), "currency": flow.currency}
     return MoneyOut(
         flow.kind,
         flow.currency,
@@ -259,7 +264,7 @@ def _money(flow: Flow) -> MoneyOut:
         flow.recent_count,
         to_decimal(flow.amount_minor, places),
         flow.count,
-        Link("/wallets", {"currency": flow.currency}),
+        Link("/ledger/transactions", days | of_kind),
     )
 
 
