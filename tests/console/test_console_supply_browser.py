@@ -150,7 +150,7 @@ async def test_a_vendor_is_opened_checked_mapped_and_bought_from(
         assert API_KEY not in await page.content()
         await looks_right(page)
         await page.goto("/console/vendors/1")
-        await send(page, "Pause", "Pause")
+        await send(page, "Pause", "Pause", Why="it is slow")
         await says(page, "The state was changed.")
     assert str((await supply.shop.order(order.id)).state) == "DELIVERED·COMPLETED"
 

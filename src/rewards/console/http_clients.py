@@ -19,7 +19,9 @@ CLIENTS = f"{PREFIX}/clients"
 LIMITS = ("orders_per_minute", "orders_per_10s", "orders_per_day", "concurrent_orders")
 LIMITED = Sends(numbers=(*LIMITS, "max_quantity"))
 NEW = Sends(texts=("name",), lines=("allowed_ips",))
-CHANGED = Sends(texts=("name", "status", "conversion_fee_percent"), lines=("allowed_ips",))
+CHANGED = Sends(
+    texts=("name", "status", "conversion_fee_percent", "reason"), lines=("allowed_ips",)
+)
 LOGIN = Sends(texts=("username", "role"), passwords=("password",))
 ACTS = {
     "logins": Act("POST", "/clients/{}/logins", "The login was made.", LOGIN),
@@ -27,7 +29,7 @@ ACTS = {
         "PATCH",
         "/clients/{}/logins/{}",
         "Set. Everybody of the client is signed out; its keys stay.",
-        Sends(passwords=("password",)),
+        Sends(texts=("reason",), passwords=("password",)),
     ),
 }
 

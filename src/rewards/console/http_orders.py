@@ -24,7 +24,7 @@ FILTERS = (
     *("min_amount", "max_amount", "placed_from", "placed_to", "older_than", "sort"),
 )
 # What is asked for less often stands folded away.
-RARE = ("id", "ref", *FILTERS[FILTERS.index("product_id") :])
+RARE = ("ref", *FILTERS[FILTERS.index("product_id") :])
 SECOND_PERSON = "Asked for: nothing happens before a second person has approved it."
 REASON = Sends(texts=("reason",))
 ACTS = {
@@ -50,6 +50,8 @@ FORGET = {"forget": Act("DELETE", "/saved-searches/{}", "Forgotten.", None)}
 REVEAL = Sends(texts=("reason",), numbers=("position",))
 # Items that can be given back one by one.
 RETURNABLE = frozenset({ItemStatus.DELIVERED, ItemStatus.PENDING})
+# Items whose code can be shown, of an order that has codes; also where its end user has a link.
+REVEALABLE = frozenset({ItemStatus.DELIVERED})
 
 
 @get("/orders")
@@ -98,6 +100,7 @@ async def show_order(request: Req, room: GivenRoom, order_id: FromPath[str]) -> 
         mails=may(visit.session, Permission.NOTICES_RESEND),
         leads=[_lead(told["order"], moment) for moment in told["moments"]],
         returnable=RETURNABLE,
+        revealable=REVEALABLE,
     )
 
 

@@ -13,6 +13,7 @@ from rewards.catalog.model import (
     ProductType,
 )
 from rewards.console.acts import Act, perform
+from rewards.console.http_client_discounts import AGREED
 from rewards.console.listing import Sends, listed, whole
 from rewards.console.places import API, PREFIX, api, check_may, may
 from rewards.infra.pages.caller import ApiRefused
@@ -206,7 +207,7 @@ async def flag_product(request: Req, room: GivenRoom, product_id: FromPath[str])
 async def set_discount(request: Req, room: GivenRoom, product_id: FromPath[str]) -> Page:
     """Set what one client gets off this product; without a percent none of its own."""
     visit, form = await room.receive(request)
-    body = Sends(texts=("percent",), nulls=("percent",)).body(form)
+    body = AGREED.body(form)
     path = api("/products/{}/discounts/{}", product_id, form.get("client_id").strip())
     back = f"{PRODUCTS}/{product_id}"
     return await visit.act("PUT", path, body, back=back, done="The discount counts now.")

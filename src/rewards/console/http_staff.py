@@ -15,7 +15,7 @@ PERSON = Sends(texts=("username", "role"), passwords=("password",))
 NEW = {"hire": Act("POST", "/staff", "They can sign in now.", PERSON)}
 WHY = Sends(texts=("reason",))
 ROLE = Sends(texts=("role", "reason"))
-PASSWORD = Sends(passwords=("password",))
+PASSWORD = Sends(texts=("reason",), passwords=("password",))
 ACTIVE = Sends(texts=("reason",), ticks=("active",))
 RESET = "Their second factor is off, and they are signed out everywhere."
 STAFF = {

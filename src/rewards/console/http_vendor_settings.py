@@ -79,6 +79,7 @@ async def change_settings(request: Req, room: GivenRoom, vendor_id: FromPath[str
     body = {
         "config": config | _given(form, kind["config"], CONFIG),
         "secrets": _given(form, kind["secrets"], SECRET),
+        **form.chosen("reason"),
     }
     back, done = f"{VENDORS}/{vendor_id}/settings", "Saved; it counts within a second."
     return await visit.act("PATCH", api("/vendors/{}", vendor_id), body, back=back, done=done)

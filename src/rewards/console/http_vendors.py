@@ -15,8 +15,10 @@ from rewards.staff.model import Permission
 VENDORS = f"{PREFIX}/vendors"
 CALLS_SHOWN = 25
 ACTS = {
-    "status": Act("PATCH", "/vendors/{}", "The state was changed.", Sends(texts=("status",))),
-    "rename": Act("PATCH", "/vendors/{}", "It is called so now.", Sends(texts=("name",))),
+    "status": Act(
+        "PATCH", "/vendors/{}", "The state was changed.", Sends(texts=("status", "reason"))
+    ),
+    "rename": Act("PATCH", "/vendors/{}", "It is called so now.", Sends(texts=("name", "reason"))),
     "sync": Act("POST", "/vendors/{}/sync", "Its catalogue will be read in a moment.", None),
 }
 
