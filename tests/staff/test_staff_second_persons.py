@@ -109,7 +109,8 @@ async def test_another_wallet_of_the_client_has_no_limit_of_its_own(till: Till) 
         body = {"order_ids": [order.id], "reason": "fraud", "preview": preview}
         [told] = await office.ask("admin", "POST", "/orders/cancel", body)
         assert told["needs_second_person"]
-    held = await office.ask("admin", "GET", f"/clients/{till.client}/wallets")
+    # The newest stands first.
+    held = (await office.ask("admin", "GET", f"/clients/{till.client}/wallets"))[::-1]
     assert [(each["balance"], each["credit_limit"]) for each in held] == [
         (1_014.5, 0),
         (20, 20),
