@@ -50,6 +50,7 @@ class Visitor:
     url: str
     session: aiohttp.ClientSession
     headers: dict[str, str] = field(default_factory=dict)
+    room: str = "/console"
 
     async def get(self, path: str, *, follow: bool = True, **headers: str) -> Seen:
         return await self._seen("GET", path, headers, allow_redirects=follow)
@@ -57,7 +58,9 @@ class Visitor:
     async def post(
         self, path: str, fields: Any = None, *, follow: bool = True, **headers: str
     ) -> Seen:
-        sent = {"Origin": self.url, "Sec-Fetch-Site": "same-origin"} | headers
+        """A form; a header that is empty is left out."""
+        said = {"Origin": self.url, "Sec-Fetch-Site": "same-origin"} | headers
+        sent = {name: value for name, value in said.items() if value}
         return await self._seen("POST", path, sent, data=fields or {}, allow_redirects=follow)
 
     async def _seen(self, method: str, path: str, headers: dict[str, str], **sent: Any) -> Seen:
@@ -68,9 +71,9 @@ class Visitor:
             return Seen(answer.status, answer.headers, raw.decode(), str(answer.url), raw)
 
     async def sign_in(self, name: str, password: str = PASSWORD, following: str = "") -> Seen:
-        page = await self.get("/console/sign-in")
+        page = await self.get(f"{self.room}/sign-in")
         fields = {"csrf": page.csrf, "username": name, "password": password, "next": following}
-        return await self.post("/console/sign-in", fields)
+        return await self.post(f"{self.room}/sign-in", fields)
 
     async def send(self, page: str, path: str, **fields: Any) -> Seen:
         """Send a form that stands on a page, with what the page hides in it."""

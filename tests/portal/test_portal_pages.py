@@ -190,18 +190,6 @@ async def test_settings_and_files(company: Company) -> None:
         assert "Invalid To" in refused.text
 
 
-async def test_a_form_of_another_site_does_nothing(company: Company) -> None:
-    async with visiting(company) as visitor:
-        await visitor.sign_in(OWNER)
-        await visitor.get("/keys")
-        form = {"name": "till", "current_password": PASSWORD}
-        foreign = await visitor.send("/keys", form, **{"Sec-Fetch-Site": "cross-site"})
-        assert foreign.status == 403
-        visitor.last = ""
-        assert (await visitor.send("/keys", form)).status == 403
-        assert (await company.call("GET", "/credentials")).json == []
-
-
 async def test_tabs_that_renew_at_once_stay_signed_in(company: Company) -> None:
     """One shows the refresh token, the others wait; shown twice it would end them all."""
     db = company.shop.parts.db
