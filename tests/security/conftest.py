@@ -23,3 +23,18 @@ async def world(
         yield opened
     await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
+
+
+@pytest.fixture
+async def own_world(
+    server_dsn: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """A world that nobody needs afterwards."""
+    name = f"rewards_acts_{os.getpid()}"
+    admin = await asyncpg.connect(server_dsn)
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    dsn, home = with_database(server_dsn, name), tmp_path_factory.mktemp("acts")
+    async with open_world(dsn, home) as opened:
+        yield opened
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()

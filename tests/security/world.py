@@ -186,7 +186,7 @@ class World:
         """Something of each kind, made by those who make it."""
         await self._staff_things()
         await self._client_things()
-        await self._owe()
+        await self.owe("Owed")
         async with self.api.parts.db.transaction() as tx:
             for name, statement in PLANTED.items():
                 self.ids[name] = await tx.fetchval(statement, self.ids["client_id"])
@@ -196,9 +196,9 @@ class World:
         self.stranger_id = await self.client("Stranger")
         self.stranger = await self.key_of(self.stranger_id)
 
-    async def _owe(self) -> None:
-        """A refund that its wallet cannot take: it is frozen."""
-        client_id = await self.client("Owed")
+    async def owe(self, name: str) -> tuple[int, int]:
+        """An order of a new client whose wallet cannot take the refund, for it is frozen; both."""
+        client_id = await self.client(name)
         ask = {"product_id": 1, "denomination": 25, "quantity": 1}
         key = await self.key_of(client_id)
         waits = await self.api.call("POST", "/api/v1/orders", ask, shown=key)
@@ -208,6 +208,7 @@ class World:
         await self.admin("PATCH", f"/wallets/{wallet['id']}", {"status": "FROZEN", **why})
         owed = await self.admin("POST", f"/orders/{waits.json['id']}/cancel", why)
         assert owed["sub_status"] == "NOT_REFUNDED", owed
+        return waits.json["id"], wallet["id"]
 
     async def _client_things(self) -> None:
         client_id = self.api.card["client"]["client_id"]
