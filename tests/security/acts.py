@@ -71,19 +71,19 @@ async def admin(world: World) -> tuple[int, Shown]:
 
 async def waiting(world: World) -> int:
     """An order for what there is none of."""
-    order = await world.buys(product_id=1, denomination=25, quantity=1)
+    order = await world.buys(product_id=1, denomination=5, quantity=1)
     assert order["status"] == "PENDING", order
     number: int = order["id"]
     return number
 
 
 async def stocked(world: World, product_id: int) -> int:
-    """A batch of one unit."""
+    """A batch of one unit, of the value that the vendor offers."""
     product = world.api.parts.catalog.product(product_id)
     assert product is not None
     code = f"ACT-{next(_codes)}"
     fields = {name: f"{code}-{name}" for name in product.voucher_fields}
-    [unit] = await world.shop.stock(product, 1, fields=fields)
+    [unit] = await world.shop.stock(product, 1, minor=500, fields=fields)
     number: int = await value(world, BATCH_OF, unit)
     return number
 
