@@ -88,17 +88,13 @@ async def stocked(world: World, product_id: int) -> int:
     return number
 
 
-async def recall(world: World) -> dict[str, Any]:
-    """An approval that the admin waits for."""
-    batch_id = await stocked(world, 6)
-    asked = await world.admin("POST", f"/inventory/batches/{batch_id}/recall", WHY, 202)
-    return {"approval_id": asked["approval"]["approval_id"]}
-
-
-async def by_another(world: World) -> Try:
-    """Whoever asks may not decide."""
-    _, *who = await somebody(world)
-    return Try(await recall(world), who=(who[0], who[1]))
+async def asked_by_another(world: World) -> Try:
+    """A recall that operations ask for: whoever asks may not decide."""
+    path = f"{ADMIN}/inventory/batches/{await stocked(world, 6)}/recall"
+    shown = await world.api.as_staff("operations")
+    asked = await world.api.call("POST", path, WHY, shown=shown)
+    assert asked.status == 202, asked.text
+    return Try({"approval_id": asked.json["approval"]["approval_id"]})
 
 
 async def upon_a_waiting_order(world: World) -> Try:
@@ -233,8 +229,8 @@ async def upon_who_lost_a_phone(world: World) -> Try:
 
 # What takes a second person, a fault, or something of one's own; all others succeed as they stand.
 PREPARED: Mapping[str, Prepare] = {
-    "approve": by_another,
-    "reject": by_another,
+    "approve": asked_by_another,
+    "reject": asked_by_another,
     "retryOrder": upon_an_order_that_can_be_filled,
     "retryOrders": upon_several_that_can_be_filled,
     "approveVendorFulfilment": upon_a_waiting_order,
