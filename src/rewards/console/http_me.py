@@ -52,7 +52,11 @@ async def act_on_me(request: Req, room: GivenRoom, act: FromPath[str]) -> Page:
     return await perform(request, room, ACTS, act, ME)
 
 
-@post("/me/sessions/{session_id:str}/{act:str}", status_code=303)
+@post(
+    "/me/sessions/{session_id:str}/{act:str}",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
 async def end_session(
     request: Req, room: GivenRoom, session_id: FromPath[str], act: FromPath[str]
 ) -> Page:
