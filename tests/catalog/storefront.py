@@ -87,7 +87,7 @@ class Doorman:
         client_id = connection.headers.get("x-client")
         if client_id is None:
             raise Unauthorized
-        return Principal(
+        principal = Principal(
             client_id=int(client_id),
             credential_id=1,
             login_id=None,
@@ -99,6 +99,8 @@ class Doorman:
             networks=(),
             token_epoch=0,
         )
+        connection.scope |= {"rewards_principal": principal, "rewards_address": None}
+        return principal
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ async def unknown_outcome(town: Town, facts: Facts) -> Facts:
     assert product is not None
     await town.offer(product)
     placed = await shop.place_one(shop.ask(facts["client"], product))
-    ask = ApproveAsk(placed.order.id, STAFF, "asked by the client")
+    ask = ApproveAsk(placed.order.id, STAFF, "asked by the client", agreed=True)
     await town.other.bought.fulfilment.approve([ask])
     await town.value("DELETE FROM pgqueuer WHERE entrypoint = $1", BUY_JOB)
     number = await town.value(

@@ -41,7 +41,7 @@ class VendorStory(OrderStory):
         return [self.place, self.approve, self.work]
 
     async def approve(self) -> None:
-        ask = ApproveAsk((await self.order()).id, STAFF, "asked by the client")
+        ask = ApproveAsk((await self.order()).id, STAFF, "asked by the client", agreed=True)
         [answer] = await self.town.mine.bought.fulfilment.approve([ask])
         done(answer, *(("VENDOR_ORDER_OPEN", "ORDER_NOT_APPROVABLE") if self.again else ()))
 

@@ -1,5 +1,7 @@
 """Every row of docs/lifecycle.md, walked: a test named after each, by the services that walk it."""
 
+from datetime import timedelta
+
 import pytest
 
 from rewards.orders import model
@@ -8,6 +10,8 @@ from rewards.orders.placing import FILL_JOB
 from tests.orders import test_orders_lifecycle_links, test_orders_lifecycle_vendors
 from tests.orders.lifecycle import ROWS, WALKED, Story, Walk, ends, starts, whole
 
+# Time enough to have a vendor asked before it is over.
+SOON = timedelta(hours=1)
 # What a look into the pool finds, of three parts, and what the client is told.
 OUTCOMES = {
     model.COMPLETED: (3, "delivered"),
@@ -119,9 +123,10 @@ async def test_retried(story: Story, path: Walk, asked: str) -> None:
 @starts("cancelled")
 async def test_cancelled(story: Story, start: State, asked: str) -> None:
     late = asked == "by its deadline"
-    deadline = story.shop.now if late else None
+    deadline = story.shop.now + SOON if late else None
     order_id, quantity, delivered = await story.opened(start, deliver_by=deadline)
     if late:
+        story.market.clock.ahead += SOON
         assert await story.shop.tasks.deadlines() == 1
     else:
         await story.shop.cancel(order_id)
