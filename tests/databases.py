@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,6 +13,17 @@ import asyncpg
 
 def with_database(dsn: str, name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+@asynccontextmanager
+async def lasting_copy(server_dsn: str, template: str, purpose: str) -> AsyncIterator[str]:
+    """The DSN of a copy of `template` that several tests look at; dropped when the block ends."""
+    name = f"rewards_{purpose}_{os.getpid()}"
+    admin = await asyncpg.connect(server_dsn)
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield with_database(server_dsn, name)
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
 
 
 class Copies:

@@ -1,13 +1,11 @@
 """The whole API on a loopback port over the sandbox's data, once a session."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 
 from rewards.clients import service as clients
@@ -17,7 +15,7 @@ from rewards.entry.api import build_app
 from rewards.entry.wiring import open_parts
 from rewards.infra.settings import Settings
 from rewards.sandbox.seed import seed
-from tests.conftest import with_database
+from tests.databases import lasting_copy
 from tests.http.calling import Api
 from tests.serving import served
 from tests.shop import WIDE
@@ -47,10 +45,8 @@ async def open_api(
 async def api(
     server_dsn: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Api]:
-    name = f"rewards_http_{os.getpid()}"
-    admin = await asyncpg.connect(server_dsn)
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    async with open_api(with_database(server_dsn, name), tmp_path_factory.mktemp("http")) as opened:
+    async with (
+        lasting_copy(server_dsn, template, "http") as dsn,
+        open_api(dsn, tmp_path_factory.mktemp("http")) as opened,
+    ):
         yield opened
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()

@@ -7,7 +7,6 @@ client they find.
 """
 
 import itertools
-import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,7 +33,7 @@ from rewards.staff.model import NewStaff, Role
 from rewards.webhooks import endpoints
 from rewards.webhooks.model_endpoints import NewEndpoint
 from tests import processes
-from tests.conftest import with_database
+from tests.databases import lasting_copy
 from tests.shop import WIDE
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -160,55 +159,51 @@ def _says_no_type(case: schemathesis.Case) -> bool:
 async def attacked(
     server_dsn: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Attacked]:
-    name = f"rewards_schemathesis_{os.getpid()}"
-    admin = await asyncpg.connect(server_dsn)
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    dsn, home = with_database(server_dsn, name), tmp_path_factory.mktemp("schemathesis")
-    client = await _prepare(dsn, home)
-    port = processes.free_port()
-    process = await processes.start(
-        [sys.executable, "-m", "rewards.entry", "api", "--port", str(port)],
-        {
-            "REWARDS_HOME": str(home),
-            "REWARDS_DATABASE_URL": dsn,
-            "REWARDS_ENVIRONMENT": "test",
-            "REWARDS_SANDBOX": "true",
-            "REWARDS_EVENT_WAIT_MAX_S": "0.1",
-            "REWARDS_TRUSTED_PROXIES": '["127.0.0.1"]',
-            # Nobody who generates requests proves again who they are.
-            "REWARDS_STAFF_PROOF_MINUTES": "0",
-        },
-        port=port,
-    )
-    url = f"http://127.0.0.1:{port}"
-    session = requests.Session()
-    session.trust_env = False
-    key = {"X-API-Key": client["api_key"], "X-API-Secret": client["api_secret"]}
-    # Order 1 waits, so that a vendor can be asked for it, and it can be cancelled.
-    waiting = {"product_id": 1, "denomination": 25, "quantity": 1}
-    session.post(f"{url}/api/v1/orders", json=waiting, headers=key, timeout=REQUEST_TIMEOUT_S)
-    login = (client["username"], client["password"])
-    yield Attacked(
-        url,
-        session,
-        {
-            "": key,
-            "logout": _token(session, url + "/auth/login", *login),
-            "endMySession": _token(session, url + "/auth/login", *STRANGER),
-            **dict.fromkeys(PERSONAL, _token(session, url + "/auth/login", *STRANGER)),
-            "deleteWebhook": client["stranger"],
-        },
-        {
-            "": _token(session, url + "/admin/auth/login", "fuzz"),
-            "staffLogout": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
-            "endOwnSession": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
-        },
-        process,
-    )
-    session.close()
-    await process.stop()
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+    home = tmp_path_factory.mktemp("schemathesis")
+    async with lasting_copy(server_dsn, template, "schemathesis") as dsn:
+        client = await _prepare(dsn, home)
+        port = processes.free_port()
+        process = await processes.start(
+            [sys.executable, "-m", "rewards.entry", "api", "--port", str(port)],
+            {
+                "REWARDS_HOME": str(home),
+                "REWARDS_DATABASE_URL": dsn,
+                "REWARDS_ENVIRONMENT": "test",
+                "REWARDS_SANDBOX": "true",
+                "REWARDS_EVENT_WAIT_MAX_S": "0.1",
+                "REWARDS_TRUSTED_PROXIES": '["127.0.0.1"]',
+                # Nobody who generates requests proves again who they are.
+                "REWARDS_STAFF_PROOF_MINUTES": "0",
+            },
+            port=port,
+        )
+        url = f"http://127.0.0.1:{port}"
+        session = requests.Session()
+        session.trust_env = False
+        key = {"X-API-Key": client["api_key"], "X-API-Secret": client["api_secret"]}
+        # Order 1 waits, so that a vendor can be asked for it, and it can be cancelled.
+        waiting = {"product_id": 1, "denomination": 25, "quantity": 1}
+        session.post(f"{url}/api/v1/orders", json=waiting, headers=key, timeout=REQUEST_TIMEOUT_S)
+        login = (client["username"], client["password"])
+        yield Attacked(
+            url,
+            session,
+            {
+                "": key,
+                "logout": _token(session, url + "/auth/login", *login),
+                "endMySession": _token(session, url + "/auth/login", *STRANGER),
+                **dict.fromkeys(PERSONAL, _token(session, url + "/auth/login", *STRANGER)),
+                "deleteWebhook": client["stranger"],
+            },
+            {
+                "": _token(session, url + "/admin/auth/login", "fuzz"),
+                "staffLogout": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
+                "endOwnSession": _token(session, url + "/admin/auth/login", "fuzz-leaver"),
+            },
+            process,
+        )
+        session.close()
+        await process.stop()
 
 
 async def _prepare(dsn: str, home: Path) -> dict[str, Any]:

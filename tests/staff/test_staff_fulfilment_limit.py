@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rewards.catalog.model import Denomination
+from rewards.catalog.model import Denomination, Product
 from rewards.orders.model import Order
 from rewards.staff import fulfilments
 from rewards.staff.model import Role
@@ -196,14 +196,20 @@ async def test_another_currency_counts_at_its_rate_and_without_one_it_takes_two(
     assert await needs_two(8_001)
 
 
-async def test_a_products_flag_does_not_reach_above_the_limit(counter: Counter) -> None:
-    shop = counter.office.shop
-    product = await shop.product(9, allow_auto_vendor_fulfill=True)
-    async with shop.parts.db.transaction() as tx:
+async def flagged(counter: Counter) -> Product:
+    """A product that is bought without a person, and sold by the vendor."""
+    product = await counter.office.shop.product(9, allow_auto_vendor_fulfill=True)
+    async with counter.office.shop.parts.db.transaction() as tx:
         await tx.execute(
             "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (9, $1, 'AMZ')",
             counter.vendor_id,
         )
+    return product
+
+
+async def test_a_products_flag_does_not_reach_above_the_limit(counter: Counter) -> None:
+    shop = counter.office.shop
+    product = await flagged(counter)
     client = await shop.client(minor=1_000_000)
     small, large = [
         (await shop.place_one(shop.ask(client, product, quantity))).order for quantity in (1, MANY)
@@ -217,12 +223,7 @@ async def test_a_products_flag_does_not_reach_above_the_limit(counter: Counter) 
 async def test_a_products_flag_and_a_person_have_each_a_days_limit(counter: Counter) -> None:
     """What one bought says nothing of what the other may; a person ends the wait of the rest."""
     office, shop = counter.office, counter.office.shop
-    product = await shop.product(9, allow_auto_vendor_fulfill=True)
-    async with shop.parts.db.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO vendor_products (product_id, vendor_id, sku) VALUES (9, $1, 'AMZ')",
-            counter.vendor_id,
-        )
+    product = await flagged(counter)
     client = await shop.client(minor=1_000_000)
     first, second, third, fourth = [
         (await shop.place_one(shop.ask(client, product, MANY - 1))).order for _ in range(4)

@@ -114,13 +114,18 @@ class AdapterContract:
     def sold(self, at: Stand) -> Sequence[int]:
         return [len(sale.cards) for sale in at.simulator.book.sales.values()]
 
-    async def test_buys_once_and_brings_the_codes_the_vendor_sold(self, stand: Open) -> None:
-        at = await self.open(stand)
+    async def bought(self, at: Stand) -> Delivered:
+        """What comes of the line, once it is placed and done with."""
         key = at.vendor.key(uuid4())
         first = await at.vendor.place(key, self.line)
         assert isinstance(first, Accepted | Delivered)
         done = first if isinstance(first, Delivered) else await self.settled(at, key, first)
         assert isinstance(done, Delivered)
+        return done
+
+    async def test_buys_once_and_brings_the_codes_the_vendor_sold(self, stand: Open) -> None:
+        at = await self.open(stand)
+        done = await self.bought(at)
         assert len(done.cards) == self.line.quantity
         [sale] = at.simulator.book.sales.values()
         told = {value for card in done.cards for value in card.fields.values()}

@@ -26,11 +26,7 @@ class RechargeContract(AdapterContract):
 
     async def test_buys_once_and_brings_the_codes_the_vendor_sold(self, stand: Open) -> None:
         at = await self.open(stand)
-        key = at.vendor.key(uuid4())
-        first = await at.vendor.place(key, self.line)
-        assert isinstance(first, Accepted | Delivered)
-        done = first if isinstance(first, Delivered) else await self.settled(at, key, first)
-        assert isinstance(done, Delivered)
+        done = await self.bought(at)
         assert len(done.cards) == self.brings()
         [sale] = at.simulator.book.sales.values()
         told = {value for card in done.cards for value in card.fields.values()}

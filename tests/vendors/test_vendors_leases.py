@@ -131,6 +131,18 @@ async def judge(market: Market, case: Purchase, verdict: Verdict) -> object:
         return await purchases.judge(tx, case.id, verdict, "by telephone", market.buyers, at)
 
 
+async def being_read(market: Market, case: Purchase) -> "asyncio.Task[Purchase | None]":
+    """A worker that has asked the vendor about it and waits for the answer."""
+    market.simulator.slow_s = CALL_S
+    market.script(Fault.SLOW, call="read")
+    reads = market.book.calls["read"]
+    reading = asyncio.create_task(market.buying.step(case.id))
+    async with asyncio.timeout(10):
+        while market.book.calls["read"] == reads:
+            await asyncio.sleep(0.01)
+    return reading
+
+
 @pytest.mark.parametrize("verdict", list(Verdict))
 async def test_a_persons_word_throws_no_answer_away(
     dsn: str, tmp_path: Path, verdict: Verdict
@@ -138,13 +150,7 @@ async def test_a_persons_word_throws_no_answer_away(
     """Said while a worker reads: the codes that it brings are taken in, and nothing is lost."""
     async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
         case = await unknown_case(market)
-        market.simulator.slow_s = CALL_S
-        market.script(Fault.SLOW, call="read")
-        reads = market.book.calls["read"]
-        reading = asyncio.create_task(market.buying.step(case.id))
-        async with asyncio.timeout(10):
-            while market.book.calls["read"] == reads:
-                await asyncio.sleep(0.01)
+        reading = await being_read(market, case)
         before = await market.shop.everything()
         answer = await judge(market, case, verdict)
         if verdict is not Verdict.READ_AGAIN:
@@ -163,13 +169,7 @@ async def test_a_dead_workers_lease_holds_no_verdict_up_for_long(dsn: str, tmp_p
     async with open_market(dsn, tmp_path, timeout_s=20.0) as market:
         market.lease_s = LEASE_S
         case = await unknown_case(market)
-        market.simulator.slow_s = CALL_S
-        market.script(Fault.SLOW, call="read")
-        reads = market.book.calls["read"]
-        reading = asyncio.create_task(market.buying.step(case.id))
-        async with asyncio.timeout(10):
-            while market.book.calls["read"] == reads:
-                await asyncio.sleep(0.01)
+        reading = await being_read(market, case)
         reading.cancel()
         async with asyncio.timeout(10):
             while isinstance(answer := await judge(market, case, Verdict.LOST), Refusal):
