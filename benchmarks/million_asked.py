@@ -35,6 +35,7 @@ NARROWED: Mapping[str, tuple[str, ...]] = {
         *("?subject_kind=order&subject_id=5", "?address=203.0.113.9", "?reason=client"),
         "?request_id=req_0000000000000000000f4242",
     ),
+    f"{CONSOLE}/mails": ("?state=FAILED", "?kind=LOW_BALANCE", "?client_id={client_id}"),
     f"{PORTAL}/orders": (
         *("?q=500000", "?q=PO-500000", "?status=PENDING", "?product_id=203"),
         "?placed_from=2026-01-01T00:00:00Z",
@@ -114,7 +115,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
 # A search and what waits are asked above; of a file there is none, and no vendor answers.
 NOT_ASKED = (
     *(f"{ADMIN}/orders", f"{ADMIN}/orders/waiting", f"{CLIENTS}/transactions/{{transaction_id}}"),
-    *(f"{ADMIN}/reports/", f"{ADMIN}/notices/", f"{ADMIN}/stock-orders/"),
+    *(f"{ADMIN}/reports/", f"{ADMIN}/stock-orders/"),
     *(f"{ADMIN}/audit/export", f"{CLIENTS}/subcategories/", METRICS),
 )
 
@@ -198,4 +199,5 @@ SOMETHING = {
     "webhook_id": ("webhook_endpoints", "client_id = $1"),
     "delivery_id": ("webhook_deliveries", "client_id = $1"),
     "category_id": ("categories", "true"),
+    "notice_id": ("notices", "true"),
 }

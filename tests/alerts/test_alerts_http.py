@@ -97,7 +97,7 @@ async def test_health_names_parts_processes_and_queues(dsn: str, tmp_path: Path)
         assert states == [("API", "AT_WORK"), ("WORKER", "AT_WORK"), ("WORKER", "STOPPED")]
         queues = {queue["name"]: queue for queue in told["queues"]}
         assert queues["orders.fill"]["late_s"] >= 120
-        assert {"webhooks", "mail", "events to number"} <= queues.keys()
+        assert {"webhooks", "mail", "events to number", "acts to seal"} <= queues.keys()
         assert told["alerts_open"] == {"JOBS_LATE": 1, "DRIFT_FOUND": 1}
         await write(
             office,

@@ -13,6 +13,7 @@ from rewards.orders.model import Order
 from rewards.staff.model import Role
 from rewards.webhooks.sealing import Sealer
 from tests.console.desk import Desk, Visitor
+from tests.console.watched import mailed
 from tests.console.writing import write_reports
 
 STATEMENTS_MAX = 12
@@ -56,6 +57,7 @@ class Busy:
     report_id: int
     wallet_id: int
     transaction_id: int
+    notice_id: int
 
     def path(self, pattern: str) -> str:
         ids: dict[str, Any] = {
@@ -69,6 +71,7 @@ class Busy:
             "product_id": 6,
             "vendor_id": 1,
             "category_id": 1,
+            "notice_id": self.notice_id,
         }
         return re.sub(r"{(\w+)}", lambda found: str(ids.get(found[1], 1)), pattern)
 
@@ -106,5 +109,5 @@ async def fill(desk: Desk) -> Busy:
     async with shop.parts.db.connection() as connection:
         batch_id = await connection.fetchval("SELECT max(id) FROM batches")
         line = await connection.fetchrow("SELECT wallet_id, id FROM ledger_transfers LIMIT 1")
-    ids = (batch_id, hook_id, report_id, *line)
+    ids = (batch_id, hook_id, report_id, *line, await mailed(desk, first.order))
     return Busy(desk, admin, client_id, first.order, second.order, *ids)

@@ -58,6 +58,15 @@ async def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     assert "/sign-in" not in page.url
 
 
+async def go(page: Page, place: str) -> None:
+    """Where the navigation leads; on a phone it is folded away."""
+    menu = page.get_by_role("button", name="Menu")
+    if await menu.is_visible():
+        await menu.click()
+    await page.get_by_label("Main").get_by_role("link", name=place, exact=True).click()
+    await page.get_by_role("heading", name=place, exact=True).wait_for()
+
+
 async def send(page: Page, opens: str, button: str, **fields: str) -> None:
     """Open a dialog, fill it in, send it."""
     await page.get_by_role("button", name=opens, exact=True).first.click()

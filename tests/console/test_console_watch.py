@@ -95,7 +95,7 @@ async def test_alerts_of_the_past_are_found_by_kind_and_paged(
         ("ENDPOINT_DISABLED", "endpoint 5", {"client_id": 7}, "7", "/clients/7/webhooks/5"),
         ("DRIFT_FOUND", "vendor 3", {}, "Vendor 3", "/money/drifts?state=OPEN"),
         ("DRIFT_FOUND", "own books", {}, "Own books", "/money/drifts?state=OPEN"),
-        ("JOBS_LATE", "job orders.fill", {}, "Job orders.fill", "/settings/jobs"),
+        ("JOBS_LATE", "job orders.fill", {}, "Job orders.fill", "/health"),
         ("KEY_NEAR_END", "data key 4 use", {}, "Data key", "/audit?subject_kind=credential"),
         (
             *("KEY_NEAR_END", "credential 4 of client 7", {"client_id": 7}),
@@ -297,11 +297,14 @@ async def test_a_mail_is_sent_once_more(desk: Desk) -> None:
     page = await support.get(path)
     assert "j***@customer.example" in page.said
     assert "jane.doe" not in page.text
-    page = await support.send(path, f"{path}/mails/{number}/resend", reason="they asked")
+    again = f"/console/mails/{number}/resend"
+    page = await support.send(path, again, reason="they asked", back=path)
+    assert page.url.endswith(path)
     assert "It is mailed once more." in page.said
     assert await trail(desk, "notice.resent") == [(desk.name(Role.SUPPORT), "they asked")]
     viewer = await desk.at(Role.VIEWER)
-    assert f"mails/{number}/resend" not in (await viewer.get(path)).text
+    for shown in (path, f"/console/mails/{number}"):
+        assert again not in (await viewer.get(shown)).text
 
 
 async def test_a_vendor_is_chosen_for_many_with_what_it_costs(dsn: str, tmp_path: Path) -> None:

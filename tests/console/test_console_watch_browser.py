@@ -9,11 +9,13 @@ from playwright.async_api import Browser, Page
 from rewards.audit.checking import Check
 from rewards.audit.csv_export import CsvRows
 from rewards.audit.model_export import JsonLines
+from rewards.infra.beats import Heart, ProcessKind
 from rewards.staff.model import Role
 from tests.console.desk import Desk
 from tests.console.driving import (
     SIZES,
     driving,
+    go,
     looks_right,
     picture,
     says,
@@ -21,6 +23,7 @@ from tests.console.driving import (
     sign_in,
 )
 from tests.console.watched import (
+    fail_job,
     made_older,
     mailed,
     open_vending,
@@ -75,6 +78,34 @@ async def test_an_alert_is_followed_from_today_and_acknowledged(
     assert await trail(desk, "alert.acknowledged") == [
         (desk.name(Role.OPERATIONS), "retried after the pump")
     ]
+
+
+@SIZES
+async def test_a_failed_job_runs_again_and_a_lost_mail_is_sent_again(
+    desk: Desk, browser: Browser, size: str, viewport: Any
+) -> None:
+    orders = await furnish(desk)
+    await fail_job(desk)
+    async with driving(browser, desk.url, viewport=viewport) as page:
+        await sign_in(page, desk.name(Role.OPERATIONS))
+        await go(page, "Health")
+        await page.get_by_text("no such shelf").wait_for()
+        await page.get_by_role("button", name="Run again").click()
+        await says(page, "It runs again.")
+        await page.get_by_text("No job failed").wait_for()
+        await go(page, "Mail")
+        await page.get_by_label("State").select_option("FAILED")
+        await page.wait_for_url("**state=FAILED**")
+        await page.locator("#list").get_by_role("link", name="Order delivered").click()
+        await page.get_by_role("heading", name="Mail 1").wait_for()
+        await send(page, "Mail it again", "Mail it", Why="the mailbox is there now")
+        await says(page, "It is mailed once more.")
+        await page.get_by_role("link", name=str(orders[0].id), exact=True).click()
+        await page.get_by_role("heading", name=f"Order {orders[0].id}").wait_for()
+    assert await trail(desk, "notice.resent") == [
+        (desk.name(Role.OPERATIONS), "the mailbox is there now")
+    ]
+    assert len(await trail(desk, "job.revived")) == 1
 
 
 @SIZES
@@ -294,11 +325,13 @@ async def test_the_watch_looks_right(
     """Each page with something on it, and the lists with nothing: axe finds nothing serious."""
     async with driving(browser, desk.url, viewport=viewport, color_scheme=scheme) as page:
         await sign_in(page, desk.name(Role.ADMIN))
-        for path in LISTS[:3]:
+        for path in (*LISTS[:3], "/console/mails", "/console/health"):
             await page.goto(path)
-            await page.locator(".empty").wait_for()
+            await page.locator(".empty").first.wait_for()
             await looks_right(page)
         orders = await furnish(desk)
+        await fail_job(desk)
+        await Heart(desk.shop.parts.db, ProcessKind.WORKER).beat()
         # Every page once in each light; both sizes have pictures.
         for path, name in (
             ("/console", "today"),
@@ -307,6 +340,10 @@ async def test_the_watch_looks_right(
             ("/console/orders", "orders"),
             ("/console/waiting", "waiting"),
             (f"/console/orders/{orders[0].id}", ""),
+            ("/console/health", "health"),
+            ("/console/mails", "mails"),
+            ("/console/mails/1", ""),
+            ("/console/mails?client_id=x", ""),
             ("/console/orders?min_amount=x", ""),
             ("/console/audit?request_id=none", ""),
         ):

@@ -10,6 +10,7 @@ from rewards.core.errors import Refusal
 from rewards.orders.model import Order
 from tests.console.desk import Desk, desk_of
 from tests.staff.counter import Counter, open_counter
+from tests.staff.test_staff_jobs import DEAD
 
 ALERTS = """
 INSERT INTO alerts (kind, subject, level, facts, raised_at, seen_at, cleared_at) VALUES
@@ -25,6 +26,12 @@ VALUES ($1, 'ORDER_DELIVERED', 'CUSTOMER', 'jane.doe@customer.example', 'one', $
     'FAILED', 1, now(), 'NO_MAILBOX', now(), now())
 RETURNING id
 """
+
+
+async def fail_job(desk: Desk, many: int = 1) -> int:
+    """Jobs as a worker leaves them that failed too often; the last of them."""
+    async with desk.shop.parts.db.transaction() as tx:
+        return max([int(await tx.fetchval(DEAD)) for _ in range(many)])
 
 
 async def raise_alerts(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from rewards.alerts import service
+from rewards.audit import service as audit
 from rewards.infra import beats, jobs
 from rewards.infra.beats import Beat
 from rewards.infra.http import encode
@@ -96,6 +97,7 @@ async def health(
         known = await beats.read(connection)
         lines = await jobs.lines(connection)
         unsealed = await webhooks.unsealed_since(connection)
+        unchained = await audit.unsealed_since(connection)
         due = await webhooks.waiting(connection, COUNT_MAX)
         mails, mail_since = await notices.waiting(connection)
         open_alerts = await service.count_open(connection)
@@ -103,6 +105,7 @@ async def health(
     queues = [QueueOut(line.name, line.due, int(line.late_s), line.dead) for line in lines]
     queues += [
         QueueOut("events to number", int(unsealed is not None), late_s(unsealed)),
+        QueueOut("acts to seal", int(unchained is not None), late_s(unchained)),
         QueueOut("webhooks", due.waiting, late_s(due.since)),
         QueueOut("mail", mails, late_s(mail_since)),
     ]

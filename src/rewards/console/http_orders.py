@@ -45,7 +45,6 @@ ACTS = {
     ),
     "notes": Act("POST", "/orders/{}/notes", "Noted.", Sends(texts=("text",))),
 }
-MAIL = {"resend": Act("POST", "/notices/{}/resend", "It is mailed once more.", REASON)}
 FORGET = {"forget": Act("DELETE", "/saved-searches/{}", "Forgotten.", None)}
 REVEAL = Sends(texts=("reason",), numbers=("position",))
 # Items that can be given back one by one.
@@ -114,6 +113,8 @@ def _lead(order: Mapping[str, Any], moment: Mapping[str, Any]) -> str:
             return with_query(f"{PREFIX}/approvals", kind=facts["kind"])
         case "VENDOR_ORDER":
             return subject_path("vendor", facts["vendor_id"], None)
+        case "MAIL":
+            return subject_path("notice", facts["notice_id"], None)
         case "DELIVERY":
             return subject_path("webhook", facts["webhook_id"], order["client_id"])
         case _:
@@ -155,22 +156,6 @@ async def act_on_order(
     return await perform(request, room, ACTS, act, f"{ORDERS}/{order_id}", order_id)
 
 
-@post(
-    "/orders/{order_id:str}/mails/{notice_id:str}/{act:str}",
-    status_code=303,
-    request_max_body_size=FORM_BYTES_MAX,
-)
-async def act_on_mail(
-    request: Req,
-    room: GivenRoom,
-    order_id: FromPath[str],
-    notice_id: FromPath[str],
-    act: FromPath[str],
-) -> Page:
-    """Send a mail of an order's story once more."""
-    return await perform(request, room, MAIL, act, f"{ORDERS}/{order_id}", notice_id)
-
-
 PAGES = [
     list_orders,
     keep_search,
@@ -179,5 +164,4 @@ PAGES = [
     compare_vendors,
     reveal_code,
     act_on_order,
-    act_on_mail,
 ]

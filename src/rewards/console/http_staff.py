@@ -33,7 +33,7 @@ async def list_staff(request: Req, room: GivenRoom) -> Page:
     """Who of the staff may what."""
     visit = await room.visit(request)
     if not may(visit.session, Permission.STAFF_READ):
-        return visit.back(f"{SETTINGS}/jobs")
+        return visit.back(f"{SETTINGS}/installation")
     found = await listed(visit, f"{API}/staff")
     can = may(visit.session, Permission.STAFF_WRITE)
     return visit.page("console/staff.html", found=found, roles=list(Role), can=can)
@@ -78,7 +78,8 @@ async def show_installation(request: Req, room: GivenRoom) -> Page:
     """What this runs with: versions, settings, and how long things are kept."""
     visit = await room.visit(request)
     told = (await visit.get(f"{API}/settings")).body
-    return visit.page("console/installation.html", told=told)
+    people = may(visit.session, Permission.STAFF_READ)
+    return visit.page("console/installation.html", told=told, people=people)
 
 
 PAGES = [list_staff, hire, show_person, act_on_person, show_installation]

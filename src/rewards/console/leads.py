@@ -25,8 +25,9 @@ _SUBJECTS: Mapping[str, str] = MappingProxyType(
         "drift": "/money/drifts",
         "approval": "/approvals?state=ANY",
         "alert": "/alerts?state=ANY",
+        "notice": "/mails/{id}",
         "staff": "/settings/staff/{id}",
-        "job": "/settings/jobs",
+        "job": "/health",
         "audit": "/audit",
     }
 )
@@ -35,10 +36,10 @@ _NUMBERED = re.compile(r"(vendor|product|endpoint|credential) ([0-9]{1,16})\b", 
 _ABOUT: Mapping[AlertKind, str] = MappingProxyType(
     {
         AlertKind.DRIFT_FOUND: "/money/drifts?state=OPEN",
-        AlertKind.JOBS_LATE: "/settings/jobs",
-        AlertKind.WORKER_SILENT: "/settings/jobs",
+        AlertKind.JOBS_LATE: "/health",
+        AlertKind.WORKER_SILENT: "/health",
         AlertKind.KEY_NEAR_END: "/audit?subject_kind=credential",
-        AlertKind.SEALING_BEHIND: "/audit",
+        AlertKind.SEALING_BEHIND: "/health",
     }
 )
 

@@ -36,6 +36,7 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
         (
             (Permission.CLIENTS_READ, Place("Clients", "/console/clients", "people")),
             (Permission.WALLETS_READ, Place("Money", "/console/money", "money")),
+            (Permission.NOTICES_READ, Place("Mail", "/console/mails", "mail")),
         ),
     ),
     (
@@ -43,7 +44,8 @@ _PLACES: tuple[tuple[str, tuple[tuple[Permission, Place], ...]], ...] = (
         (
             (Permission.REPORTS_MAKE, Place("Reports", "/console/reports", "reports")),
             (Permission.AUDIT_READ, Place("Audit", "/console/audit", "audit")),
-            (Permission.JOBS_READ, Place("Settings", "/console/settings", "settings")),
+            (Permission.HEALTH_READ, Place("Health", "/console/health", "health")),
+            (Permission.SETTINGS_READ, Place("Settings", "/console/settings", "settings")),
         ),
     ),
 )

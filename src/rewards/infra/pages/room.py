@@ -181,7 +181,7 @@ class Room:
         for each in (
             *(showing.badge, showing.money, showing.money_minor, showing.count, showing.when),
             *(showing.day, showing.masked, showing.shown, showing.tone, showing.words),
-            showing.slug,
+            *(showing.slug, showing.lasting),
         ):
             made.filters[each.__name__] = each
         made.filters["age"] = showing.aged(self._now)

@@ -18,12 +18,13 @@ NOTHING = Markup('<span class="none">{}</span>').format(DASH)
 # What a state asks of whoever reads it; a word that is not here is neutral.
 TONES = {
     "good": "ACTIVE DELIVERED COMPLETED LOADED RECONCILED APPROVED SUCCEEDED SENT OK DONE LOADING"
-    " EXPLAINED HEALTHY CONFIRMED ENABLED CLAIMED PAID GREEN OPEN_FOR_ORDERS",
+    " EXPLAINED HEALTHY CONFIRMED ENABLED CLAIMED PAID GREEN OPEN_FOR_ORDERS AT_WORK ACCEPTED",
     "wait": "PENDING PROCESSING PARTIALLY_DELIVERED SUSPENDED PAUSED HELD REQUESTED UNKNOWN OWED"
     " VENDOR_ORDER_PENDING RUNNING QUEUED WAITING PLACED SENDING FROZEN STALE AMBER OPEN"
-    " GV_LINK_PENDING INITIAL CASE LOW",
+    " GV_LINK_PENDING INITIAL CASE LOW DEFERRED UNREACHED",
     "bad": "CANCELLED FAILED REVOKED EXPIRED REJECTED DEAD DISABLED CLOSED ERROR LOST RED REFUSED"
-    " BLOCKED BOUNCED CRITICAL DECLINED GONE",
+    " BLOCKED BOUNCED CRITICAL DECLINED GONE SUPPRESSED NO_MAILBOX TURNED_AWAY SILENT AWAY MISSING"
+    " FULL",
 }
 _TONE_OF = {word: tone for tone, words in TONES.items() for word in words.split()}
 # Words that a name in capitals runs together.
@@ -114,6 +115,11 @@ def span(length: timedelta) -> str:
             parts.append(f"{left // size} {unit}")
             left %= size
     return " ".join(parts[:2]) or "a moment"
+
+
+def lasting(seconds: float) -> str:
+    """So many seconds as people say it."""
+    return span(timedelta(seconds=seconds))
 
 
 def aged(now: Callable[[], datetime]) -> Callable[[Any], Markup]:
