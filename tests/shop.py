@@ -61,6 +61,8 @@ TABLES = (
     "wallets",
     "units",
     "shelf",
+    "blocked_units",
+    "units_written_off",
     "events",
     "audit_entries",
     "idempotency_keys",

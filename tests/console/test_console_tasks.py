@@ -123,6 +123,37 @@ async def test_a_recall_needs_a_second_person(desk: Desk) -> None:
     assert "Approved; it is carried out now." in page.said
 
 
+async def test_a_single_unit_is_blocked_unblocked_and_revoked_from_the_list(desk: Desk) -> None:
+    shop = desk.shop
+    product = await shop.product()
+    unit, sold = await shop.stock(product, 2)
+    client = await shop.client(minor=10_000_000)
+    async with shop.parts.db.connection() as connection:
+        batch_id = await connection.fetchval("SELECT max(batch_id) FROM units")
+    path = f"/console/inventory/batches/{batch_id}/units"
+    operations = await desk.at(Role.OPERATIONS)
+    page = await operations.send(path, f"{path}/{unit}/block", reason="used before")
+    assert "The unit is out of sale." in page.said
+    assert f"{path}/{unit}/block" not in page.text
+    await shop.place_one(shop.ask(client, product, 1))
+    page = await operations.send(path, f"{path}/{unit}/unblock", reason="it is good")
+    assert "The next pump puts the unit on sale again." in page.said
+    page = await operations.send(path, f"{path}/{unit}/revoke", reason="it is not")
+    assert "The unit is gone for good." in page.said
+    page = await operations.get(path)
+    for act in ("block", "unblock", "revoke"):
+        assert f"/{sold}/{act}" not in page.text
+        assert f"/{unit}/{act}" not in page.text
+    page = await operations.send(path, f"{path}/{sold}/revoke", reason="it is not")
+    assert "cancel its item late, or recall its batch" in page.said
+    [other] = await shop.stock(product, 1)
+    async with shop.parts.db.transaction() as tx:
+        await tx.execute("UPDATE units SET batch_id = $1 WHERE id = $2", batch_id, other)
+    assert f"{path}/{other}/revoke" in (await operations.get(path)).text
+    viewer = await desk.at(Role.VIEWER)
+    assert f"{path}/{other}/revoke" not in (await viewer.get(path)).text
+
+
 async def test_what_a_first_step_was_given_stays_with_its_session(desk: Desk) -> None:
     visitor = desk.visitor()
     page = await visitor.get("/console/sign-in")

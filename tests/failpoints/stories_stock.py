@@ -124,6 +124,37 @@ class Blocked(Unblocked):
         await self.town.staff("operations", "POST", path, {"reason": "it may have leaked"})
 
 
+class Singled(Story):
+    """One unit is blocked and sold again, and another one is taken out of stock for good."""
+
+    async def begin(self) -> None:
+        self.product = await self.town.product(pool_target=100)
+        self.units = await self.shop.stock(self.product, ROWS)
+
+    def steps(self) -> Sequence[Step]:
+        return [self.block, self.unblock, self.revoke]
+
+    async def block(self) -> None:
+        await self.act(self.units[0], "block")
+
+    async def unblock(self) -> None:
+        await self.act(self.units[0], "unblock")
+
+    async def revoke(self) -> None:
+        await self.act(self.units[1], "revoke")
+
+    async def act(self, unit_id: int, act: str) -> None:
+        path = f"/inventory/units/{unit_id}/{act}"
+        await self.town.staff("operations", "POST", path, {"reason": "used before"})
+
+    async def check(self) -> None:
+        states = await self.town.rows(
+            "SELECT state FROM units WHERE product_id = $1 ORDER BY id", self.product.id
+        )
+        expected = ["AVAILABLE", "REVOKED", *["AVAILABLE"] * (ROWS - 2)]
+        assert [row["state"] for row in states] == expected
+
+
 class Recalled(OrderStory):
     """Sold in part; recalled: the rest is blocked, what is sold taken back and paid back.
 
@@ -276,4 +307,13 @@ class Housekeeping(Story):
 
 
 # Housekeeping first: it looks at whatever others leave behind.
-STOCK_STORIES = (Housekeeping, Imported, Unblocked, Blocked, Recalled, Resealed, Reconciled)
+STOCK_STORIES = (
+    Housekeeping,
+    Imported,
+    Unblocked,
+    Blocked,
+    Singled,
+    Recalled,
+    Resealed,
+    Reconciled,
+)

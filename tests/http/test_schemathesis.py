@@ -100,6 +100,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "reviveJob",
     "settleUnknownOutcome",
     "unblockBatch",
+    "unblockUnit",
     "withdraw",
 }
 # The order that waits is retried after a vendor was asked for it, and then refused. A stranger asks
@@ -107,11 +108,13 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
 SHUT = {"retryOrder", "deleteWebhook"}
 # Reached by some seeds only: the currencies, the category and the credential must be some that are
 # there; and the webhook one that the clients' own requests left enabled; two days within a year and
-# over.
+# over; a unit that nobody has bought.
 SELDOM = {"listFxRateHistory", "setFxRate", "rotateSigningSecret", "getStatement"} | {
+    "blockUnit",
     "createSubcategory",
     "recoverClientWebhook",
     "redeliverClientWebhookDelivery",
+    "revokeUnit",
     "testClientWebhook",
 }
 NEVER_RIGHT = GUARDED | PROVEN | STATEFUL | SHUT | SELDOM

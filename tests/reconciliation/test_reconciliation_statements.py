@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from rewards.core.errors import InvalidField
 from rewards.entry import statement as command
+from rewards.inventory import service as inventory
+from rewards.inventory.model import BlockReason
 from rewards.orders.model import Order
 from rewards.reconciliation.documents import public_key_of, sign, tampering, to_csv, to_json
 from rewards.reconciliation.model import DAY, DayNotOver
@@ -92,6 +94,26 @@ async def test_one_day_ends_where_the_next_begins(books: Books) -> None:
             assert line.opening == held[line.book]
     before = await statement_of(books, books.day - DAY)
     assert before.lines == ()
+
+
+async def test_what_is_written_off_went_out_that_day(books: Books) -> None:
+    shop = books.market.shop
+    product = shop.parts.catalog.product(6)
+    assert product is not None
+    units = await shop.stock(product, 4)
+    next_day = books.market.clock.now() + DAY
+    async with shop.parts.db.transaction() as tx:
+        await inventory.block(tx, units[:1], BlockReason.STAFF, next_day)
+        assert await inventory.write_off(tx, units[:2], next_day) == [True, True]
+    came, went = [await statement_of(books, books.day + DAY * n) for n in (0, 1)]
+    assert list(imbalances(came.lines)) == list(imbalances(went.lines)) == []
+    stock = line_of(came, Book.CODES, source="SANDBOX")
+    assert (stock.opening, stock.came, stock.went, stock.held) == (0, 4, 0, 4)
+    stock = line_of(went, Book.CODES, source="SANDBOX")
+    assert (stock.opening, stock.came, stock.went, stock.held) == (4, 0, 2, 2)
+    assert line_of(went, Book.WRITTEN_OFF).went == 2
+    assert line_of(went, Book.WRITTEN_OFF_FACE).went == 5_000
+    assert [line for line in came.lines if line.book is Book.WRITTEN_OFF] == []
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,18 @@ async def waiting(world: World) -> int:
 
 async def stocked(world: World, product_id: int) -> int:
     """A batch of one unit, of the value that the vendor offers."""
+    number: int = await value(world, BATCH_OF, await shelved(world, product_id))
+    return number
+
+
+async def shelved(world: World, product_id: int) -> int:
+    """A unit in the pool."""
     product = world.api.parts.catalog.product(product_id)
     assert product is not None
     code = f"ACT-{next(_codes)}"
     fields = {name: f"{code}-{name}" for name in product.voucher_fields}
     [unit] = await world.shop.stock(product, 1, minor=500, fields=fields)
-    number: int = await value(world, BATCH_OF, unit)
-    return number
+    return unit
 
 
 async def asked_by_another(world: World) -> Try:
@@ -148,6 +153,16 @@ async def upon_a_blocked_batch(world: World) -> Try:
     batch_id = await stocked(world, 6)
     await world.admin("POST", f"/inventory/batches/{batch_id}/block", WHY)
     return Try({"batch_id": batch_id})
+
+
+async def upon_a_unit(world: World) -> Try:
+    return Try({"unit_id": await shelved(world, 6)})
+
+
+async def upon_a_blocked_unit(world: World) -> Try:
+    unit_id = await shelved(world, 6)
+    await world.admin("POST", f"/inventory/units/{unit_id}/block", WHY)
+    return Try({"unit_id": unit_id})
 
 
 async def upon_another_held_rate(world: World) -> Try:
@@ -243,6 +258,9 @@ PREPARED: Mapping[str, Prepare] = {
     "settleUnknownOutcome": upon_a_lost_purchase,
     "rotateSigningSecret": upon_a_key,
     "unblockBatch": upon_a_blocked_batch,
+    "blockUnit": upon_a_unit,
+    "unblockUnit": upon_a_blocked_unit,
+    "revokeUnit": upon_a_unit,
     "dismissHeldFxRate": upon_another_held_rate,
     "cancelReport": upon_a_report,
     "importStock": with_a_file,

@@ -266,6 +266,7 @@ class World:
             "vendor_order_id": bought["id"],
             "stock_order_id": ordered["stock_order_id"],
             "batch_id": batch_id,
+            "unit_id": unit,
             "approval_id": asked["approval"]["approval_id"],
             "staff_id": person["id"],
             "saved_search_id": saved["id"],

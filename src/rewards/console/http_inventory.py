@@ -17,7 +17,7 @@ from rewards.staff.model import Permission
 
 BATCHES = f"{PREFIX}/inventory/batches"
 ROWS_SHOWN = 500
-UNITS_SHOWN = 100
+UNITS_SHOWN = 50
 REASON = Sends(texts=("reason",))
 ACTS = {
     "recall": Act(
@@ -30,6 +30,14 @@ ACTS = {
         "POST", "/inventory/batches/{}/block", "Out of sale; whoever has a unit keeps it.", REASON
     ),
     "unblock": Act("POST", "/inventory/batches/{}/unblock", "Unblocked.", REASON),
+}
+
+UNIT_ACTS = {
+    "block": Act("POST", "/inventory/units/{}/block", "The unit is out of sale.", REASON),
+    "unblock": Act(
+        "POST", "/inventory/units/{}/unblock", "The next pump puts the unit on sale again.", REASON
+    ),
+    "revoke": Act("POST", "/inventory/units/{}/revoke", "The unit is gone for good.", REASON),
 }
 
 
@@ -147,6 +155,7 @@ async def list_units(request: Req, room: GivenRoom, batch_id: FromPath[str]) -> 
         found=found,
         after=older(found, "unit_id"),
         states=list(UnitState),
+        can_act=may(visit.session, Permission.INVENTORY_RECALL),
     )
 
 
@@ -162,4 +171,29 @@ async def act_on_batch(
     return await perform(request, room, ACTS, act, f"{BATCHES}/{batch_id}", batch_id)
 
 
-PAGES = [show_inventory, pump, list_batches, import_file, show_batch, list_units, act_on_batch]
+@post(
+    "/inventory/batches/{batch_id:str}/units/{unit_id:str}/{act:str}",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
+async def act_on_unit(
+    request: Req,
+    room: GivenRoom,
+    batch_id: FromPath[str],
+    unit_id: FromPath[str],
+    act: FromPath[str],
+) -> Page:
+    """One of UNIT_ACTS upon one unit of a batch."""
+    return await perform(request, room, UNIT_ACTS, act, f"{BATCHES}/{batch_id}/units", unit_id)
+
+
+PAGES = [
+    show_inventory,
+    pump,
+    list_batches,
+    import_file,
+    show_batch,
+    list_units,
+    act_on_batch,
+    act_on_unit,
+]

@@ -39,7 +39,8 @@ from rewards.core.errors import (
 )
 from rewards.infra.idempotency import IdempotencyKeyInProgress, IdempotencyKeyReused
 from rewards.infra.upload import BodyTooLarge
-from rewards.inventory.model import BatchClosed, BatchNotFound
+from rewards.inventory.model import BatchClosed, BatchNotFound, UnitState
+from rewards.inventory.single import UnitClosed, UnitNotFound, UnitSold
 from rewards.members.http_credentials import CredentialsFull
 from rewards.notices.model import NoticeNotFound, NoticeStillQueued
 from rewards.orders.fulfilment import OrderNotApprovable
@@ -151,6 +152,7 @@ MISSING: dict[str, type[Refusal]] = {
     "{member_id}": MemberNotFound,
     "{job_id}": DeadJobNotFound,
     "{batch_id}": BatchNotFound,
+    "{unit_id}": UnitNotFound,
     "{staff_id}": StaffNotFound,
     "{approval_id}": ApprovalNotFound,
     "{held_id}": HeldRateNotFound,
@@ -306,6 +308,9 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     "recallBatch": (ApprovalPending(), BatchClosed()),
     "blockBatch": (BatchClosed(),),
     "unblockBatch": (ApprovalPending(), BatchClosed()),
+    "blockUnit": (UnitSold(details={"state": UnitState.DELIVERED}), UnitClosed()),
+    "unblockUnit": (UnitClosed(), UnitSold(details={"state": UnitState.DELIVERED})),
+    "revokeUnit": (UnitSold(details={"state": UnitState.DELIVERED}),),
     **{f"create{whose}Webhook": (TooManyWebhooks(),) for whose in ("", "Client")},
     **{f"change{whose}Webhook": (SigningCredentialRevoked(),) for whose in ("", "Client")},
     **{f"test{whose}Webhook": (WebhookDisabled(),) for whose in ("", "Client")},

@@ -45,3 +45,8 @@ async def sold(tx: Tx, after_id: int, upto_id: int) -> list[int]:
 async def sources(tx: Tx, batch_ids: Sequence[int]) -> dict[int, str]:
     """How each of these batches came: FILE, VENDOR, SANDBOX."""
     return await sql_books.sources(tx, batch_ids)
+
+
+async def written_off(tx: Tx, unit_ids: Sequence[int]) -> dict[int, datetime]:
+    """Of these units when each was taken out of stock for good, which nobody had had."""
+    return await sql_books.written_off(tx, unit_ids)

@@ -33,7 +33,7 @@ class UnitState(StrEnum):
     DELIVERED = "DELIVERED"  # belongs to an item of an order
     COMPLETED = "COMPLETED"  # delivered and reconciled
     BLOCKED = "BLOCKED"  # may not be sold; can come back
-    REVOKED = "REVOKED"  # taken back from its order; final
+    REVOKED = "REVOKED"  # taken back from its order, or out of stock for good; final
 
 
 class BlockReason(StrEnum):

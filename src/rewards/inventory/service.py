@@ -24,6 +24,12 @@ from rewards.inventory.intake import (
 )
 from rewards.inventory.pool import PoolReader, allocate, depth, depths, product_depth
 from rewards.inventory.pump import pump
+from rewards.inventory.single import (
+    hold_units,
+    keep_blocked,
+    write_off,
+    write_off_reserved,
+)
 from rewards.inventory.stock import depth_report, for_sale, in_stock
 from rewards.inventory.units import (
     add_units,
@@ -59,7 +65,9 @@ __all__ = [
     "fail_dead_imports",
     "fingerprint",
     "for_sale",
+    "hold_units",
     "in_stock",
+    "keep_blocked",
     "list_batches",
     "mint",
     "open_batch",
@@ -78,4 +86,6 @@ __all__ = [
     "sold_from",
     "unblock",
     "unblock_batch",
+    "write_off",
+    "write_off_reserved",
 ]

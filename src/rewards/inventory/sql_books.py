@@ -1,6 +1,7 @@
 """The statements that go through all units for comparing and counting; nothing here writes."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rewards.infra.db import Record, Tx
 
@@ -38,3 +39,13 @@ SOURCES = "SELECT id, source FROM batches WHERE id = ANY($1::bigint[])"
 
 async def sources(tx: Tx, batch_ids: Sequence[int]) -> dict[int, str]:
     return {row["id"]: row["source"] for row in await tx.fetch(SOURCES, list(batch_ids))}
+
+
+WRITTEN_OFF = """
+SELECT unit_id, written_off_at FROM units_written_off WHERE unit_id = ANY($1::bigint[])
+"""
+
+
+async def written_off(tx: Tx, unit_ids: Sequence[int]) -> dict[int, datetime]:
+    rows = await tx.fetch(WRITTEN_OFF, unit_ids)
+    return {row["unit_id"]: row["written_off_at"] for row in rows}

@@ -44,6 +44,12 @@ FROM batches AS b JOIN units AS u ON u.batch_id = b.id JOIN shelf AS s ON s.unit
 WHERE b.status <> 'OPEN' AND s.loaded AND b.status_at < now() - interval '1 hour'
 """
 
+WRITTEN_OFF_UNIT_IS_REVOKED = """
+SELECT w.unit_id AS subject, u.state
+FROM units_written_off AS w LEFT JOIN units AS u ON u.id = w.unit_id
+WHERE u.state IS DISTINCT FROM 'REVOKED'
+"""
+
 CODE_IS_IN_STOCK_ONCE = """
 SELECT min(id) AS subject, product_id, count(*) AS units
 FROM units GROUP BY product_id, fingerprint HAVING count(*) > 1
@@ -94,6 +100,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "i11_blocked_unit_says_why": BLOCKED_UNIT_SAYS_WHY,
         "i11_blocked_unit_copies_its_unit": BLOCKED_UNIT_COPIES_ITS_UNIT,
         "i11_blocked_batch_has_nothing_for_sale": BLOCKED_BATCH_HAS_NOTHING_FOR_SALE,
+        "i11_written_off_unit_is_revoked": WRITTEN_OFF_UNIT_IS_REVOKED,
         "i12_code_is_in_stock_once": CODE_IS_IN_STOCK_ONCE,
         "i13_unit_has_its_batch": UNIT_HAS_ITS_BATCH,
         "i13_batch_counts_its_units": BATCH_COUNTS_ITS_UNITS,

@@ -21,10 +21,16 @@ class Book(StrEnum):
     # What stock gave out (in) and a client got (out): nothing is held between the two.
     DELIVERED = "DELIVERED"
     DELIVERED_FACE = "DELIVERED_FACE"
+    # What stock gave out and nobody got: it was taken out for good.
+    WRITTEN_OFF = "WRITTEN_OFF"
+    WRITTEN_OFF_FACE = "WRITTEN_OFF_FACE"
 
 
-# Whose `in`, over all clients, is the other's `out`.
-DELIVERY_OF = {Book.CODES: Book.DELIVERED, Book.FACE: Book.DELIVERED_FACE}
+# Whose `in`, over all clients, are together the other's `out`.
+LEFT_BY = {
+    Book.CODES: (Book.DELIVERED, Book.WRITTEN_OFF),
+    Book.FACE: (Book.DELIVERED_FACE, Book.WRITTEN_OFF_FACE),
+}
 
 
 class Line(
@@ -66,21 +72,21 @@ class Statement(msgspec.Struct, frozen=True):
 
 def imbalances(lines: Sequence[Line]) -> Iterator[str]:
     """A sentence for each line that does not add up, and for each stock that gave out otherwise
-    than clients got."""
+    than clients got or was written off."""
     for line in lines:
         if line.difference:
             yield (
                 f"{line}: {line.opening} + {line.came} is not {line.went} + {line.held}"
                 f" (difference {line.difference})"
             )
-    for stock, delivery in DELIVERY_OF.items():
-        gave, got = _by_source(lines, stock), _by_source(lines, delivery)
-        for key in sorted(gave.keys() | got.keys(), key=str):
-            if gave[key] != got[key]:
+    for stock, (delivery, loss) in LEFT_BY.items():
+        gave, got, lost = (_by_source(lines, book) for book in (stock, delivery, loss))
+        for key in sorted(gave.keys() | got.keys() | lost.keys(), key=str):
+            if gave[key] != got[key] + lost[key]:
                 source, vendor_id, currency = key
                 yield (
                     f"{stock} {source} {vendor_id or ''} {currency}: {gave[key]} went out,"
-                    f" clients got {got[key]}"
+                    f" clients got {got[key]}" + (f", {lost[key]} written off" if lost[key] else "")
                 )
 
 

@@ -28,6 +28,8 @@ WALLETS_A_STEP = 100
 # A step is counted in one go, while whoever shares this process waits: milliseconds.
 UNITS_A_STEP = 2_000
 ON_HAND = frozenset({UnitState.AVAILABLE, UnitState.ALLOCATED, UnitState.BLOCKED})
+LEFT = (Book.DELIVERED, Book.DELIVERED_FACE)
+LOST = (Book.WRITTEN_OFF, Book.WRITTEN_OFF_FACE)
 
 Told: TypeAlias = Callable[[str, int, int], None]
 # Book, client, source, vendor, currency.
@@ -158,24 +160,31 @@ async def _count_window(tx: Tx, sums: _Sums, after_id: int, upto_id: int) -> Non
     units = await stock.counted(tx, after_id, upto_id)
     # After the units: what is sold between the two looks went out after the last day.
     gone = await orders.gone_out(tx, [unit.id for unit in units])
+    off = await stock.written_off(tx, [unit.id for unit in units])
     batch_ids = sorted({unit.batch_id for unit in units})
     sources = await stock.sources(tx, batch_ids)
     bought = await vendors.bought_batches(tx, batch_ids)
     for unit in units:
         if unit.created_at < sums.until:
-            _count_unit(sums, unit, gone.get(unit.id), sources, bought)
+            left = (gone.get(unit.id), off.get(unit.id))
+            _count_unit(sums, unit, left, sources, bought)
 
 
 def _count_unit(
     sums: _Sums,
     unit: CountedUnit,
-    gone: GoneOut | None,
+    left: tuple[GoneOut | None, datetime | None],
     sources: Mapping[int, str],
     bought: Mapping[int, int],
 ) -> None:
-    """In, out and held are each seen for themselves; only then do they prove one another."""
+    """In, out and held are each seen for themselves; only then do they prove one another.
+
+    `left`: to which client it went, or when it was written off.
+    """
     # Two clocks: a unit that came and went in one moment came first.
-    out_at = max(gone.out_at, unit.created_at) if gone else None
+    gone, off_at = left
+    left_at = gone.out_at if gone else off_at
+    out_at = max(left_at, unit.created_at) if left_at else None
     before = unit.created_at < sums.since
     out_before = out_at is not None and out_at < sums.since
     out_within = out_at is not None and sums.since <= out_at < sums.until
@@ -190,11 +199,10 @@ def _count_unit(
         total.came += amount * (not before)
         total.went += amount * out_within
         total.held += amount * held
-    if gone is not None and out_within:
-        for book, amount in (
-            (Book.DELIVERED, 1),
-            (Book.DELIVERED_FACE, unit.denomination_minor),
-        ):
-            total = sums.by_account[book, gone.client_id, *origin, unit.currency]
+    if out_within:
+        client_id = gone.client_id if gone else None
+        codes, face = LEFT if gone else LOST
+        for book, amount in ((codes, 1), (face, unit.denomination_minor)):
+            total = sums.by_account[book, client_id, *origin, unit.currency]
             total.came += amount
             total.went += amount

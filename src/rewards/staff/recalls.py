@@ -239,7 +239,7 @@ async def _take_back_all(db: Database, clock: Clock, approval: Approval) -> None
         reserved = [unit_id for unit_id, state in page if state is UnitState.ALLOCATED]
         if reserved:
             async with db.transaction() as tx:
-                await inventory.revoke(tx, reserved)
+                await inventory.write_off_reserved(tx, reserved, clock.now())
         after_id = page[-1][0]
 
 
