@@ -274,6 +274,7 @@ NEVER: Mapping[str, str] = {
     "stock_orders.reference": "the API has it; the page names the order",
     "subcategories.slug": "of the API's list of categories",
     "suppressed_addresses.address": "asked for before a mail, listed nowhere",
+    "wallets.reference": "what makes a wallet once; the trail has it",
 }
 # What nobody can choose the text of. So is every currency, and where the schema names the words.
 _CHOSEN: Mapping[str, tuple[str, ...]] = {

@@ -158,3 +158,28 @@ async def test_a_wallet_that_may_not_be_is_refused(house: House, finance: dict[s
         )
         assert (answer.status_code, answer.json()["message"]) == (400, message), body
     assert await house.everything() == before
+
+
+async def test_a_wallet_is_opened_once_under_a_reference(
+    house: House, finance: dict[str, str]
+) -> None:
+    """A double click, a lost reply: twenty askings at once, one wallet, one row of the trail."""
+    path = f"{API}/clients/{house.client}/wallets"
+    body = {"currency": "EUR", "reference": "the-one", "reason": "the contract of November"}
+    answers = await asyncio.gather(
+        *(house.http.post(path, json=body, headers=finance) for _ in range(20))
+    )
+    assert sorted(each.status_code for each in answers) == [200] * 19 + [201]
+    assert len({each.json()["id"] for each in answers}) == 1
+    before = await house.everything()
+    for other in ({"currency": "USD"}, {"type": "POSTPAID", "credit_limit": "5"}):
+        answer = await house.http.post(path, json=body | other, headers=finance)
+        assert (answer.status_code, answer.json()["code"]) == (409, "REFERENCE_REUSED")
+    assert await house.everything() == before
+    opened = [row for row in await house.audit() if row["action"] == "wallet.opened"]
+    assert [(row["reason"], row["facts"]["reference"]) for row in opened] == [
+        ("the contract of November", "the-one")
+    ]
+    # Another word is another wallet.
+    again = await house.http.post(path, json=body | {"reference": "two"}, headers=finance)
+    assert again.status_code == 201

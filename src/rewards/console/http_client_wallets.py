@@ -16,7 +16,7 @@ OPEN = {
         "POST",
         "/clients/{}/wallets",
         "The wallet is open.",
-        Sends(texts=("currency", "type", "credit_limit", "low_balance")),
+        Sends(texts=("currency", "type", "credit_limit", "low_balance", "reference", "reason")),
         "The wallet is open. Its credit waits for a second person, on the page of approvals.",
     )
 }

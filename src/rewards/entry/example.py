@@ -279,6 +279,7 @@ CONFLICTS: dict[str, Sequence[Refusal]] = {
     **dict.fromkeys(("createCategory", "createSubcategory"), (CategoryTaken(),)),
     "createVendor": (VendorNameTaken(),),
     "changeVendor": (VendorNameTaken(),),
+    "openWallet": (LedgerReferenceReused(),),
     "topUpWallet": (LedgerReferenceReused(), WalletFrozen(), ApprovalPending()),
     "adjustWallet": (LedgerReferenceReused(), WalletFrozen(), ApprovalPending()),
     "changeWallet": (

@@ -19,6 +19,7 @@ from rewards.infra.db import Database, Tx
 from rewards.pricing.one_person import OnePersonLimit
 from rewards.staff import alone, approvals
 from rewards.staff.model_approvals import (
+    OPEN_STATES,
     Approval,
     ApprovalAsk,
     ApprovalKind,
@@ -37,30 +38,64 @@ from rewards.wallets.model import (
 )
 
 SUBJECT = "wallet"
-# Why, of a wallet that is opened: the form of it asks for no reason.
+# Why, of a wallet that was opened without a word.
 OPENED = "A new wallet"
 
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A wallet as it is now; `waits`: the request for credit that one person may not give."""
+    """A wallet as it is now; `waits`: the request for credit that one person may not give.
+
+    `repeated`: it was opened under the same reference before, and nothing was done now.
+    """
 
     wallet: Wallet
     waits: Approval | None = None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A wallet to open, by whom and why; under a `reference` the client gets one only."""
+
+    new: NewWallet
+    reference: str | None
+    actor: Actor
+    staff_id: int
+    reason: str | None = None
 
 
 async def open_wallet(
-    tx: Tx, limit: OnePersonLimit, new: NewWallet, actor: Actor, staff_id: int, at: datetime
+    tx: Tx, limit: OnePersonLimit, ask: Opening, at: datetime
 ) -> Limited | Refusal:
     """Open it, with the credit that one person may give; otherwise with none, and ask for all.
 
-    Refused as `set_limits`. The caller writes the audit fact of what was opened.
+    Refused as `set_limits`, and where the reference is another wallet's. The caller writes the
+    audit fact of what was opened.
     """
-    [wallet] = await wallets.open_wallets(tx, [replace(new, credit_limit_minor=0)], at)
+    new = ask.new
+    opened = await _opened(tx, ask, at)
+    if isinstance(opened, Refusal):
+        return opened
+    wallet, repeated = opened
+    if repeated:
+        last = await approvals.last_of(tx, ApprovalKind.CREDIT_LIMIT, SUBJECT, wallet.id)
+        waits = last if last is not None and last.state in OPEN_STATES else None
+        return Limited(wallet, waits, repeated=True)
     if not new.credit_limit_minor:
         return Limited(wallet)
     change = LimitsChange(wallet.id, new.credit_limit_minor, new.low_balance_minor)
-    return await set_limits(tx, limit, wallet, change, OPENED, actor, staff_id, at)
+    why = ask.reason or OPENED
+    return await set_limits(tx, limit, wallet, change, why, ask.actor, ask.staff_id, at)
+
+
+async def _opened(tx: Tx, ask: Opening, at: datetime) -> tuple[Wallet, bool] | Refusal:
+    """The wallet, without credit yet, and whether it was there before."""
+    new = replace(ask.new, credit_limit_minor=0)
+    if ask.reference is not None:
+        return await wallets.open_once(tx, new, ask.reference, at)
+    [wallet] = await wallets.open_wallets(tx, [new], at)
+    return wallet, False
 
 
 async def set_limits(

@@ -23,7 +23,7 @@ from rewards.infra.openapi import answers, asks, takes
 from rewards.pricing.one_person import OnePersonLimit
 from rewards.staff import credit
 from rewards.staff.auth import Caller, caller, requires
-from rewards.staff.credit import Limited
+from rewards.staff.credit import Limited, Opening
 from rewards.staff.given import (
     PAGED,
     Amount,
@@ -34,6 +34,7 @@ from rewards.staff.given import (
     Quantity,
     no_json,
     paged,
+    reason_told,
 )
 from rewards.staff.http_approvals import ApprovalOut, waits
 from rewards.staff.model import Permission
@@ -50,18 +51,24 @@ from rewards.wallets.model import (
 )
 
 REASON_CHARS_MAX = 500
+REFERENCE_CHARS_MAX = 200
 CREDIT_WAITS = answers(
     ApprovalOut, status=202, told="The credit waits for a second person; the rest is done"
 )
 
 
 class NewWalletIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`type`: PREPAID, or POSTPAID with a `credit_limit`; `low_balance` raises one event."""
+    """`type`: PREPAID, or POSTPAID with a `credit_limit`; `low_balance` raises one event.
+
+    Under a `reference` a client's wallet is opened once. `reason`: for the trail.
+    """
 
     currency: str
     type: str = "PREPAID"
     credit_limit: Amount = msgspec.field(default_factory=no_json)
     low_balance: Amount = msgspec.field(default_factory=no_json)
+    reference: str | None = None
+    reason: str | None = None
 
 
 class WalletChangeIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,7 +142,9 @@ async def list_wallets(
     operation_id="openWallet",
     guards=[requires(Permission.WALLETS_OPEN)],
     operation_class=takes(NewWalletIn),
-    responses=answers(WalletOut, 400, 401, 403, 404, status=201, told="Opened") | CREDIT_WAITS,
+    responses=answers(WalletOut, 400, 401, 403, 404, 409, status=201, told="Opened")
+    | answers(WalletOut, told="Opened under this reference before; as it stands now")
+    | CREDIT_WAITS,
 )
 async def open_wallet(
     request: Request[Any, Any, Any],
@@ -147,31 +156,41 @@ async def open_wallet(
 ) -> Response[bytes]:
     """Open a wallet with balance 0 for a client.
 
+    With a `reference` it is safe to ask again: the same one answers the wallet that is there (200),
+    or 409 where that has another currency or type. Without one each asking opens another wallet.
+
     202 where one person may not give so much credit: the wallet (`subject_id`) is open, and its
     `credit_limit` stays 0 before another has approved. What counts is as with a change of it.
     """
     currencies = {currency.code for currency in catalog.currencies()}
     body = decode(NEW_WALLET, await request.body())
     new = _new_wallet(path_id(client_id, ClientNotFound), body, currencies)
+    who, reason = caller(request), reason_told(body.reason)
+    reference = body.reference and printable("Reference", body.reference, REFERENCE_CHARS_MAX)
+    ask = Opening(new, reference or None, who.actor, who.staff.id, reason)
 
     async def work(tx: Tx) -> Limited:
-        at, who = clock.now(), caller(request)
+        at = clock.now()
         await clients.check_there(tx, new.client_id)
-        answer = await credit.open_wallet(tx, money_limit, new, who.actor, who.staff.id, at)
+        answer = await credit.open_wallet(tx, money_limit, ask, at)
         if isinstance(answer, Refusal):
             raise answer
         wallet = answer.wallet
+        if answer.repeated:
+            return answer
         facts = {
             "currency": wallet.currency,
             "type": wallet.type,
             "credit_limit_minor": wallet.credit_limit_minor,
             "low_balance_minor": wallet.low_balance_minor,
-        }
-        fact = AuditFact(who.actor, wallet.client_id, "wallet.opened", "wallet", wallet.id, facts)
+        } | ({"reference": ask.reference} if ask.reference else {})
+        subject = ("wallet.opened", "wallet", wallet.id)
+        fact = AuditFact(who.actor, wallet.client_id, *subject, facts, reason)
         await audit.record(tx, [fact], at)
         return answer
 
-    return _answered(await db.run(work), 201)
+    opened = await db.run(work)
+    return _answered(opened, 200 if opened.repeated else 201)
 
 
 @patch(

@@ -123,7 +123,8 @@ class CreditInUse(Conflict):
 
 
 class LedgerReferenceReused(Conflict):
-    """The reference of a top-up or adjustment was booked before, with another amount."""
+    """The reference of a top-up or adjustment was booked before, with another amount; or a wallet
+    of another currency or type was opened under it."""
 
     code = "REFERENCE_REUSED"
     default_message = "Duplicate reference code"

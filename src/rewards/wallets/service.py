@@ -6,7 +6,7 @@ from datetime import datetime
 from rewards.core.errors import Refusal
 from rewards.core.page import Page, PageAsk
 from rewards.infra.db import Tx
-from rewards.wallets import sql, sql_orders
+from rewards.wallets import sql, sql_opening, sql_orders
 from rewards.wallets.decisions import (
     answer_bookings,
     decide_bookings,
@@ -17,6 +17,7 @@ from rewards.wallets.events import credited_event, low_balance_event
 from rewards.wallets.events import low_balance_events as low_balance_events
 from rewards.wallets.model import (
     Adjustment,
+    LedgerReferenceReused,
     LimitsChange,
     NewWallet,
     Posted,
@@ -81,8 +82,26 @@ async def post(
 
 async def open_wallets(tx: Tx, news: Sequence[NewWallet], at: datetime) -> list[Wallet]:
     """Open wallets with balance 0, in order. The currencies must exist; our accounts are made."""
-    await sql.open_accounts(tx, [new.currency for new in news])
-    return await sql.open_wallets(tx, news, at)
+    await sql_opening.open_accounts(tx, [new.currency for new in news])
+    return await sql_opening.open_wallets(tx, news, at)
+
+
+async def open_once(
+    tx: Tx, new: NewWallet, reference: str, at: datetime
+) -> tuple[Wallet, bool] | Refusal:
+    """Open a wallet unless the client has one of this reference; whether it was there before.
+
+    Then it is answered as it stands now. Refused: it is of another currency or type (409).
+    """
+    await sql_opening.open_accounts(tx, [new.currency])
+    made = await sql_opening.open_once(tx, new, reference, at)
+    if made is not None:
+        return made, False
+    there = await sql_opening.find_opened(tx, new.client_id, reference)
+    assert there is not None, "wallets are never deleted"
+    if (there.currency, there.type) != (new.currency, new.type):
+        return LedgerReferenceReused()
+    return there, True
 
 
 async def top_up(tx: Tx, asks: Sequence[TopUp], at: datetime) -> list[Posted | Refusal]:

@@ -1,6 +1,6 @@
 """Every statement that locks, moves or opens wallets, and the checks of the ledger."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rewards.core.page import PageAsk
@@ -10,7 +10,6 @@ from rewards.wallets.model import (
     Booked,
     Link,
     Move,
-    NewWallet,
     Posted,
     Posting,
     SystemAccount,
@@ -143,54 +142,6 @@ async def post(
     transfer_ids, moved = row
     assert moved == len(moves), "a wallet moved since it was locked: not by this transaction?"
     return list(transfer_ids)
-
-
-OPEN_ACCOUNTS = """
-INSERT INTO system_accounts (id, kind, currency)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
-"""
-
-OPEN = f"""
-INSERT INTO wallets (
-    id, client_id, currency, type, credit_limit_minor, low_balance_minor, low_since, created_at
-)
-SELECT coalesce(id, nextval(pg_get_serial_sequence('wallets', 'id'))), client_id, currency, type,
-    credit_limit_minor, low_balance_minor,
-    CASE WHEN low_balance_minor > 0 THEN $7::timestamptz END, $7
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
-    WITH ORDINALITY AS a (
-        id, client_id, currency, type, credit_limit_minor, low_balance_minor, turn
-    )
-ORDER BY turn
-RETURNING {COLUMNS}
-"""
-
-
-async def open_accounts(tx: Tx, currencies: Iterable[str]) -> None:
-    """The other sides of every movement in these currencies, where they are not there yet."""
-    pairs = [
-        (account, currency) for currency in sorted(set(currencies)) for account in SystemAccount
-    ]
-    await tx.execute(
-        OPEN_ACCOUNTS,
-        [system_account_id(account, currency) for account, currency in pairs],
-        [account for account, _ in pairs],
-        [currency for _, currency in pairs],
-    )
-
-
-async def open_wallets(tx: Tx, news: Sequence[NewWallet], at: datetime) -> list[Wallet]:
-    rows = await tx.fetch(
-        OPEN,
-        [new.id for new in news],
-        [new.client_id for new in news],
-        [new.currency for new in news],
-        [new.type for new in news],
-        [new.credit_limit_minor for new in news],
-        [new.low_balance_minor for new in news],
-        at,
-    )
-    return [wallet_of(row) for row in rows]
 
 
 FIND_BOOKED = """
