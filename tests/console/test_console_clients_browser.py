@@ -232,6 +232,15 @@ async def test_somebody_of_the_staff_is_let_in_changed_and_shown_out(
             await dialog.get_by_label("Why").fill("another team")
             await dialog.get_by_role("button", name="Change").click()
             await says(page, "The new role counts at once.")
+            async with driving(browser, house.url, viewport=viewport) as third:
+                await sign_in(third, name, NEW)
+                await page.reload()
+                await send(page, "End it", "End the session", Why="left it open")
+                await says(page, "That session has ended.")
+                await third.goto("/console/orders")
+                await third.get_by_role("heading", name="Sign in").wait_for()
+                await other.reload()
+                assert "/sign-in" not in other.url
             await send(page, "Sign out", "Sign them out", Why="stolen")
             await says(page, "They are signed out everywhere.")
             await page.locator("#list table").get_by_text("Ended").first.wait_for()

@@ -78,6 +78,7 @@ ACTS = (
     Act("POST", "/sessions/end-others", None, twice_logged_in),
     Act("DELETE", "/sessions/{session}", None, twice_logged_in),
     Act("POST", "/staff/{colleague}/sessions/end", None, logged_in_elsewhere),
+    Act("POST", "/staff/{colleague}/sessions/{session}/end", None, logged_in_elsewhere),
 )
 
 

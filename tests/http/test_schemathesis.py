@@ -91,6 +91,7 @@ STATEFUL = {"approve", "reject", "confirmHeldFxRate", "dismissHeldFxRate", "retr
     "getVendorOrder",
     "endMySession",
     "endOwnSession",
+    "endStaffSession",
     "reissueLinks",
     "resendLinks",
     "resetSecondFactor",

@@ -237,6 +237,11 @@ async def with_another_code(world: World) -> Try:
     return Try(body=code(world, secret), who=(number, shown))
 
 
+async def upon_ones_session(world: World) -> Try:
+    _, number, _ = await somebody(world, Role.VIEWER)
+    return Try({"staff_id": number, "session_id": await value(world, OLDEST_SESSION, number)})
+
+
 async def upon_who_lost_a_phone(world: World) -> Try:
     number, *_ = await on(world)
     return Try({"staff_id": number})
@@ -269,6 +274,7 @@ PREPARED: Mapping[str, Prepare] = {
     "changeOwnPassword": with_a_new_password,
     "proveMyself": with_a_password,
     "endOwnSession": upon_another_session,
+    "endStaffSession": upon_ones_session,
     "beginSecondFactor": by_somebody,
     "confirmSecondFactor": with_a_first_code,
     "removeSecondFactor": with_another_code,

@@ -19,6 +19,7 @@ PASSWORD = "a very quiet password"
 ACTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("PATCH", "/staff/{person}", {"role": "support"}, "staff.changed"),
     ("POST", "/staff/{person}/sessions/end", {}, "staff.session_ended"),
+    ("POST", "/staff/{person}/sessions/{session}/end", {}, "staff.session_ended"),
     ("POST", "/staff/{person}/second-factor/reset", {}, "staff.second_factor_reset"),
     ("POST", "/clients/{client}/credentials/{key}/revoke", {}, "credential.revoked"),
     (
@@ -64,7 +65,8 @@ async def things(office: Office) -> dict[str, int]:
         config = {"base_url": "https://vendor.example"}
         account = NewAccount("acme", "sandbox", config, {"api_key": "k" * 20})
         vendor = await vendors.create(tx, parts.vault, account, SYSTEM, shop.now, loopback=False)
-    made = {"person": person, "client": client, "login": login}
+        session = await tx.fetchval("SELECT id FROM staff_sessions WHERE staff_id = $1", person)
+    made = {"person": person, "session": session, "client": client, "login": login}
     return made | {"key": issued.id, "vendor": vendor.id}
 
 

@@ -150,6 +150,34 @@ async def test_ones_own_sessions_are_ended_one_by_one(house: House, passwords: P
     assert again == (404, "SESSION_NOT_FOUND")
 
 
+async def test_an_admin_ends_one_session_of_somebody(house: House, passwords: Passwords) -> None:
+    person = await let_in(house, passwords)
+    other = await let_in(house, passwords, "bob")
+    await let_in(house, passwords, "viv", Role.VIEWER)
+    first, second, bob = await log_in(house), await log_in(house), await log_in(house, "bob")
+    viv = await log_in(house, "viv")
+    late, early = [one["id"] for one in await ask(house, first, "GET", SESSIONS)]
+    path = f"{API}/staff/{person.id}/sessions/{early}/end"
+    assert await refused(house, viv, "POST", path) == (403, "FORBIDDEN")
+    # Of somebody else, of nobody, and what is none.
+    for wrong in (
+        f"{API}/staff/{other.id}/sessions/{early}/end",
+        f"{API}/staff/999999/sessions/{early}/end",
+        f"{API}/staff/{person.id}/sessions/x/end",
+    ):
+        assert await refused(house, bob, "POST", wrong) == (404, "SESSION_NOT_FOUND")
+    await ask(house, bob, "POST", path, {"reason": "left it open"})
+    assert [await status(house, each) for each in (first, second, bob)] == [401, 200, 200]
+    entry = (await house.audit())[-1]
+    assert (entry["action"], entry["subject_id"]) == ("staff.session_ended", early)
+    assert entry["facts"] == {"staff_id": person.id, "reason": "ENDED_BY_ADMIN"}
+    assert await refused(house, bob, "POST", path) == (404, "SESSION_NOT_FOUND")
+    # Like whatever an admin does to others, it asks again who sits there.
+    house.clock.advance(minutes=11)
+    again = f"{API}/staff/{person.id}/sessions/{late}/end"
+    assert await refused(house, bob, "POST", again) == (403, "PROOF_NEEDED")
+
+
 async def test_all_others_are_ended_at_once(house: House, passwords: Passwords) -> None:
     person = await let_in(house, passwords)
     await let_in(house, passwords, "bob")

@@ -27,6 +27,8 @@ STAFF = {
     "reset-factor": Act("POST", "/staff/{}/second-factor/reset", RESET, WHY),
 }
 
+SESSION = {"end": Act("POST", "/staff/{}/sessions/{}/end", "That session has ended.", WHY)}
+
 
 @get("/settings")
 async def list_staff(request: Req, room: GivenRoom) -> Page:
@@ -73,6 +75,23 @@ async def act_on_person(
     return await perform(request, room, STAFF, act, f"{SETTINGS}/staff/{staff_id}", staff_id)
 
 
+@post(
+    "/settings/staff/{staff_id:str}/sessions/{session_id:str}/{act:str}",
+    status_code=303,
+    request_max_body_size=FORM_BYTES_MAX,
+)
+async def act_on_session(
+    request: Req,
+    room: GivenRoom,
+    staff_id: FromPath[str],
+    session_id: FromPath[str],
+    act: FromPath[str],
+) -> Page:
+    """End one session of one person."""
+    back = f"{SETTINGS}/staff/{staff_id}"
+    return await perform(request, room, SESSION, act, back, staff_id, session_id)
+
+
 @get("/settings/installation")
 async def show_installation(request: Req, room: GivenRoom) -> Page:
     """What this runs with: versions, settings, and how long things are kept."""
@@ -82,4 +101,4 @@ async def show_installation(request: Req, room: GivenRoom) -> Page:
     return visit.page("console/installation.html", told=told, people=people)
 
 
-PAGES = [list_staff, hire, show_person, act_on_person, show_installation]
+PAGES = [list_staff, hire, show_person, act_on_person, act_on_session, show_installation]

@@ -246,6 +246,7 @@ PROVEN = {
     "changeLogin",
 } | {
     *("createVendor", "changeVendor", "createStaff", "changeStaff", "endStaffSessions"),
+    "endStaffSession",
     *("resetSecondFactor", "createClientWebhook", "rotateClientWebhookSecret", "revealCode"),
 }
 FORBIDDEN: dict[str, Sequence[Refusal]] = {

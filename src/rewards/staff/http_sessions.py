@@ -191,6 +191,38 @@ async def end_staff_sessions(
     return encode(EndedOut(ended))
 
 
+@post(
+    "/staff/{staff_id:str}/sessions/{session_id:str}/end",
+    status_code=204,
+    operation_id="endStaffSession",
+    guards=[requires(Permission.STAFF_WRITE, proof=True)],
+    operation_class=takes(WhyIn, required=False),
+    responses=answers(None, 400, 401, 403, 404, status=204, told="Ended"),
+)
+async def end_staff_session(
+    request: Request[Any, Any, Any],
+    db: GivenDatabase,
+    clock: GivenClock,
+    gate: GivenGate,
+    staff_id: FromPath[str],
+    session_id: FromPath[str],
+) -> None:
+    """End one session of one person, everywhere within a second; their others go on.
+
+    404 when it is over already, or somebody else's.
+    """
+    who, person = caller(request), path_id(staff_id, StaffNotFound)
+    number, told = path_id(session_id, SessionNotFound), await why(request)
+
+    async def work(tx: Tx) -> None:
+        reason, at = EndReason.ENDED_BY_ADMIN, clock.now()
+        if not await sessions.end(tx, [person], reason, who.actor, at, only=number, why=told):
+            raise SessionNotFound
+
+    await db.run(work)
+    gate.expire()
+
+
 async def _list(
     request: Request[Any, Any, Any],
     db: Database,
@@ -225,5 +257,6 @@ ROUTER = Router(
         end_other_sessions,
         list_staff_sessions,
         end_staff_sessions,
+        end_staff_session,
     ],
 )
