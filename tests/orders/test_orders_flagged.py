@@ -10,6 +10,8 @@ import pytest
 from rewards.catalog.model import Product
 from rewards.orders import flagged
 from rewards.orders.model import Order
+from rewards.vendors.port import Vendor
+from rewards.vendors.simulators.faults import Fault
 from tests.market import LIMIT_MINOR, Market, open_market
 
 # Of 25.00 each: four orders of ten come to the limit of 1,000.00.
@@ -82,6 +84,29 @@ async def test_two_workers_at_one_client_do_not_pass_it_either(market: Market) -
         market.fulfilment.sweep_flagged(),
     )
     assert sorted(await bought(market, orders)) == [0] * 2 * FIT + [1] * FIT
+    assert await market.shop.broken() == {}
+
+
+async def test_two_workers_at_one_order_do_not_ask_again_after_a_refusal(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them looked before the other asked, and goes on after the vendor said no."""
+    product = await flagged_product(market)
+    [order] = await orders_of(market, product, 1, 2)
+    vendor = market.adapters.vendor
+
+    async def meanwhile(vendor_id: int) -> Vendor:
+        monkeypatch.undo()
+        await market.fulfilment.approve_flagged([order.id])
+        market.script(Fault.OUT_OF_STOCK)
+        await market.step(order.id)
+        return await vendor(vendor_id)
+
+    monkeypatch.setattr(market.adapters, "vendor", meanwhile)
+    await market.fulfilment.approve_flagged([order.id])
+    assert await bought(market, [order]) == [1]
+    after = await market.shop.order(order.id)
+    assert str(after.state) == "PENDING·VENDOR_ORDER_FAILED", "it waits for a person"
     assert await market.shop.broken() == {}
 
 

@@ -15,7 +15,7 @@ from rewards.orders.fulfilment import ApproveAsk
 from rewards.orders.model import DeliverByPassed, Order, item_id
 from rewards.orders.vendor_options import vendor_options
 from rewards.vendors import purchases
-from rewards.vendors.model import PurchaseState
+from rewards.vendors.model import Line, Outcome, PurchaseState
 from rewards.vendors.paused import Paused
 from rewards.vendors.purchases import Verdict
 from rewards.vendors.simulators.faults import Fault
@@ -281,6 +281,40 @@ async def test_what_was_sent_is_bought_whole_though_a_part_was_given_up(market: 
     assert (str(done.state), done.fulfilled) == ("DELIVERED·COMPLETED", 1)
     assert market.sold() == [3]
     assert await market.codes_in_stock() == 3, "the rest is kept for whoever comes next"
+    assert await market.shop.broken() == {}
+
+
+@pytest.mark.parametrize("act", ["cancel", "fail"])
+@pytest.mark.parametrize(("given_up", "sold"), [(1, [2, 2]), (3, [2]), (4, [1]), (5, [])])
+async def test_what_is_given_up_during_a_call_that_is_refused_for_now_is_not_asked_for_again(
+    market: Market, monkeypatch: pytest.MonkeyPatch, act: str, given_up: int, sold: list[int]
+) -> None:
+    """The same key is sent again later, for what is still wanted then; or never."""
+    adapter = market.adapters.vendors[market.vendor_id]
+    adapter.capabilities = replace(adapter.capabilities, quantity_max=2)
+    place = adapter.place
+    order = await market.waiting(5)
+    await market.approve(order.id)
+    items = [item_id(order.id, 1 + n) for n in range(given_up)]
+
+    async def meanwhile(key: str, line: Line) -> Outcome:
+        monkeypatch.undo()
+        assert isinstance(await getattr(market.shop, act)(order.id, *items), Order)
+        return await place(key, line)
+
+    monkeypatch.setattr(adapter, "place", meanwhile)
+    market.script(Fault.THROTTLE)
+    purchase = await market.step(order.id)
+    assert purchase is not None
+    assert [purchase] == await market.bought(order.id)
+    assert purchase.state is (PurchaseState.READY if sold else PurchaseState.REFUSED)
+    if sold:
+        assert purchase.line.quantity == sold[0]
+        assert purchase.line.quantity + purchase.remaining == 5 - given_up
+    done = await market.settle(order.id)
+    assert done.missing == 0
+    assert market.sold() == sold
+    assert await market.codes_in_stock() == done.fulfilled == 5 - given_up
     assert await market.shop.broken() == {}
 
 

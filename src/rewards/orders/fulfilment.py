@@ -203,16 +203,24 @@ class Fulfilment:
         """
         async with self.db.connection() as connection:
             orders = await sql_read.read_orders(connection, order_ids)
-            asked = await purchases.ever(connection, FOR_ORDERS, list(orders))
-        asks = [
-            ApproveAsk(order.id, SYSTEM, "ALLOW_AUTO_VENDOR_FULFILL")
-            for order in orders.values()
-            if order.state in FLAGGED_STATES
-            and order.id not in asked
-            and self._flagged(order.product_id)
-        ]
-        if asks:
-            await self.approve(asks)
+        found = [order.id for order in orders.values() if self._for_its_flag(order)]
+        if not found:
+            return
+        choices = await self.choices(found)
+
+        async def work(tx: Tx) -> None:
+            # Under the lock: another worker may have asked, and been refused, since then.
+            locked = await sql.lock_orders(tx, found)
+            asked = await purchases.ever(tx, FOR_ORDERS, locked)
+            asks = [
+                ApproveAsk(order.id, SYSTEM, "ALLOW_AUTO_VENDOR_FULFILL")
+                for order in locked.values()
+                if order.id not in asked and self._for_its_flag(order)
+            ]
+            if asks:
+                await self.approve_in(tx, asks, choices)
+
+        await self.db.run(work)
 
     async def sweep_flagged(self) -> int:
         """Find flagged orders whose job was lost, or that a later look into the pool left short."""
@@ -229,6 +237,9 @@ class Fulfilment:
             await self.approve_flagged(found)
             after_id, seen = found[-1], seen + len(found)
         return seen
+
+    def _for_its_flag(self, order: Order) -> bool:
+        return order.state in FLAGGED_STATES and self._flagged(order.product_id)
 
     def _flagged(self, product_id: int) -> bool:
         product = self.catalog.product(product_id)

@@ -255,6 +255,11 @@ class Order:
         """Units the order still wants, whether its items exist yet or not."""
         return self.quantity - self.fulfilled - self.cancelled
 
+    @property
+    def awaited(self) -> int:
+        """Units that are still to come: none of an order that is closed."""
+        return self.missing if self.status in OPEN_STATUSES else 0
+
     def late(self, at: datetime) -> bool:
         """Whether its client no longer wants what has not come by now."""
         return self.deliver_by is not None and self.deliver_by <= at

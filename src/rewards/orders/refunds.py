@@ -133,7 +133,7 @@ async def _close(
     answers |= {plan.after.id: plan.after for plan in plans}
     await carry_out(tx, plans, purses, action, at)
     gone = [part for plan in plans for part in _no_longer_wanted(plan)]
-    await purchases.withdraw(tx, FOR_ORDERS, gone, "it was cancelled, or failed", at)
+    await purchases.withdraw(tx, FOR_ORDERS, gone, purchases.GIVEN_UP, at)
     await purchases.narrow(tx, Purpose.ORDER, _still_wanted(plans))
     return [answers[ask.order_id] for ask in asks]
 
@@ -141,7 +141,7 @@ async def _close(
 def _no_longer_wanted(plan: Plan) -> list[Part]:
     """What no vendor needs to be asked for: all of a closed order, else each recharge that went."""
     order = plan.after
-    if _ended(order):
+    if not order.awaited:
         return [Part(order.id)]
     return [Part(order.id, item.position) for _, item in plan.items if order.recharge]
 
@@ -149,12 +149,7 @@ def _no_longer_wanted(plan: Plan) -> list[Part]:
 def _still_wanted(plans: Sequence[Plan]) -> dict[int, int]:
     """How many units orders still want of which a part was given up; a recharge is withdrawn."""
     afters = [plan.after for plan in plans if not plan.after.recharge]
-    return {order.id: order.missing for order in afters if not _ended(order)}
-
-
-def _ended(order: Order) -> bool:
-    """Whether nothing more is to come for it."""
-    return order.status not in model.OPEN_STATUSES or not order.missing
+    return {order.id: order.awaited for order in afters if order.awaited}
 
 
 async def refund_over_limit(

@@ -37,7 +37,7 @@ class OrderBuyer:
         if purchase.state is not PurchaseState.FULFILLED:
             path = waiting_path(order, purchase)
             await move(tx, order, order, path, purchase.message, at)
-            return Intake()
+            return Intake(wanted=order.awaited)
         product = self.catalog.product(order.product_id)
         assert product is not None, "products are never deleted"
         listening = order.state in LISTENING

@@ -27,6 +27,7 @@ from rewards.vendors.port import Vendor
 BUY_JOB = jobs.declare("vendors.buy")
 RECORD_OF = timedelta(days=30)
 OF_SUBJECT_MAX = 1_000
+GIVEN_UP = "it was cancelled, or failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,15 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What came of the cards: how many came, how many of them cannot be sold, and their batch."""
+    """What came of the cards: how many came, how many of them cannot be sold, and their batch.
+
+    `wanted`: how many units are still wanted of what was refused for now; None: as many as before.
+    """
 
     received: int = 0
     quarantined: int = 0
     batch_id: int | None = None
+    wanted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,9 +347,21 @@ async def apply(tx: Tx, settlement: Settlement, buyer: Buyer, at: datetime) -> P
         batch_id=intake.batch_id or before.batch_id,
     )
     await sql_purchases.write(tx, before, after)
+    if after.state is PurchaseState.READY and intake.wanted is not None:
+        await _keep_wanted(tx, after, intake.wanted, at)
+        after = await sql_purchases.read(tx, after.id) or after
     if after.open:
         await jobs.enqueue(tx, [buy_job(after.id, after.next_at)])
     return after
+
+
+async def _keep_wanted(tx: Tx, purchase: Purchase, wanted: int, at: datetime) -> None:
+    """What was given up while the vendor was asked is not asked for again."""
+    if wanted:
+        await narrow(tx, purchase.purpose, {purchase.subject_id: wanted})
+    else:
+        part = Part(purchase.subject_id, purchase.position)
+        await withdraw(tx, (purchase.purpose,), [part], GIVEN_UP, at)
 
 
 async def made_bounds(tx: Tx, since: datetime, until: datetime) -> tuple[int, int] | None:
