@@ -1,6 +1,7 @@
 """One server a session, one template database, a fresh copy of it for each test that asks."""
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser
 
+from rewards.entry.api import GC_THRESHOLD
 from rewards.infra.db import Database
 from rewards.infra.migrate import migrate
 from rewards.infra.postgres import PostgresProblem, Server, ensure_server, stop_server
@@ -26,6 +28,15 @@ MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 8 * 1024**3
 # For tests that do not pull the plug: no disk is waited for.
 HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+# As the API process has it: what is imported stays, so that no collection need walk it again.
+gc.set_threshold(GC_THRESHOLD)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
