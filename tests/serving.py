@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -13,6 +13,22 @@ from rewards.infra.protocol import BoundedProtocol
 START_TIMEOUT_S = 5.0
 # A test that blocks the loop must not find its connections closed afterwards.
 KEEP_ALIVE_S = 60
+# How often it sets the date that answers have.
+TICK_S = 1.0
+
+
+class Server(uvicorn.Server):
+    """Stops as soon as it is told to; the library's own looks ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        while not self.told.is_set():
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.told.wait(), TICK_S)
 
 
 @asynccontextmanager
@@ -22,7 +38,7 @@ async def served(app: Any) -> AsyncIterator[str]:
     with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = uvicorn.Server(
+        server = Server(
             uvicorn.Config(
                 app,
                 http=BoundedProtocol,
@@ -40,5 +56,5 @@ async def served(app: Any) -> AsyncIterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
-            server.should_exit = True
+            server.told.set()
             await running
