@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -26,24 +27,32 @@ WAITING_MAX = 64
 NICE = 10
 
 
+_HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
+
+
+@cache
+def _of_nobody() -> str:
+    """A digest, once a process."""
+    return _HASHER.hash("nobody")
+
+
 class Passwords:
     """One a process. `digest` and `matches` cost about 20 ms of one thread each."""
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
         self._threads = ThreadPoolExecutor(
             THREADS_MAX, thread_name_prefix="passwords", initializer=_stand_back
         )
         self._waiting = 0
         # Checked against when there is no such user, so that both answers take as long.
-        self._nobody = self._hasher.hash("nobody")
+        self._nobody = _of_nobody()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def digest(self, password: str) -> str:
         """The argon2id digest to store. Raises Unavailable when too many wait."""
-        return await self._run(self._hasher.hash, password)
+        return await self._run(_HASHER.hash, password)
 
     async def digests(self, passwords: Sequence[str]) -> list[str]:
         """Each one's digest, in order."""
@@ -59,7 +68,7 @@ class Passwords:
 
     def _verify(self, digest: str, password: str) -> bool:
         try:
-            return self._hasher.verify(digest, password)
+            return _HASHER.verify(digest, password)
         except (VerificationError, InvalidHashError):
             return False
 
