@@ -23,7 +23,12 @@ OUTPUT_SHOWN_CHARS = 4000
 
 TREE = Path(__file__).parents[1]
 # Python programs run from the tree that is tested, whatever is installed.
-ENVIRONMENT = {"PYTHONPATH": f"{TREE / 'src'}:{TREE}", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = {
+    "PYTHONPATH": f"{TREE / 'src'}:{TREE}",
+    "PYTHONUNBUFFERED": "1",
+    # The first one compiles what the others then load, whatever the machine's habit.
+    "PYTHONDONTWRITEBYTECODE": "",
+}
 # Becomes the command under the same process id, and dies with the test session even when that is
 # killed (PR_SET_PDEATHSIG, Linux only).
 TIED = """
