@@ -60,7 +60,8 @@ def check_site(request: Request[Any, Any, Any], public_url: str) -> None:
     """Refuse what another site had the browser send (ForeignForm).
 
     A browser says where a request comes from: `Sec-Fetch-Site` over TLS and on this machine, and
-    `Origin` with every POST. Whoever says neither is no browser with a page of ours.
+    `Origin` with every POST. Whoever says neither is no browser with a page of ours. The first
+    tells also a plain page of our name from one over TLS; where it is missing the second must.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -71,6 +72,8 @@ def check_site(request: Request[Any, Any, Any], public_url: str) -> None:
         if site is None:
             raise ForeignForm
         return
-    here = {urlsplit(public_url).netloc, request.headers.get("Host", "")}
-    if urlsplit(origin).netloc not in here:
+    ours, theirs = urlsplit(public_url), urlsplit(origin)
+    if theirs.netloc not in {ours.netloc, request.headers.get("Host", "")}:
+        raise ForeignForm
+    if site is None and ours.scheme == "https" != theirs.scheme:
         raise ForeignForm
