@@ -12,6 +12,7 @@ from rewards.audit.csv_export import CsvRows
 from rewards.audit.model_export import JsonLines
 from rewards.console.http_audit import changes_of
 from rewards.console.leads import alert_lead, subject_path
+from rewards.core.errors import Refusal
 from rewards.orders import sql_search
 from rewards.staff.model import Role
 from tests.console.busy import STATEMENTS_MAX
@@ -271,6 +272,33 @@ async def test_items_are_given_back_one_by_one(desk: Desk) -> None:
     assert "These items were given back." in said
     assert await desk.shop.item_states(order.id) == ["REVOKED", "REVOKED", "DELIVERED"]
     assert (await desk.shop.order(order.id)).refunded_minor == 5_100
+
+
+async def test_items_beyond_the_first_hundred_are_shown_and_given_back(desk: Desk) -> None:
+    [order] = await waiting(desk, 120, stock=120)
+    assert not isinstance(await desk.shop.retry(order.id), Refusal)
+    admin = await desk.at(Role.ADMIN)
+    path = f"/console/orders/{order.id}"
+    page = await admin.get(path)
+    assert "1 to 100 of 120" in page.said
+    assert f'href="{path}?item=101#items"' in page.text
+    beyond = f"{path}?item=117"
+    page = await admin.get(beyond)
+    assert "101 to 120 of 120" in page.said
+    items = re.findall(r'name="item_ids" value="([^"]+)"', page.text)
+    assert items == [f"{order.id}-{position}" for position in range(101, 121)]
+    assert page.said.count("Pin code ••••") == 20
+    fields = [("reason", "leaked"), ("item_ids", items[16]), ("back", beyond)]
+    said = await do(admin, beyond, f"{path}/cancel-items", fields)
+    assert "These items were given back." in said
+    assert "101 to 120 of 120" in said
+    states = await desk.shop.item_states(order.id)
+    assert [at for at, state in enumerate(states, 1) if state != "DELIVERED"] == [117]
+    shown = await admin.send(beyond, f"{path}/reveal", position="118", reason="asks", back=beyond)
+    assert f"Item 118 of order {order.id}" in shown.said
+    assert f'href="{beyond}"' in shown.text
+    assert "There are 120" in (await admin.get(f"{path}?item=5000")).said
+    assert "1 to 100 of 120" in (await admin.get(f"{path}?item=x")).said
 
 
 async def test_a_late_cancel_above_the_limit_waits_for_another(dsn: str, tmp_path: Path) -> None:

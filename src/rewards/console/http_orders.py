@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from rewards.console.acts import Act, perform
 from rewards.console.leads import subject_path
-from rewards.console.listing import Sends, listed, whole
+from rewards.console.listing import Sends, listed, whole, whole_of
 from rewards.console.places import API, PREFIX, api, may
 from rewards.infra.pages.caller import ApiRefused
 from rewards.infra.pages.forms import FORM_BYTES_MAX
@@ -46,6 +46,8 @@ ACTS = {
     "notes": Act("POST", "/orders/{}/notes", "Noted.", Sends(texts=("text",))),
 }
 FORGET = {"forget": Act("DELETE", "/saved-searches/{}", "Forgotten.", None)}
+# As many as the API masks the vouchers of.
+ITEMS_SHOWN = 100
 REVEAL = Sends(texts=("reason",), numbers=("position",))
 # Items that can be given back one by one.
 RETURNABLE = frozenset({ItemStatus.DELIVERED, ItemStatus.PENDING})
@@ -89,13 +91,21 @@ async def forget_search(request: Req, room: GivenRoom, search_id: FromPath[str])
 
 @get("/orders/{order_id:str}")
 async def show_order(request: Req, room: GivenRoom, order_id: FromPath[str]) -> Page:
-    """One order: where it stands, who must act, what happened, and what can be done."""
+    """One order: where it stands, who must act, what happened, and what can be done.
+
+    `item`: the position of one whose page of items is shown.
+    """
     visit = await room.visit(request)
-    told = (await visit.get(api("/orders/{}/story", order_id))).body
+    number = whole_of(request.query_params.get("item", ""))
+    first = (max(number, 1) - 1) // ITEMS_SHOWN * ITEMS_SHOWN + 1 if isinstance(number, int) else 1
+    path = api("/orders/{}/story", order_id)
+    told = (await visit.get(path, from_item=str(first))).body
     return visit.page(
         "console/order.html",
         **told,
         can=set(told["acts"]),
+        first=first,
+        shown=ITEMS_SHOWN,
         mails=may(visit.session, Permission.NOTICES_RESEND),
         leads=[_lead(told["order"], moment) for moment in told["moments"]],
         returnable=RETURNABLE,
@@ -135,7 +145,8 @@ async def compare_vendors(request: Req, room: GivenRoom, order_id: FromPath[str]
 async def reveal_code(request: Req, room: GivenRoom, order_id: FromPath[str]) -> Page:
     """Show one code in the clear, on a page that is kept nowhere; why stays in the trail."""
     visit, form = await room.receive(request)
-    back = f"{ORDERS}/{order_id}"
+    wanted = form.get("back")
+    back = room.own_path(wanted) if wanted else f"{ORDERS}/{order_id}"
     try:
         path = api("/orders/{}/reveal", order_id)
         told = (await visit.send("POST", path, REVEAL.body(form))).body

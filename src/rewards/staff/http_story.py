@@ -7,8 +7,8 @@ import msgspec
 from litestar import Request, Response, Router, get
 from litestar.params import FromPath
 
-from rewards.infra.http import encode, path_id
-from rewards.infra.openapi import answers
+from rewards.infra.http import ID_MAX, encode, path_id, whole
+from rewards.infra.openapi import answers, asks, whole_number
 from rewards.inventory.model import UnitState
 from rewards.orders.model import OrderNotFound
 from rewards.staff import story
@@ -71,8 +71,15 @@ class StoryOut(msgspec.Struct):
 @get(
     "/orders/{order_id:str}/story",
     operation_id="tellOrder",
+    operation_class=asks(
+        {
+            "from_item": whole_number(
+                "Units from this item on, by position", maximum=ID_MAX, default=1
+            )
+        }
+    ),
     guards=[requires(Permission.ORDERS_READ)],
-    responses=answers(StoryOut, 401, 403, 404),
+    responses=answers(StoryOut, 400, 401, 403, 404),
 )
 async def tell_order(
     request: Request[Any, Any, Any],
@@ -86,11 +93,13 @@ async def tell_order(
 
     Acts upon it, money with the balance it left, approvals, vendor orders and exchanges, events and
     their deliveries, mails, claim links (never where they lead), the audit trail (its facts for
-    whoever may read that), notes; at most 200 of each kind, and 100 units.
+    whoever may read that), notes; at most 200 of each kind, and 100 units from `from_item` on.
     """
+    given = request.query_params.get("from_item")
+    first = whole("FromItem", given, default=1, maximum=ID_MAX)
     number, now, who = path_id(order_id, OrderNotFound), clock.now(), caller(request).staff
     async with db.connection() as connection:
-        told = await story.read(connection, settings, number, now)
+        told = await story.read(connection, settings, number, now, from_item=first)
     audits = who.may(Permission.AUDIT_READ)
     return encode(
         StoryOut(

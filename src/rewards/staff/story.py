@@ -74,10 +74,12 @@ class Story:
     next: Next
 
 
-async def read(tx: Tx, settings: Settings, order_id: int, now: datetime) -> Story:
+async def read(
+    tx: Tx, settings: Settings, order_id: int, now: datetime, *, from_item: int = 1
+) -> Story:
     """The story of an order; its units are still sealed. Raises OrderNotFound.
 
-    An order with links has those instead of units.
+    An order with links has those instead of units. `from_item`: the position that units begin at.
     """
     order, items, steps = await overview.read(tx, order_id)
     names = await client_names(tx, [order.client_id])
@@ -92,7 +94,7 @@ async def read(tx: Tx, settings: Settings, order_id: int, now: datetime) -> Stor
     written = await notes.of_order(tx, order_id, EACH_MAX)
     money = await wallets.of_order(tx, order_id, EACH_MAX)
     told = await webhooks.told_of_order(tx, order_id, EACH_MAX)
-    held = [] if linked else [item for item in items if item.unit_id is not None][:UNITS_MAX]
+    held = [] if linked else _held(items, from_item)
     units = await inventory.read_units(tx, _unit_ids(held))
     state = around(bought, [one for one in asked if one.state in OPEN_STATES], links, settings)
     return Story(
@@ -113,6 +115,12 @@ async def read(tx: Tx, settings: Settings, order_id: int, now: datetime) -> Stor
         around=state,
         next=next_act(order, state, now),
     )
+
+
+def _held(items: Sequence[Item], first: int) -> list[Item]:
+    """Those from this position on that have a unit."""
+    held = [item for item in items if item.unit_id is not None and item.position >= first]
+    return held[:UNITS_MAX]
 
 
 def _unit_ids(items: Sequence[Item]) -> list[int]:
