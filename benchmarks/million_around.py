@@ -136,11 +136,33 @@ ATTEMPTS = """
 INSERT INTO webhook_attempts (delivery_id, number, started_at, took_ms, status_code, answer)
 SELECT id, 1, created_at, 40, last_status_code, 'ok' FROM webhook_deliveries
 """
+# Of each product so many units, a twelfth of them in the pool: at a million orders 12,500.
+ON_SHELF = """
+WITH batch AS (
+    INSERT INTO batches (source, name, status_at, state, created_at, touched_at, finished_at)
+    SELECT 'FILE', 'bench shelf', at, 'DONE', at, at, at
+    FROM (SELECT min(at) AS at FROM bench_made) AS made
+    RETURNING id, created_at
+), stocked AS (
+    INSERT INTO units (id, product_id, denomination_minor, currency, batch_id, state, expires_at,
+        sealed, fingerprint, created_at)
+    SELECT one.id, product_id, denomination_minor, currency, batch.id, 'AVAILABLE', u.expires_at,
+        u.sealed, int8send(one.id), batch.created_at
+    FROM (
+        SELECT nextval('units_id_seq') AS id, p.*
+        FROM (SELECT DISTINCT product_id, denomination_minor, currency FROM bench_made) AS p,
+            generate_series(1, (SELECT count(*) FROM bench_made) / 80) AS n
+    ) AS one, batch, bench_units AS u
+    RETURNING id, product_id, denomination_minor, currency, expires_at
+)
+INSERT INTO shelf (unit_id, product_id, denomination_minor, currency, expires_at, loaded)
+SELECT id, product_id, denomination_minor, currency, expires_at, id % 12 = 0 FROM stocked
+"""
 STOCK = """
 UPDATE batches AS b SET loaded = u.units, rows_read = u.units
 FROM (SELECT batch_id, count(*) AS units FROM units GROUP BY batch_id) AS u WHERE u.batch_id = b.id
 """
-ONCE = (FEED, COUNTERS, SEALED, READ, DELIVERIES, ATTEMPTS, STOCK)
+ONCE = (FEED, COUNTERS, SEALED, READ, DELIVERIES, ATTEMPTS, ON_SHELF, STOCK)
 
 HOOKS = """
 INSERT INTO webhook_endpoints (client_id, name, url, secret, status, failing_since, created_at,
