@@ -8,6 +8,7 @@ told with 503, which by itself means nothing: the report says that nothing was p
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -15,6 +16,9 @@ from uuid import UUID
 
 from rewards.vendors.adapters.reloadly_host import CONFIG, RATES, SAFE, SECRETS, Reloadly
 from rewards.vendors.adapters.reloadly_wire import (
+    DONE,
+    FAILED,
+    book_line,
     cost_of,
     failed,
     hint,
@@ -27,6 +31,7 @@ from rewards.vendors.amounts import NUMBERS, minor_of
 from rewards.vendors.model import (
     Accepted,
     Balance,
+    BookLine,
     Callback,
     Capabilities,
     Card,
@@ -43,18 +48,19 @@ from rewards.vendors.model import (
     Unknown,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
-from rewards.vendors.port import AdapterKind, Field, keeps_no_book
+from rewards.vendors.port import AdapterKind, Field
 from rewards.vendors.wire import Wire
 
 STAGES = {"PENDING": Stage.QUEUED, "PROCESSING": Stage.IN_HAND}
-FAILED = frozenset({"FAILED", "REFUNDED"})
 REPORT = "/topups/reports/transactions"
 
 
 class ReloadlyAirtime:
     """One account; each purchase is one number."""
 
-    capabilities = Capabilities(quantity_max=1, recharges=True, callbacks=True, expected_s=60)
+    capabilities = Capabilities(
+        quantity_max=1, recharges=True, callbacks=True, book=True, expected_s=60
+    )
 
     def __init__(
         self,
@@ -65,8 +71,6 @@ class ReloadlyAirtime:
     ) -> None:
         accept = "application/com.reloadly.topups-v1+json"
         self._host = Reloadly(config, secrets, wire, accept=accept, now=now)
-
-    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return str(fresh)
@@ -125,11 +129,14 @@ class ReloadlyAirtime:
     async def catalogue(self) -> AsyncIterator[Offer]:
         """What could not be ordered is left out: no exact value, or a currency nobody knows."""
         query = {"includeBundles": "true", "includeData": "true", "includePin": "true"}
-        async for row in self._host.pages("/operators", query):
+        async for row in self._host.pages("catalogue", "/operators", query):
             with making_sense():
                 offer = _offer(row)
             if offer is not None:
                 yield offer
+
+    def book(self, since: datetime, until: datetime) -> AsyncIterator[BookLine]:
+        return self._host.book(REPORT, since, until, _book_line)
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         return hint(self._host.webhook_secret, "airtime_transaction.status", headers, body)
@@ -161,7 +168,7 @@ def _status(key: str, ref: str, content: Mapping[str, Any]) -> Outcome:
         return Accepted(ref, stage=STAGES[status])
     if status in FAILED:
         return failed(content.get("code"), status)
-    if status != "SUCCESSFUL" or transaction is None:
+    if status != DONE or transaction is None:
         return Unknown("a status without sense")
     return Delivered(_pins(transaction.get("pinDetail")), ref, _cost(transaction))
 
@@ -174,6 +181,10 @@ def _cost(transaction: Mapping[str, Any]) -> Cost | None:
     asked, discount = transaction.get("requestedAmount"), transaction.get("discount") or 0
     net = asked - discount if isinstance(asked, int | Decimal) else None
     return cost_of(net, transaction.get("requestedAmountCurrencyCode"))
+
+
+def _book_line(row: Mapping[str, Any]) -> BookLine:
+    return book_line(row, 1, _cost(row))
 
 
 def _pins(detail: Mapping[str, Any] | None) -> tuple[Card, ...]:

@@ -7,6 +7,7 @@ list of cards is one that is not complete yet.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -14,6 +15,10 @@ from uuid import UUID
 
 from rewards.vendors.adapters.reloadly_host import CONFIG, RATES, SAFE, SECRETS, Reloadly
 from rewards.vendors.adapters.reloadly_wire import (
+    DONE,
+    FAILED,
+    RUNNING,
+    book_line,
     cost_of,
     failed,
     hint,
@@ -26,6 +31,7 @@ from rewards.vendors.amounts import NUMBERS, minor_of
 from rewards.vendors.model import (
     Accepted,
     Balance,
+    BookLine,
     Callback,
     Capabilities,
     Card,
@@ -40,11 +46,9 @@ from rewards.vendors.model import (
     Unknown,
 )
 from rewards.vendors.outcome import making_sense, of_placing, of_reading
-from rewards.vendors.port import AdapterKind, Field, keeps_no_book
+from rewards.vendors.port import AdapterKind, Field
 from rewards.vendors.wire import Answer, Wire
 
-RUNNING = frozenset({"PENDING", "PROCESSING"})
-FAILED = frozenset({"FAILED", "REFUNDED"})
 REPORT = "/reports/transactions"
 
 
@@ -52,7 +56,7 @@ class ReloadlyGiftcards:
     """One account; orders are paid in its currency and priced in that of the card."""
 
     # How many cards an order may have is not published.
-    capabilities = Capabilities(quantity_max=100, callbacks=True, expected_s=30)
+    capabilities = Capabilities(quantity_max=100, callbacks=True, book=True, expected_s=30)
 
     def __init__(
         self,
@@ -64,8 +68,6 @@ class ReloadlyGiftcards:
         accept = "application/com.reloadly.giftcards-v1+json"
         self._host = Reloadly(config, secrets, wire, accept=accept, now=now)
         self._sender = config.get("sender_name") or SENDER.default
-
-    book = keeps_no_book
 
     def key(self, fresh: UUID) -> str:
         return str(fresh)
@@ -120,11 +122,14 @@ class ReloadlyGiftcards:
 
     async def catalogue(self) -> AsyncIterator[Offer]:
         """What could not be ordered is left out: no exact value, or a currency nobody knows."""
-        async for row in self._host.pages("/products", {}):
+        async for row in self._host.pages("catalogue", "/products", {}):
             with making_sense():
                 offer = _offer(row)
             if offer is not None:
                 yield offer
+
+    def book(self, since: datetime, until: datetime) -> AsyncIterator[BookLine]:
+        return self._host.book(REPORT, since, until, _book_line)
 
     def callback(self, headers: Mapping[str, str], body: bytes) -> Callback:
         return hint(self._host.webhook_secret, "giftcard_transaction.status", headers, body)
@@ -136,9 +141,14 @@ def _taken(key: str, order: Mapping[str, Any]) -> Outcome:
         return Unknown("this is another order")
     if order["status"] in FAILED:
         return failed(None, order["status"])
-    if order["status"] not in RUNNING | {"SUCCESSFUL"}:
+    if order["status"] not in RUNNING | {DONE}:
         return Unknown("a status without sense")
     return Accepted(ref_of(order), cost_of(order.get("amount"), order.get("currencyCode")))
+
+
+def _book_line(row: Mapping[str, Any]) -> BookLine:
+    cost = cost_of(row.get("amount"), row.get("currencyCode"))
+    return book_line(row, int(row["product"]["quantity"]), cost)
 
 
 def _with_cards(taken: Accepted, product: Mapping[str, Any], answer: Answer) -> Outcome:

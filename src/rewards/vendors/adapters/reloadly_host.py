@@ -1,13 +1,14 @@
 """One of Reloadly's hosts: its token, its pages, and looking before buying."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
 import msgspec
 
 from rewards.vendors.adapters.reloadly_wire import floor_of, refusal, rows
-from rewards.vendors.model import Balance, Reason, Refused, Unknown
+from rewards.vendors.model import Balance, BookLine, Reason, Refused, Unknown
 from rewards.vendors.outcome import making_sense
 from rewards.vendors.port import Field, SignInRefused, VendorRefused
 from rewards.vendors.throttle import Rate
@@ -17,6 +18,8 @@ from rewards.vendors.wire import Answer, NoAnswer, NotSent, Wire
 AUTH_URL = "https://auth.reloadly.com"
 PAGE = 100
 PAGES_MAX = 1_000
+DAY = timedelta(days=1)
+TIME = "%Y-%m-%d %H:%M:%S"
 # A product is looked at again after this long.
 LOOK_S = 600.0
 LOOKS_MAX = 1_000
@@ -36,6 +39,7 @@ SAFE = frozenset(
     [
         *("grant_type", "audience", "expires_in", "token_type", "scope"),
         *("page", "size", "totalPages", "totalElements", "last", "errorCode", "timeStamp"),
+        *("startDate", "endDate"),
         *("transactionId", "customIdentifier", "status", "transactionDate", "balance"),
         *("amount", "discount", "fee", "smsFee", "totalFee", "currencyCode", "cost", "oldBalance"),
         *("newBalance", "senderCurrencyCode", "denominationType", "countryCode", "isoName"),
@@ -165,11 +169,23 @@ class Reloadly:
             return Unknown("the report was not filtered by our identifier")
         return ours[0] if ours else None
 
-    async def pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Any]:
+    async def book(
+        self, path: str, since: datetime, until: datetime, line: Callable[[Any], BookLine]
+    ) -> AsyncIterator[BookLine]:
+        """The rows of a report of that time, each as `line` reads it."""
+        # The vendor's times are of a zone that nobody names: a day more on either side.
+        bounds = {"startDate": since - DAY, "endDate": until + DAY}
+        query = {name: at.astimezone(UTC).strftime(TIME) for name, at in bounds.items()}
+        async for row in self.pages("book", path, query):
+            with making_sense():
+                told = line(row)
+            yield told
+
+    async def pages(self, call: str, path: str, query: Mapping[str, str]) -> AsyncIterator[Any]:
         """The rows of a paged list, each page read whole before its first row is given."""
         for page in range(1, PAGES_MAX + 1):
             paged = {**query, "size": str(PAGE), "page": str(page)}
-            content = await self.tell("catalogue", path, paged)
+            content = await self.tell(call, path, paged)
             with making_sense():
                 listed = rows(content)
                 last = isinstance(content, list) or not listed or content["last"]

@@ -18,6 +18,7 @@ from rewards.core.currency import CURRENCIES, exponent_of
 from rewards.core.money import round_half_up, to_minor
 from rewards.vendors.amounts import decimal_of
 from rewards.vendors.model import (
+    BookLine,
     Callback,
     CallbackRefused,
     Cost,
@@ -25,6 +26,7 @@ from rewards.vendors.model import (
     Outcome,
     Reason,
     Refused,
+    SaleState,
     Unknown,
 )
 from rewards.vendors.wire import Answer
@@ -34,6 +36,9 @@ RECENT_S = 120.0
 # Amounts charged have up to five decimals, whatever the currency has.
 FINE = 12
 
+RUNNING = frozenset({"PENDING", "PROCESSING"})
+FAILED = frozenset({"FAILED", "REFUNDED"})
+DONE = "SUCCESSFUL"
 RECENT = "PHONE_RECENTLY_RECHARGED"
 # Said before anything is tried. Codes that speak of an attempt are not here, nor is the one for an
 # identifier that was used (CUSTOM_IDENTIFIER_ALREADY_USED): those are read back.
@@ -120,6 +125,18 @@ def ref_of(content: Mapping[str, Any]) -> str:
     if isinstance(number, bool) or not isinstance(number, int):
         raise TypeError("no transaction number")
     return str(number)
+
+
+def book_line(row: Mapping[str, Any], quantity: int, cost: Cost | None) -> BookLine:
+    """A row of a report, as both hosts tell it; what failed has cost nothing in the end."""
+    ref, key, status = ref_of(row), row.get("customIdentifier"), row["status"]
+    if not isinstance(key, str | None):
+        raise TypeError("no identifier")
+    if status in FAILED:
+        return BookLine(key, ref, SaleState.FAILED)
+    if status not in RUNNING | {DONE}:
+        raise ValueError("a status without sense")
+    return BookLine(key, ref, SaleState.SOLD if status == DONE else SaleState.OPEN, quantity, cost)
 
 
 def cost_of(amount: object, currency: object) -> Cost | None:

@@ -152,9 +152,16 @@ class ReloadlySimulator(Simulator):
         )
 
     async def report(self, request: web.Request) -> web.Response:
-        """All transactions, or those of one identifier, whatever the case of its letters."""
+        """Transactions of a time, or those of one identifier, whatever the case of its letters."""
         asked = request.query.get("customIdentifier", "").lower()
-        listed = [s for s in self.book.sales.values() if not asked or s.key.lower() == asked]
+        first, last = (request.query.get(name, "") for name in ("startDate", "endDate"))
+        listed = [
+            sale
+            for sale in self.book.sales.values()
+            if asked in ("", sale.key.lower())
+            and first <= stamp(sale.placed_at)
+            and (not last or stamp(sale.placed_at) <= last)
+        ]
         return page([self.record(sale) for sale in listed], request)
 
     def record(self, sale: Sale) -> dict[str, Any]:
