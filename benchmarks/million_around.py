@@ -136,7 +136,7 @@ ATTEMPTS = """
 INSERT INTO webhook_attempts (delivery_id, number, started_at, took_ms, status_code, answer)
 SELECT id, 1, created_at, 40, last_status_code, 'ok' FROM webhook_deliveries
 """
-# Of each product so many units, a twelfth of them in the pool: at a million orders 12,500.
+# Of each product so many units, a twelfth of them in the pool: at a million orders 5,000.
 ON_SHELF = """
 WITH batch AS (
     INSERT INTO batches (source, name, status_at, state, created_at, touched_at, finished_at)
@@ -151,7 +151,7 @@ WITH batch AS (
     FROM (
         SELECT nextval('units_id_seq') AS id, p.*
         FROM (SELECT DISTINCT product_id, denomination_minor, currency FROM bench_made) AS p,
-            generate_series(1, (SELECT count(*) FROM bench_made) / 80) AS n
+            generate_series(1, (SELECT count(*) FROM bench_made) / 200) AS n
     ) AS one, batch, bench_units AS u
     RETURNING id, product_id, denomination_minor, currency, expires_at
 )

@@ -11,7 +11,10 @@ from rewards.inventory.model import UnitState
 
 @dataclass(frozen=True, slots=True)
 class CountedUnit:
-    """What of a unit is counted; never its code."""
+    """What of a unit is counted; never its code.
+
+    `written_off_at`: when it was taken out of stock for good, which nobody had had.
+    """
 
     id: int
     product_id: int
@@ -22,6 +25,7 @@ class CountedUnit:
     cost_currency: str | None
     state: UnitState
     created_at: datetime
+    written_off_at: datetime | None
 
 
 async def bounds(tx: Tx) -> tuple[int, int] | None:
@@ -45,8 +49,3 @@ async def sold(tx: Tx, after_id: int, upto_id: int) -> list[int]:
 async def sources(tx: Tx, batch_ids: Sequence[int]) -> dict[int, str]:
     """How each of these batches came: FILE, VENDOR, SANDBOX."""
     return await sql_books.sources(tx, batch_ids)
-
-
-async def written_off(tx: Tx, unit_ids: Sequence[int]) -> dict[int, datetime]:
-    """Of these units when each was taken out of stock for good, which nobody had had."""
-    return await sql_books.written_off(tx, unit_ids)

@@ -1,7 +1,6 @@
 """The statements that go through all units for comparing and counting; nothing here writes."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from rewards.infra.db import Record, Tx
 
@@ -14,9 +13,10 @@ async def bounds(tx: Tx) -> tuple[int, int] | None:
 
 
 COUNTED = """
-SELECT id, product_id, batch_id, denomination_minor, currency, cost_minor, cost_currency, state,
-    created_at
-FROM units WHERE id > $1 AND id <= $2 ORDER BY id
+SELECT u.id, u.product_id, u.batch_id, u.denomination_minor, u.currency, u.cost_minor,
+    u.cost_currency, u.state, u.created_at, off.written_off_at
+FROM units AS u LEFT JOIN units_written_off AS off ON off.unit_id = u.id
+WHERE u.id > $1 AND u.id <= $2 ORDER BY u.id
 """
 
 
@@ -39,13 +39,3 @@ SOURCES = "SELECT id, source FROM batches WHERE id = ANY($1::bigint[])"
 
 async def sources(tx: Tx, batch_ids: Sequence[int]) -> dict[int, str]:
     return {row["id"]: row["source"] for row in await tx.fetch(SOURCES, list(batch_ids))}
-
-
-WRITTEN_OFF = """
-SELECT unit_id, written_off_at FROM units_written_off WHERE unit_id = ANY($1::bigint[])
-"""
-
-
-async def written_off(tx: Tx, unit_ids: Sequence[int]) -> dict[int, datetime]:
-    rows = await tx.fetch(WRITTEN_OFF, unit_ids)
-    return {row["unit_id"]: row["written_off_at"] for row in rows}

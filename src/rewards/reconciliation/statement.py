@@ -160,30 +160,24 @@ async def _count_window(tx: Tx, sums: _Sums, after_id: int, upto_id: int) -> Non
     units = await stock.counted(tx, after_id, upto_id)
     # After the units: what is sold between the two looks went out after the last day.
     gone = await orders.gone_out(tx, [unit.id for unit in units])
-    off = await stock.written_off(tx, [unit.id for unit in units])
     batch_ids = sorted({unit.batch_id for unit in units})
     sources = await stock.sources(tx, batch_ids)
     bought = await vendors.bought_batches(tx, batch_ids)
     for unit in units:
         if unit.created_at < sums.until:
-            left = (gone.get(unit.id), off.get(unit.id))
-            _count_unit(sums, unit, left, sources, bought)
+            _count_unit(sums, unit, gone.get(unit.id), sources, bought)
 
 
 def _count_unit(
     sums: _Sums,
     unit: CountedUnit,
-    left: tuple[GoneOut | None, datetime | None],
+    gone: GoneOut | None,
     sources: Mapping[int, str],
     bought: Mapping[int, int],
 ) -> None:
-    """In, out and held are each seen for themselves; only then do they prove one another.
-
-    `left`: to which client it went, or when it was written off.
-    """
+    """In, out and held are each seen for themselves; only then do they prove one another."""
     # Two clocks: a unit that came and went in one moment came first.
-    gone, off_at = left
-    left_at = gone.out_at if gone else off_at
+    left_at = gone.out_at if gone else unit.written_off_at
     out_at = max(left_at, unit.created_at) if left_at else None
     before = unit.created_at < sums.since
     out_before = out_at is not None and out_at < sums.since
