@@ -40,6 +40,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(house: House, passwords:
     async with house.db.transaction() as tx:
         await service.change_staff(tx, [StaffChange(gone.id, active=False)], [None], NOON)
     before = await house.everything()
+    before.pop("audit_entries")
     answers = []
     for name, password in (
         ("ann", "wrong password"),
@@ -55,7 +56,42 @@ async def test_whatever_is_wrong_the_answer_is_the_same(house: House, passwords:
         answers.append((answer.status_code, answer.text))
     assert len(set(answers)) == 1
     assert answers[0][0] == 401
-    assert await house.everything() == before
+    after = await house.everything()
+    after.pop("audit_entries")
+    assert after == before
+
+
+async def test_a_refused_login_is_kept_and_guesses_flood_no_trail(
+    house: House, passwords: Passwords
+) -> None:
+    ann = await let_in(house, passwords)
+    gone = await let_in(house, passwords, "gone", Role.VIEWER)
+    async with house.db.transaction() as tx:
+        await service.change_staff(tx, [StaffChange(gone.id, active=False)], [None], NOON)
+    known = len(await house.audit())
+    guesses = [("ann", "a wrong password"), ("gone", PASSWORD), ("my secret word", "x")]
+    for _ in range(3):
+        for name, password in guesses:
+            body = {"username": name, "password": password}
+            assert (await house.http.post(LOGIN, json=body)).status_code == 401
+    rows = (await house.audit())[known:]
+    assert [
+        (row["action"], row["subject_kind"], row["subject_id"], row["facts"]) for row in rows
+    ] == [
+        ("staff.login_refused", "staff", ann.id, {"refused": "PASSWORD"}),
+        ("staff.login_refused", "staff", gone.id, {"refused": "DEACTIVATED"}),
+        ("staff.login_refused", "sign_in", 0, {"refused": "UNKNOWN_NAME"}),
+    ]
+    assert {(row["actor_kind"], row["actor_id"], row["address"]) for row in rows} == {
+        ("SYSTEM", None, "192.0.2.7")
+    }
+    told = str(await house.audit())
+    assert not any(word in told for word in ("a wrong password", PASSWORD, "my secret word"))
+    # A minute later somebody still guesses.
+    house.clock.advance(minutes=1)
+    body = {"username": "ann", "password": "a wrong password"}
+    assert (await house.http.post(LOGIN, json=body)).status_code == 401
+    assert len(await house.audit()) == known + 4
 
 
 NO_LOGINS = (

@@ -14,8 +14,9 @@ from rewards.infra.address import Proxies, origin_of
 from rewards.infra.crypto import Vault
 from rewards.infra.db import Database, Tx
 from rewards.infra.passwords import Passwords
-from rewards.staff import second_factor, service, sessions
+from rewards.staff import refused_logins, second_factor, service, sessions
 from rewards.staff.auth import Caller, StaffGate
+from rewards.staff.model import Login
 from rewards.staff.model_sessions import (
     USER_AGENT_CHARS_MAX,
     CodeRefused,
@@ -41,7 +42,10 @@ PROOF = "staff-proof"
 
 
 class SignIn:
-    """One a process. A refusal changes nothing but how often somebody may still try."""
+    """One a process. A refusal changes nothing but how often somebody may still try.
+
+    At a login it is kept in the trail, too.
+    """
 
     def __init__(
         self,
@@ -78,6 +82,23 @@ class SignIn:
         found = await service.find_login(self._db, username, origin.address)
         name = f"{found.username} {origin.address}" if found.known_address else found.username
         await self._limiter.spend(LOGIN_USER, name, LOGIN_WINDOWS)
+        try:
+            return await self._let_in(scope, found, name, origin, password, given)
+        except (Unauthorized, CodeRefused) as refused:
+            code = isinstance(refused, CodeRefused)
+            at = self._clock.now()
+            await refused_logins.keep(self._db, self._limiter, found, origin, at, code=code)
+            raise
+
+    async def _let_in(
+        self,
+        scope: Scope,
+        found: Login,
+        name: str,
+        origin: Actor,
+        password: str,
+        given: Given,
+    ) -> LoggedIn:
         # No connection is held while the digest is made.
         right = await self._passwords.matches(found.password_hash, password)
         if found.staff is None or not right or not found.staff.active:
