@@ -33,6 +33,7 @@ async def issue_credential(
     who: Actor,
     at: datetime,
     by: int | None = None,
+    why: str | None = None,
 ) -> IssuedCredential:
     """A key with its two secrets, which nobody can read again. Raises what the service raises."""
     [issued] = await clients.issue_credentials(tx, vault, settings, [ask], at)
@@ -42,7 +43,7 @@ async def issue_credential(
         "scopes": sorted(issued.scopes),
         "signing_required": issued.signing_required,
     }
-    await _record(tx, who, issued.client_id, "credential.issued", issued.id, facts, at, by)
+    await _record(tx, who, issued.client_id, "credential.issued", issued.id, facts, at, by, why)
     return issued
 
 

@@ -78,13 +78,14 @@ def _or(given: int | None, else_: int) -> int:
 
 
 class NewClientIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`allowed_ips`: addresses or CIDR ranges; empty allows every address."""
+    """`allowed_ips`: addresses or CIDR ranges; empty: every one. `reason`: for the trail."""
 
     name: str
     limits: LimitsIn = msgspec.field(default_factory=LimitsIn)
     allowed_ips: list[str] = []
     # Charged on top when an order needs FX.
     conversion_fee_percent: Percent = msgspec.field(default_factory=no_json)
+    reason: str | None = None
 
 
 class ClientChangeIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -194,7 +195,7 @@ async def create_client(
 ) -> Response[bytes]:
     """Add a client, ACTIVE, without credentials, logins or wallets yet."""
     body = decode(NEW_CLIENT, await request.body())
-    quantity = body.limits.max_quantity
+    quantity, reason = body.limits.max_quantity, reason_told(body.reason)
     new = NewClient(
         name=body.name,
         limits=body.limits.over(Limits()),
@@ -207,7 +208,8 @@ async def create_client(
         at = clock.now()
         [client] = await clients.create(tx, [new], at)
         who = caller(request).actor
-        fact = AuditFact(who, client.id, "client.created", "client", client.id, _told(client))
+        facts = _told(client)
+        fact = AuditFact(who, client.id, "client.created", "client", client.id, facts, reason)
         await audit.record(tx, [fact], at)
         return client
 

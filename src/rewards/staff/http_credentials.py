@@ -29,17 +29,22 @@ from rewards.staff.given import (
     GivenVault,
     WhyIn,
     paged,
+    reason_told,
     why,
 )
 from rewards.staff.model import Permission
 
 
 class NewCredentialIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Without `scopes` it may do everything a key may. `name`: what it is for."""
+    """Without `scopes` it may do everything a key may. `name`: what it is for.
+
+    `reason`: why it was issued, for the trail.
+    """
 
     signing_required: bool = False
     scopes: list[str] | None = None
     name: str | None = None
+    reason: str | None = None
 
 
 NEW_CREDENTIAL = msgspec.json.Decoder(NewCredentialIn)
@@ -85,10 +90,11 @@ async def issue_credential(
     ask = NewCredential(
         path_id(client_id, ClientNotFound), scopes, body.signing_required, body.name
     )
+    reason = reason_told(body.reason)
 
     async def work(tx: Tx) -> IssuedCredential:
-        who = caller(request).actor
-        return await acts.issue_credential(tx, vault, settings, ask, who, clock.now())
+        who, at = caller(request).actor, clock.now()
+        return await acts.issue_credential(tx, vault, settings, ask, who, at, why=reason)
 
     return encode(IssuedOut.of(await db.run(work)), 201)
 

@@ -22,11 +22,15 @@ from rewards.staff.model import Permission
 
 
 class NewLoginIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`role`: owner, developer, finance or viewer; an owner may do everything a client may."""
+    """`role`: owner, developer, finance or viewer; an owner may do everything a client may.
+
+    `reason`: why, for the trail.
+    """
 
     username: str
     password: str
     role: str = MemberRole.OWNER.value
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return "NewLoginIn([redacted])"
@@ -102,12 +106,13 @@ async def add_login(
     """Add a username and password for the client's `POST /auth/login`. 409 when it is taken."""
     body = decode(NEW_LOGIN, await request.body())
     number, role = path_id(client_id, ClientNotFound), role_of(body.role)
+    reason = reason_told(body.reason)
     new = await clients.prepare_login(passwords, number, body.username, body.password, role)
 
     async def work(tx: Tx) -> ClientLogin:
         at = clock.now()
         login = await clients.add_login(tx, new, at)
-        await _record(tx, request, "login.created", login, at, None, role=login.role)
+        await _record(tx, request, "login.created", login, at, reason, role=login.role)
         return login
 
     return encode(LoginOut.of(await db.run(work)), 201)

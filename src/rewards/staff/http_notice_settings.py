@@ -34,7 +34,7 @@ from rewards.notices.model import (
 )
 from rewards.orders.request import EMAIL, EMAIL_LENGTH_MAX
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import GivenClock, GivenDatabase
+from rewards.staff.given import GivenClock, GivenDatabase, reason_told
 from rewards.staff.model import Permission
 
 USUAL = NoticeSettings(0)
@@ -46,7 +46,7 @@ class NoticeSettingsIn(msgspec.Struct, forbid_unknown_fields=True):
     `logo`: a PNG, JPEG or GIF of at most 64 KiB in base64, sent inside each mail; or `logo_url`,
     which whoever reads the mail asks for. `sender_address` must be one that the relay may send for.
     `contacts`: the client's own addresses, for low balances, cancelled orders and endpoints in
-    trouble. `muted`: kinds that are not sent.
+    trouble. `muted`: kinds that are not sent. `reason`: why, for the trail.
     """
 
     brand_name: str | None = None
@@ -60,6 +60,7 @@ class NoticeSettingsIn(msgspec.Struct, forbid_unknown_fields=True):
     language: str = USUAL.language
     contacts: list[str] = []
     muted: list[str] = []
+    reason: str | None = None
 
 
 class NoticeSettingsOut(msgspec.Struct):
@@ -195,7 +196,7 @@ async def put_notice_settings(
     """
     body = decode(SETTINGS, await request.body())
     number = path_id(client_id, ClientNotFound)
-    chosen = _chosen(number, body)
+    chosen, reason = _chosen(number, body), reason_told(body.reason)
 
     async def work(tx: Tx) -> NoticeSettings:
         await clients.check_there(tx, number)
@@ -205,7 +206,8 @@ async def put_notice_settings(
         old, new = _told(before), _told(after)
         facts = {key: {"from": old[key], "to": new[key]} for key in new if old[key] != new[key]}
         who = caller(request).actor
-        fact = AuditFact(who, number, "client.notice_settings_set", "client", number, facts)
+        action = "client.notice_settings_set"
+        fact = AuditFact(who, number, action, "client", number, facts, reason)
         await audit.record(tx, [fact], at)
         return after
 

@@ -38,9 +38,10 @@ NAME_CHARS_MAX = 200
 
 
 class VisibilityIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`visible` null goes back to the product's default."""
+    """`visible` null goes back to the product's default; `reason`: for the trail."""
 
     visible: bool | None
+    reason: str | None = None
 
 
 class VisibilityOut(msgspec.Struct):
@@ -209,6 +210,7 @@ async def set_visibility(
     """
     body = decode(VISIBILITY, await request.body())
     number, owner = path_id(product_id, ProductNotFound), path_id(client_id, ClientNotFound)
+    reason = reason_told(body.reason)
 
     async def work(tx: Tx) -> bool:
         at = clock.now()
@@ -219,7 +221,7 @@ async def set_visibility(
         seen = before.visible_by_default if body.visible is None else body.visible
         facts = {"visible": {"from": before.visible_to(owner), "to": seen}}
         who = caller(request).actor
-        fact = AuditFact(who, owner, "product.visibility_set", "product", number, facts)
+        fact = AuditFact(who, owner, "product.visibility_set", "product", number, facts, reason)
         await audit.record(tx, [fact], at)
         return seen
 

@@ -39,11 +39,15 @@ class StaffOut(msgspec.Struct):
 
 
 class NewStaffIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`role`: viewer, support, operations, finance or admin; a password of at least 12."""
+    """`role`: viewer, support, operations, finance or admin; a password of at least 12.
+
+    `reason`: why, for the trail.
+    """
 
     username: str
     role: str
     password: str
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return "NewStaffIn([redacted])"
@@ -109,7 +113,8 @@ async def create_staff(
 ) -> Response[bytes]:
     """Let somebody in. 409 when the username is taken."""
     body = decode(NEW_STAFF, await request.body())
-    ask = NewStaff(body.username, role_of(body.role), body.password)
+    reason = reason_told(body.reason)
+    ask = NewStaff(body.username, role_of(body.role), body.password, reason)
     digests = await passwords.digests([ask.password])
 
     async def work(tx: Tx) -> Staff:

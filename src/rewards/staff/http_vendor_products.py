@@ -27,7 +27,15 @@ from rewards.infra.http import (
 )
 from rewards.infra.openapi import answers, asks, takes, whole_number
 from rewards.staff.auth import caller, requires
-from rewards.staff.given import PAGED, GivenCatalog, GivenClock, GivenDatabase, minor_of, paged
+from rewards.staff.given import (
+    PAGED,
+    GivenCatalog,
+    GivenClock,
+    GivenDatabase,
+    minor_of,
+    paged,
+    reason_told,
+)
 from rewards.staff.model import Permission
 from rewards.vendors import service as vendors
 from rewards.vendors.kept import ExchangeFilter, KeptExchange, KeptOffer, Mapped
@@ -93,13 +101,17 @@ class OfferOut(msgspec.Struct):
 
 
 class VendorProductIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Under which sku the vendor sells the product. The lowest `priority` is asked first."""
+    """Under which sku the vendor sells the product. The lowest `priority` is asked first.
+
+    `reason`: why, for the trail.
+    """
 
     sku: str
     discount_percent: Percent = msgspec.field(default_factory=lambda: msgspec.Raw(b"0"))
     fee: Fee = msgspec.field(default_factory=lambda: msgspec.Raw(b"0"))
     priority: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": 1000})] = 100
     active: bool = True
+    reason: str | None = None
 
 
 class VendorProductOut(msgspec.Struct):
@@ -243,10 +255,10 @@ async def map_product(
         body.active,
         minor_of("Fee", body.fee, product.exponent),
     )
-    who = caller(request).actor
+    who, reason = caller(request).actor, reason_told(body.reason)
 
     async def work(tx: Tx) -> Mapped:
-        return await vendors.set_product(tx, wanted, who, clock.now())
+        return await vendors.set_product(tx, wanted, who, clock.now(), reason)
 
     return encode(VendorProductOut.of(await db.run(work), product.exponent))
 

@@ -47,12 +47,16 @@ from rewards.vendors.registry import ADAPTERS
 
 
 class NewVendorIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`config` and `secrets`: what `GET /vendor-adapters` says the adapter takes."""
+    """`config` and `secrets`: what `GET /vendor-adapters` says the adapter takes.
+
+    `reason`: why, for the trail.
+    """
 
     name: str
     adapter: str
     config: dict[str, str]
     secrets: dict[str, str] = {}
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return f"NewVendorIn({self.name!r}, {self.adapter!r})"
@@ -167,9 +171,12 @@ async def create_vendor(
     body = decode(NEW_VENDOR, await request.body())
     new = NewAccount(body.name, body.adapter, body.config, body.secrets)
     who, loopback = caller(request).actor, settings.vendor_loopback
+    reason = reason_told(body.reason)
 
     async def work(tx: Tx) -> VendorOut:
-        account = await vendors.create(tx, vault, new, who, clock.now(), loopback=loopback)
+        account = await vendors.create(
+            tx, vault, new, who, clock.now(), loopback=loopback, reason=reason
+        )
         return await _one(tx, vault, account.id, request)
 
     made = await db.run(work)

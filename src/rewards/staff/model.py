@@ -178,6 +178,7 @@ class NewStaff:
     username: str
     role: Role
     password: str = field(repr=False)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

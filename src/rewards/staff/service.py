@@ -56,7 +56,9 @@ async def create_staff(
         answers[turn] = added.get(name) or UsernameTaken()
     people = [answer for answer in answers if isinstance(answer, Staff)]
     await hands.note(tx, [person.id for person in people], actor, at)
-    await audit.record(tx, [_created(person, actor) for person in people], at)
+    whys = [asks[names[person.username]].reason for person in people]
+    told = [_created(person, actor, why) for person, why in zip(people, whys, strict=True)]
+    await audit.record(tx, told, at)
     return [answer for answer in answers if answer is not None]
 
 
@@ -77,9 +79,9 @@ def check_password_of(username: str, password: str) -> None:
         raise InvalidField("Password", "min")
 
 
-def _created(person: Staff, actor: Actor) -> AuditFact:
+def _created(person: Staff, actor: Actor, reason: str | None) -> AuditFact:
     facts = {"username": person.username, "role": person.role}
-    return AuditFact(actor, None, "staff.created", "staff", person.id, facts)
+    return AuditFact(actor, None, "staff.created", "staff", person.id, facts, reason)
 
 
 async def change_staff(

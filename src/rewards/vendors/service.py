@@ -67,7 +67,14 @@ _SECRETS = msgspec.json.Decoder(dict[str, str])
 
 
 async def create(
-    tx: Tx, vault: Vault, new: NewAccount, who: Actor, at: datetime, *, loopback: bool
+    tx: Tx,
+    vault: Vault,
+    new: NewAccount,
+    who: Actor,
+    at: datetime,
+    *,
+    loopback: bool,
+    reason: str | None = None,
 ) -> Account:
     """Add an ACTIVE account; its secrets are sealed and never told again.
 
@@ -92,7 +99,7 @@ async def create(
     if account is None:
         raise VendorNameTaken
     facts = {**_told(account), "secrets": sorted(new.secrets)}
-    await audit.record(tx, [_fact(who, account.id, "vendor.created", facts)], at)
+    await audit.record(tx, [_fact(who, account.id, "vendor.created", facts, reason)], at)
     await announce(tx, CHANGES_TOPIC, [account.id])
     return account
 
@@ -237,7 +244,9 @@ async def read_exchanges(
     return await sql_exchanges.read(tx, vendor_id, narrow, before_id, limit)
 
 
-async def set_product(tx: Tx, wanted: Mapped, who: Actor, at: datetime) -> Mapped:
+async def set_product(
+    tx: Tx, wanted: Mapped, who: Actor, at: datetime, reason: str | None = None
+) -> Mapped:
     """Say under which sku a vendor sells a product; the product's existence is the caller's to ask.
 
     Raises VendorNotFound; InvalidField for Sku (`min`, `max`, `printable`), DiscountPercent, Fee
@@ -264,7 +273,8 @@ async def set_product(tx: Tx, wanted: Mapped, who: Actor, at: datetime) -> Mappe
         "from": _terms(before) if before else None,
         "to": _terms(after),
     }
-    await audit.record(tx, [_fact(who, after.vendor_id, "vendor.product_mapped", facts)], at)
+    fact = _fact(who, after.vendor_id, "vendor.product_mapped", facts, reason)
+    await audit.record(tx, [fact], at)
     return after
 
 
