@@ -17,7 +17,7 @@ from rewards.infra.pages.visit import explain
 from rewards.staff.model import Permission
 from rewards.webhooks.model import EventType
 
-ISSUE = Sends(texts=("name",), ticks=("signing_required",))
+ISSUE = Sends(texts=("name", "reason"), ticks=("signing_required",))
 WHY = Sends(texts=("reason",))
 REVOKE = {"revoke": Act("POST", "/clients/{}/credentials/{}/revoke", "Revoked.", WHY)}
 ENDPOINT = Sends(texts=("url", "name"))

@@ -18,11 +18,11 @@ from rewards.staff.model import Permission
 CLIENTS = f"{PREFIX}/clients"
 LIMITS = ("orders_per_minute", "orders_per_10s", "orders_per_day", "concurrent_orders")
 LIMITED = Sends(numbers=(*LIMITS, "max_quantity"))
-NEW = Sends(texts=("name",), lines=("allowed_ips",))
+NEW = Sends(texts=("name", "reason"), lines=("allowed_ips",))
 CHANGED = Sends(
     texts=("name", "status", "conversion_fee_percent", "reason"), lines=("allowed_ips",)
 )
-LOGIN = Sends(texts=("username", "role"), passwords=("password",))
+LOGIN = Sends(texts=("username", "role", "reason"), passwords=("password",))
 ACTS = {
     "logins": Act("POST", "/clients/{}/logins", "The login was made.", LOGIN),
     "password": Act(

@@ -45,6 +45,7 @@ PRICING = Sends(
 )
 PRICED = {"pricing": Act("PATCH", "/products/{}/pricing", "It costs that from now on.", PRICING)}
 # Apart from all else that a product is: whoever saves that does not decide this.
+WHY = Sends(texts=("reason",))
 FLAG = Sends(texts=("reason",), ticks=("allow_auto_vendor_fulfill",))
 FLAGGED = {"flag": Act("PATCH", "/products/{}", "It counts from now on.", FLAG)}
 CATEGORY = {"add": Act("POST", "/categories", "Added.", Sends(texts=("name",)))}
@@ -219,7 +220,7 @@ async def set_discount(request: Req, room: GivenRoom, product_id: FromPath[str])
 async def set_visibility(request: Req, room: GivenRoom, product_id: FromPath[str]) -> Page:
     """Show it to one client, hide it from one, or treat that client like all others."""
     visit, form = await room.receive(request)
-    body = {"visible": SEEN.get(form.get("visible"))}
+    body = {"visible": SEEN.get(form.get("visible"))} | WHY.body(form)
     path = api("/products/{}/visibility/{}", product_id, form.get("client_id").strip())
     back = f"{PRODUCTS}/{product_id}"
     return await visit.act("PUT", path, body, back=back, done="It counts from now on.")

@@ -11,7 +11,7 @@ from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.staff.model import Permission, Role
 
 SETTINGS = f"{PREFIX}/settings"
-PERSON = Sends(texts=("username", "role"), passwords=("password",))
+PERSON = Sends(texts=("username", "role", "reason"), passwords=("password",))
 NEW = {"hire": Act("POST", "/staff", "They can sign in now.", PERSON)}
 WHY = Sends(texts=("reason",))
 ROLE = Sends(texts=("role", "reason"))

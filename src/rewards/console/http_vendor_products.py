@@ -9,7 +9,9 @@ from rewards.infra.pages.forms import FORM_BYTES_MAX
 from rewards.infra.pages.routes import GivenRoom, Page, Req
 from rewards.staff.model import Permission
 
-MAPPED = Sends(texts=("sku", "discount_percent", "fee"), numbers=("priority",), ticks=("active",))
+MAPPED = Sends(
+    texts=("sku", "discount_percent", "fee", "reason"), numbers=("priority",), ticks=("active",)
+)
 # More than that are found by their id.
 PRODUCTS_NAMED = "500"
 
