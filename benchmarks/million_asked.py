@@ -97,7 +97,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     f"{ADMIN}/wallets/{{wallet_id}}/transactions": ("", "type=REFUND", "type=TOPUP", "order_id=5"),
     f"{ADMIN}/notices": ("", "client_id={client_id}", "state=FAILED", "kind=LOW_BALANCE"),
     f"{ADMIN}/webhooks": ("", "failing=true"),
-    f"{ADMIN}/clients": ("", "name=Bench 77"),
+    f"{ADMIN}/clients": ("", "name=Bench 77", "search=ench 7"),
     f"{ADMIN}/inventory/forecast": ("", "days=30", "product_id=203"),
     f"{CLIENTS}/statements": ("from={first_day}&to={yesterday}",),
     f"{CLIENTS}/usage": ("from={first_day}&to={yesterday}",),

@@ -129,6 +129,26 @@ async def test_clients_are_listed_by_page_and_found_by_name(db: Database) -> Non
             assert page.total == len(found)
 
 
+async def test_clients_are_found_by_a_username_of_their_people(db: Database, given: Given) -> None:
+    client, other = await given.client(), await given.client()
+    await given.login(client, "Jane.Doe@Acme.example")
+    await given.login(client, "joe_doe@acme.example")
+    await given.login(other, "joedoe@acme.example")
+    async with db.connection() as connection:
+        for text, found in (
+            ("DOE@", [client, other]),
+            ("jane", [client]),
+            ("e_d", [client]),
+            ("%", []),
+            ("nobody", []),
+        ):
+            page = await service.list_clients(connection, PageAsk(1, 10), search=text)
+            assert (page.items, page.total) == (found, len(found)), text
+        [one] = (await service.list_clients(connection, PageAsk(1, 1))).items
+        page = await service.list_clients(connection, PageAsk(1, 10), search=one.name[1:].upper())
+        assert one.id in [each.id for each in page.items]
+
+
 async def test_a_login_keeps_a_slow_digest_and_no_password(db: Database, given: Given) -> None:
     client = await given.client()
     await given.login(client, "Buyer@Example.com")

@@ -97,9 +97,14 @@ async def check_there(tx: Tx, client_id: int) -> None:
         raise ClientNotFound
 
 
-async def list_clients(tx: Tx, ask: PageAsk, *, name: str | None = None) -> Page[Client]:
-    """Clients by id; with `name`, those whose name contains it in any case."""
-    clients, total = await sql.list_clients(tx, ask, name)
+async def list_clients(
+    tx: Tx, ask: PageAsk, *, name: str | None = None, search: str | None = None
+) -> Page[Client]:
+    """Clients by id; with `name`, those whose name contains it in any case.
+
+    With `search` those whose name contains it, or the username of one of whose people does.
+    """
+    clients, total = await sql.list_clients(tx, ask, name, search)
     return Page(clients, ask, total)
 
 

@@ -53,14 +53,17 @@ WHERE c.id = $1
 RETURNING {CLIENT_COLUMNS}
 """
 READ_CLIENTS = f"SELECT {CLIENT_COLUMNS} FROM clients AS c WHERE c.id = ANY($1::bigint[])"
+# $1 in the name; $2 in the name, or in the name of one of its people.
+_FITTING = """
+WHERE ($1::text IS NULL OR c.name ILIKE '%' || $1 || '%')
+    AND ($2::text IS NULL OR c.name ILIKE '%' || $2 || '%' OR c.id IN (
+        SELECT l.client_id FROM client_logins AS l WHERE l.username ILIKE '%' || $2 || '%'
+    ))
+"""
 LIST_CLIENTS = f"""
-SELECT {CLIENT_COLUMNS} FROM clients AS c
-WHERE $1::text IS NULL OR c.name ILIKE '%' || $1 || '%'
-ORDER BY c.id LIMIT $2 OFFSET $3
+SELECT {CLIENT_COLUMNS} FROM clients AS c {_FITTING} ORDER BY c.id LIMIT $3 OFFSET $4
 """
-COUNT_CLIENTS = """
-SELECT count(*) FROM clients AS c WHERE $1::text IS NULL OR c.name ILIKE '%' || $1 || '%'
-"""
+COUNT_CLIENTS = f"SELECT count(*) FROM clients AS c {_FITTING}"
 # Ids come first: what is sealed is bound to them.
 NEXT_CREDENTIAL_IDS = """
 SELECT nextval(pg_get_serial_sequence('credentials', 'id')) FROM generate_series(1, $1::int)
@@ -237,12 +240,18 @@ async def read_clients(tx: Tx, client_ids: Sequence[int]) -> dict[int, Client]:
     return {row["id"]: client_of(row) for row in rows}
 
 
-async def list_clients(tx: Tx, ask: PageAsk, name: str | None) -> tuple[list[Client], int]:
-    # What a person types is text to look for, not a pattern.
-    wanted = name and name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    rows = await tx.fetch(LIST_CLIENTS, wanted, ask.size, ask.offset)
-    total: int = await tx.fetchval(COUNT_CLIENTS, wanted)
+async def list_clients(
+    tx: Tx, ask: PageAsk, name: str | None, search: str | None
+) -> tuple[list[Client], int]:
+    wanted = (_as_text(name), _as_text(search))
+    rows = await tx.fetch(LIST_CLIENTS, *wanted, ask.size, ask.offset)
+    total: int = await tx.fetchval(COUNT_CLIENTS, *wanted)
     return [client_of(row) for row in rows], total
+
+
+def _as_text(typed: str | None) -> str | None:
+    """What a person types is text to look for, not a pattern."""
+    return typed and typed.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def next_credential_ids(tx: Tx, count: int) -> list[int]:

@@ -36,9 +36,9 @@ ACTS = {
 
 @get("/clients")
 async def list_clients(request: Req, room: GivenRoom) -> Page:
-    """Clients by name, and the form that makes one."""
+    """Clients by their name or that of one of their people, and the form that makes one."""
     visit = await room.visit(request)
-    found = await listed(visit, f"{API}/clients", ("name",))
+    found = await listed(visit, f"{API}/clients", ("search",))
     can = may(visit.session, Permission.CLIENTS_WRITE)
     return visit.page("console/clients.html", found=found, can=can)
 

@@ -151,18 +151,27 @@ CLIENT_CHANGE = msgspec.json.Decoder(ClientChangeIn)
                 "maxLength": NAME_CHARS_MAX,
                 "description": "A part of the name, in any case",
             },
+            "search": {
+                "type": "string",
+                "maxLength": NAME_CHARS_MAX,
+                "description": "A part of the name, or of a username of its people, in any case",
+            },
         }
     ),
     guards=[requires(Permission.CLIENTS_READ)],
     responses=answers(list[ClientOut], 400, 401, 403),
 )
 async def list_clients(request: Request[Any, Any, Any], db: GivenDatabase) -> Response[bytes]:
-    """Clients by id; `name` finds a part of a name in any case; `page`, `limit` (50, max 500)."""
+    """Clients by id; `page`, `limit` (50, max 500).
+
+    `name` finds a part of a name in any case, `search` also of the usernames of their people.
+    """
     query = request.query_params
     ask = paged(request)
     name = printable("Name", query["name"], NAME_CHARS_MAX) if query.get("name") else None
+    text = printable("Search", query["search"], NAME_CHARS_MAX) if query.get("search") else None
     async with db.connection() as connection:
-        page = await clients.list_clients(connection, ask, name=name)
+        page = await clients.list_clients(connection, ask, name=name, search=text)
     return page_answer(request, page, [ClientOut.of(client) for client in page.items])
 
 
