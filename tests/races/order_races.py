@@ -1,9 +1,10 @@
 """One order in a known situation, everything that may be done to it, and two hands at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from rewards.catalog.model import LinkType
 from rewards.core.errors import Refusal
@@ -22,6 +23,8 @@ FUNDS_MINOR = 100_000
 TOP_UP_MINOR = 1_000
 BULK_UNITS_MAX = 10_000
 WAIT_LOOKS_MAX = 5_000
+# A worker's answer where somebody stands in the way, or there is nothing to do: it leaves it alone.
+NOT_OURS = "not ours"
 WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
 
 
@@ -49,7 +52,9 @@ class Scene:
         }
 
 
-Act: TypeAlias = Callable[[Tx, Scene], Awaitable[object]]
+AnyScene = TypeVar("AnyScene", bound=Scene)
+ActUpon: TypeAlias = Callable[[Tx, AnyScene], Awaitable[object]]
+Act: TypeAlias = ActUpon[Scene]
 
 
 async def _retry(tx: Tx, scene: Scene) -> object:
@@ -57,7 +62,7 @@ async def _retry(tx: Tx, scene: Scene) -> object:
     return answer
 
 
-def _cancel(*positions: int, only_open: bool = False) -> Act:
+def cancelling(*positions: int, only_open: bool = False) -> Act:
     async def act(tx: Tx, scene: Scene) -> object:
         names = tuple(item_id(scene.order_id, position) for position in positions) or None
         ask = CancelAsk(scene.order_id, STAFF, "race", names, only_open=only_open)
@@ -98,9 +103,9 @@ async def _freeze(tx: Tx, scene: Scene) -> object:
 
 ACTS: dict[str, Act] = {
     "retry": _retry,
-    "cancel": _cancel(),
-    "cancel item 1": _cancel(1),
-    "deadline": _cancel(only_open=True),
+    "cancel": cancelling(),
+    "cancel item 1": cancelling(1),
+    "deadline": cancelling(only_open=True),
     "fail": _fail,
     "refund retry": _pay_owed,
     "recall": _recall(replace=False),
@@ -113,12 +118,90 @@ CLOSERS = ("cancel", "deadline", "fail")
 CLOSED_AFTERWARDS = ("fail", "cancel")
 
 
-class Stage:
-    """Sets scenes, and plays two acts upon one."""
+class Stage(Generic[AnyScene]):
+    """Plays acts upon scenes: one after the other, or each before the one before it commits."""
 
-    def __init__(self, shop: Shop, acts: Mapping[str, Act] = ACTS) -> None:
+    def __init__(self, shop: Shop, acts: Mapping[str, ActUpon[AnyScene]]) -> None:
         self.shop = shop
         self.acts = acts
+
+    async def scene(self, situation: str) -> AnyScene:
+        """A fresh order in this situation."""
+        raise NotImplementedError
+
+    async def one_by_one(self, situation: str, *names: str) -> tuple[list[str], dict[str, Any]]:
+        """What each act answered and what is left when nobody is in anybody's way."""
+        scene = await self.scene(situation)
+        answers = []
+        for name in names:
+            async with self.shop.parts.db.transaction() as tx:
+                answers.append(said(await self.acts[name](tx, scene)))
+        return answers, await scene.facts()
+
+    async def at_once(
+        self, situation: str, first: str, *others: str, first_dies: bool = False
+    ) -> tuple[list[str], dict[str, Any], bool]:
+        """The others begin when the first is done and not committed, each when the one before it
+        stands in line or is done. Whether all of them had to wait."""
+        scene = await self.scene(situation)
+        answers = {}
+        waited = []
+        running: list[asyncio.Task[None]] = []
+
+        async def other(place: int, name: str, begun: asyncio.Future[int]) -> None:
+            async with self.shop.parts.db.transaction() as tx:
+                begun.set_result(tx.get_server_pid())
+                answers[place] = said(await self.acts[name](tx, scene))
+
+        try:
+            async with self.shop.parts.db.transaction() as tx:
+                answers[0] = said(await self.acts[first](tx, scene))
+                for place, name in enumerate(others, 1):
+                    begun = asyncio.get_running_loop().create_future()
+                    running.append(asyncio.create_task(other(place, name, begun)))
+                    waited.append(await self._waits(await begun, running[-1]))
+                if first_dies:
+                    raise Died
+        except Died:
+            del answers[0]
+        await asyncio.gather(*running)
+        return [answers[n] for n in sorted(answers)], await scene.facts(), all(waited)
+
+    async def is_some_order(
+        self,
+        situation: str,
+        names: Sequence[str],
+        answers: Sequence[str],
+        left: Mapping[str, Any],
+    ) -> bool:
+        """Whether these acts, one after the other in some order, are told and leave the same.
+
+        What was not done at all (NOT_OURS) is as if nobody had tried it.
+        """
+        done = [n for n, told in enumerate(answers) if told != NOT_OURS]
+        for order in itertools.permutations(done):
+            told, then = await self.one_by_one(situation, *(names[n] for n in order))
+            if (told, then) == ([answers[n] for n in order], left):
+                return True
+        return False
+
+    async def _waits(self, pid: int, running: "asyncio.Task[None]") -> bool:
+        """Look until the other stands in line for a lock, or is done."""
+        async with self.shop.parts.db.connection() as connection:
+            for _ in range(WAIT_LOOKS_MAX):
+                if running.done():
+                    return False
+                if await connection.fetchval(WAITS, pid):
+                    return True
+                await asyncio.sleep(0.002)
+        raise AssertionError("neither waiting nor done")
+
+
+class ShopStage(Stage[Scene]):
+    """Scenes of a shop that asks no vendor."""
+
+    def __init__(self, shop: Shop, acts: Mapping[str, Act] = ACTS) -> None:
+        super().__init__(shop, acts)
         self._product_id = 1_000
 
     async def scene(self, situation: str) -> Scene:
@@ -151,51 +234,6 @@ class Stage:
         batch_id = found[0].batch_id if found and found[0] else 0
         wallet = (await shop.wallets(client))["USD"]
         return Scene(shop, order_id, client, wallet.id, batch_id)
-
-    async def one_by_one(self, situation: str, *names: str) -> tuple[list[str], dict[str, Any]]:
-        """What each act answered and what is left when nobody is in anybody's way."""
-        scene = await self.scene(situation)
-        answers = []
-        for name in names:
-            async with self.shop.parts.db.transaction() as tx:
-                answers.append(said(await self.acts[name](tx, scene)))
-        return answers, await scene.facts()
-
-    async def at_once(
-        self, situation: str, first: str, second: str, *, first_dies: bool = False
-    ) -> tuple[list[str], dict[str, Any], bool]:
-        """The second begins when the first is done and not committed. Whether it had to wait."""
-        scene = await self.scene(situation)
-        answers = {}
-        begun = asyncio.get_running_loop().create_future()
-
-        async def other() -> None:
-            async with self.shop.parts.db.transaction() as tx:
-                begun.set_result(tx.get_server_pid())
-                answers[1] = said(await self.acts[second](tx, scene))
-
-        try:
-            async with self.shop.parts.db.transaction() as tx:
-                answers[0] = said(await self.acts[first](tx, scene))
-                running = asyncio.create_task(other())
-                waited = await self._waits(await begun, running)
-                if first_dies:
-                    raise Died
-        except Died:
-            del answers[0]
-        await running
-        return [answers[n] for n in sorted(answers)], await scene.facts(), waited
-
-    async def _waits(self, pid: int, running: "asyncio.Task[None]") -> bool:
-        """Look until the other stands in line for a lock, or is done."""
-        async with self.shop.parts.db.connection() as connection:
-            for _ in range(WAIT_LOOKS_MAX):
-                if running.done():
-                    return False
-                if await connection.fetchval(WAITS, pid):
-                    return True
-                await asyncio.sleep(0.002)
-        raise AssertionError("neither waiting nor done")
 
 
 class Died(Exception):

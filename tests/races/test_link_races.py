@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.races.link_races import LINK_ACTS
-from tests.races.order_races import FUNDS_MINOR, Stage
+from tests.races.order_races import FUNDS_MINOR, ShopStage
 from tests.shop import open_shop
 
 
 @pytest.fixture
-async def stage(dsn: str, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(dsn: str, tmp_path: Path) -> AsyncIterator[ShopStage]:
     async with open_shop(dsn, tmp_path, lock_timeout_s=10) as shop:
-        yield Stage(shop, LINK_ACTS)
+        yield ShopStage(shop, LINK_ACTS)
 
 
 @pytest.mark.parametrize("first", LINK_ACTS)
-async def test_two_at_once_are_as_one_after_the_other(stage: Stage, first: str) -> None:
+async def test_two_at_once_are_as_one_after_the_other(stage: ShopStage, first: str) -> None:
     waited = 0
     for second in LINK_ACTS:
         answers, left, queued = await stage.at_once("linked", first, second)
@@ -34,7 +34,7 @@ async def test_two_at_once_are_as_one_after_the_other(stage: Stage, first: str) 
     assert waited >= len(LINK_ACTS) - 3, "the barrier holds"
 
 
-async def test_a_claim_and_a_lapse_at_once_have_one_winner(stage: Stage) -> None:
+async def test_a_claim_and_a_lapse_at_once_have_one_winner(stage: ShopStage) -> None:
     for first, second, kept in (
         ("claim item 1", "lapse", ["DELIVERED", "REVOKED"]),
         ("lapse", "claim item 1", ["REVOKED", "REVOKED"]),
@@ -48,7 +48,7 @@ async def test_a_claim_and_a_lapse_at_once_have_one_winner(stage: Stage) -> None
         assert ("404 LINK_GONE" in answers) == ("DELIVERED" not in kept)
 
 
-async def test_of_a_claim_that_dies_before_its_commit_nothing_is_left(stage: Stage) -> None:
+async def test_of_a_claim_that_dies_before_its_commit_nothing_is_left(stage: ShopStage) -> None:
     for second in LINK_ACTS:
         answers, left, _ = await stage.at_once("linked", "claim item 1", second, first_dies=True)
         assert (answers, left) == await stage.one_by_one("linked", second), second

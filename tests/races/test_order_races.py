@@ -2,7 +2,8 @@
 
 The second act begins when the first has done its work and not committed. Whatever the pair, what is
 left and what both were told is what they would have done one after the other; killed before its
-commit, the first has done nothing at all. Every invariant is looked at after each pair.
+commit, the first has done nothing at all. Every invariant is looked at: each pair has an order of
+its own, which stays as they left it.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from tests.races.order_races import (
     CLOSERS,
     FUNDS_MINOR,
     TOP_UP_MINOR,
-    Stage,
+    ShopStage,
 )
 from tests.shop import open_shop
 
@@ -25,15 +26,15 @@ SITUATIONS = ("waiting", "partial", "delivered", "owed")
 
 
 @pytest.fixture
-async def stage(dsn: str, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(dsn: str, tmp_path: Path) -> AsyncIterator[ShopStage]:
     async with open_shop(dsn, tmp_path, lock_timeout_s=10) as shop:
-        yield Stage(shop)
+        yield ShopStage(shop, ACTS)
 
 
 @pytest.mark.parametrize("first", ACTS)
 @pytest.mark.parametrize("situation", SITUATIONS)
 async def test_two_at_once_are_as_one_after_the_other(
-    stage: Stage, situation: str, first: str
+    stage: ShopStage, situation: str, first: str
 ) -> None:
     waited = 0
     for second in ACTS:
@@ -52,15 +53,32 @@ async def test_two_at_once_are_as_one_after_the_other(
         assert left["balance"] == FUNDS_MINOR - amount + refunded + came_in
         assert refunded + owed <= amount
         waited += queued
-        assert await stage.shop.broken() == {}, second
+    assert await stage.shop.broken() == {}
     assert waited >= len(ACTS) - 3, "the barrier holds"
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 async def test_of_an_act_that_dies_before_its_commit_nothing_is_left(
-    stage: Stage, situation: str
+    stage: ShopStage, situation: str
 ) -> None:
     for first, second in itertools.product(("retry", "cancel", "recall", "freeze"), ACTS):
         answers, left, _ = await stage.at_once(situation, first, second, first_dies=True)
         assert (answers, left) == await stage.one_by_one(situation, second), (first, second)
+    assert await stage.shop.broken() == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", ACTS)
+@pytest.mark.parametrize("situation", SITUATIONS)
+async def test_three_at_once_are_as_one_after_the_other(
+    stage: ShopStage, situation: str, first: str
+) -> None:
+    for others in itertools.product(ACTS, repeat=2):
+        names = (first, *others)
+        answers, left, _ = await stage.at_once(situation, *names)
+        assert await stage.is_some_order(situation, names, answers, left), names
+        amount, refunded, owed = left["money"]
+        came_in = TOP_UP_MINOR * answers.count("topped up")
+        assert left["balance"] == FUNDS_MINOR - amount + refunded + came_in, names
+        assert refunded + owed <= amount, names
     assert await stage.shop.broken() == {}
