@@ -1,9 +1,9 @@
 """Watches every simulated vendor of a test session: who was to sell what nobody wanted (T36).
 
-A sale was asked for when its key stands in a purchase that the trail ascribes to a person of the
+Seen is every request that buys, as it comes in: also one that is refused for whatever reason, or
+that fails before the vendor's book hears of it. A sale was asked for when its key stands in a purchase that the trail ascribes to a person of the
 staff, or to us for a product that is flagged ALLOW_AUTO_VENDOR_FULFILL; or when the test itself is
-the one who asks, and says so with the fixture `buys_by_hand`. Whether the vendor sold or refused
-makes no difference. Simulators that a child process serves (`rewards sandbox`, `rewards vendors
+the one who asks, and says so with the fixture `buys_by_hand`. Simulators that a child process serves (`rewards sandbox`, `rewards vendors
 simulate`) say in its log what they were asked to sell, which is read here; who asked says the
 database that the child worked on, by the fixture `dsn` or `sandbox_home`.
 """
@@ -17,7 +17,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rewards.vendors.simulators.book import SALE_ASKED, Book
+from rewards.vendors.simulators.book import Book
+from rewards.vendors.simulators.serving import SALE_ASKED, Simulator
 from tests import processes
 from tests.processes import Process
 
@@ -37,6 +38,8 @@ WHERE bought.key = ANY($1::text[]) AND CASE bought.purpose
 END
 """
 
+NO_KEY = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -53,14 +56,15 @@ class Watch:
     children: Iterable[Process] = ()
     open: list[Asked] = field(default_factory=list)
     by_hand: set[str] = field(default_factory=set)
-    seen: int = 0
+    heard: set[str] = field(default_factory=set)
     # How much of each child's log was read, in bytes.
     read: dict[Process, int] = field(default_factory=dict)
 
-    def note(self, key: str, test: str) -> None:
-        self.seen += 1
+    def note(self, key: str | None, test: str) -> None:
+        """Somebody wants to buy; None: under no key, which nobody can have asked for."""
+        self.heard.add(key or NO_KEY)
         if test not in self.by_hand:
-            self.open.append(Asked(key, test))
+            self.open.append(Asked(key or NO_KEY, test))
 
     def listen(self) -> None:
         """Note what the simulators in child processes have said since the last time."""
@@ -101,14 +105,20 @@ class Watch:
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Look over every book's shoulder, and into every child's log."""
+    """Stand at every simulator's door, look over every book's shoulder, read every child's log."""
     watch = Watch(processes.started)
     real = Book.sell
 
-    def sell(self: Book, key: str, *args: Any, **kwargs: Any) -> Any:
+    def hear(_self: Simulator, key: str | None) -> None:
         watch.note(key, processes.current_test())
+
+    def sell(self: Book, key: str, *args: Any, **kwargs: Any) -> Any:
+        if key not in watch.heard:
+            # It came in by no door: the test wrote it into the book.
+            watch.note(key, processes.current_test())
         return real(self, key, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Simulator, "hear", hear)
         patch.setattr(Book, "sell", sell)
         yield watch

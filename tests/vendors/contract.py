@@ -31,6 +31,7 @@ from rewards.vendors.simulators.faults import Fault, Scripted
 from rewards.vendors.storable import storable
 from rewards.vendors.wire import NoAnswer, NotSent
 from tests.vendors.conftest import Open, Stand
+from tests.watch import Watch
 
 READS_MAX = 50
 DAY = timedelta(days=1)
@@ -130,6 +131,17 @@ class AdapterContract:
         [sale] = at.simulator.book.sales.values()
         told = {value for card in done.cards for value in card.fields.values()}
         assert {card.code for card in sale.cards} <= told
+
+    async def test_who_wants_to_buy_is_seen_though_nothing_is_sold(
+        self, stand: Open, sales_watch: Watch
+    ) -> None:
+        """By the watch of the whole session: under which key, before anything else is done."""
+        at = await self.open(stand)
+        at.simulator.script.add([Scripted(Fault.ERROR_BEFORE, self.place_call)])
+        key = at.vendor.key(uuid4())
+        await at.vendor.place(key, self.line)
+        assert self.sold(at) == []
+        assert key in sales_watch.heard
 
     async def test_keeps_no_code_in_the_exchanges(self, stand: Open) -> None:
         at = await self.open(stand)

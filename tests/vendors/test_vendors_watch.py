@@ -23,6 +23,18 @@ async def buy():
 async def test_bought_by_nobody():
     await buy()
 
+async def test_tried_by_nobody():
+    # One is refused, one never comes to the book.
+    made = simulator()
+    async with made.serve() as url, aiohttp.ClientSession(url) as session:
+        ask = {"key": "r", "sku": "none such", "face_minor": 2500, "quantity": 1}
+        async with session.post("/orders", json=ask) as answer:
+            assert answer.status == 422
+        struck = {"X-Simulate": "ERROR_BEFORE"}
+        async with session.post("/orders", json=ask | {"key": "e"}, headers=struck) as answer:
+            assert answer.status == 503
+    assert made.book.sales == {}
+
 async def test_bought_by_hand(buys_by_hand):
     await buy()
 
@@ -34,6 +46,9 @@ async def test_bought_in_another_process():
         ask = {"key": "c", "sku": "1", "face_minor": 2500, "quantity": 1}
         async with session.post("/orders", json=ask) as answer:
             assert answer.status == 201
+        struck = {"X-Simulate": "ERROR_BEFORE"}
+        async with session.post("/orders", json=ask | {"key": "f"}, headers=struck) as answer:
+            assert answer.status == 503
     await child.kill()
 
 async def approved(market):
@@ -67,10 +82,11 @@ def test_a_session_in_which_somebody_and_nobody_asked(tmp_path: Path) -> None:
     ]
     ran = subprocess.run(command, cwd=TREE, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 1
-    assert "5 passed, 1 error" in ran.stdout, ran.stdout
-    assert "3 sales that nobody asked for" in ran.stdout, ran.stdout
+    assert "6 passed, 1 error" in ran.stdout, ran.stdout
+    assert "6 sales that nobody asked for" in ran.stdout, ran.stdout
     for name, told in (
-        *(("by_nobody", True), ("by_ourselves", True), ("in_another_process", True)),
-        *(("by_hand", False), ("by_staff", False)),
+        *(("bought_by_nobody", True), ("bought_by_ourselves", True), ("tried_by_nobody", True)),
+        ("bought_in_another_process", True),
+        *(("bought_by_hand", False), ("bought_by_staff", False)),
     ):
-        assert (f"::test_bought_{name}" in ran.stdout) == told, (name, ran.stdout)
+        assert (f"::test_{name}" in ran.stdout) == told, (name, ran.stdout)

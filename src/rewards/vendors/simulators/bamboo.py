@@ -52,6 +52,7 @@ PRODUCTS = (
 class BambooSimulator(Simulator):
     """One client with a sandbox account, and a live account that its credentials do not reach."""
 
+    key_name = "RequestId"
     page_max = 100
 
     def __init__(self, book: Book, client_id: str, client_secret: str) -> None:

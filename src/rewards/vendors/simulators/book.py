@@ -8,19 +8,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-import structlog
-
 from rewards.vendors.simulators.faults import Fault
 from rewards.vendors.throttle import Bucket, Rate
 
 LIFE = timedelta(days=365)
 NEVER = timedelta(days=3650)
 CODE_BYTES = 10
-# The log's word for it: what somebody wanted to buy, whether it is sold or not.
-SALE_ASKED = "simulator_asked_to_sell"
-
-log = structlog.get_logger()
-
 
 class Vexed(Exception):
     """The sale is refused; `fault` says why."""
@@ -144,8 +137,6 @@ class Book:
     ) -> Sale:
         """Sell under a new key; the caller has looked whether the key is known. Raises Vexed."""
         assert key not in self.sales, "the wire layer answers a known key"
-        # Outlives the book, which dies with its process: who bought here can be asked afterwards.
-        log.info(SALE_ASKED, key=key, sku=sku, quantity=quantity)
         product = self.products.get(sku)
         self._refuse(product, face_minor, quantity, fault)
         assert product is not None

@@ -45,6 +45,7 @@ PRODUCTS = (
 class EzPinSimulator(Simulator):
     """One client. `expires_in_ms`: whether a token's `expire` counts milliseconds or seconds."""
 
+    key_name = "reference_code"
     page_max = 100
 
     def __init__(

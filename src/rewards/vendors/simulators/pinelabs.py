@@ -64,6 +64,7 @@ class PineLabsSimulator(Simulator):
     `activation_s`: how long a large order is complete before its cards are ready.
     """
 
+    key_name = "refno"
     def __init__(
         self,
         book: Book,

@@ -99,7 +99,7 @@ class PullSimulator(Simulator):
         sealing = _other(self.login.sealing) if spoiled else self.login.sealing
         return sealing.seal(code.encode())
 
-    def opened(self, body: bytes) -> Mapping[str, Any] | None:
+    def asked(self, body: bytes) -> Mapping[str, Any] | None:
         """The request inside `payload`, None when it does not open."""
         asked = parse(body)
         if self.sealed_codes:

@@ -61,6 +61,7 @@ class SenderBook(Book):
 class ReloadlySimulator(Simulator):
     """One of the hosts, with the token server beside it."""
 
+    key_name = "customIdentifier"
     # As it stands in host, audience and Accept header.
     product: str
     event: str

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from rewards.infra.loopback import LOOPBACK, serving
@@ -16,6 +17,10 @@ from rewards.vendors.simulators.faults import AFTER, BEFORE, HEADER, Fault, Scri
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Post = tuple[str, bytes, Mapping[str, str]]
 
+# The call that buys; every other one only looks.
+PLACE = "place"
+# The log's word for it: what somebody wanted to buy, whether it is sold or not.
+SALE_ASKED = "simulator_asked_to_sell"
 BODY_BYTES_MAX = 4 * 1024 * 1024
 HUGE_BYTES = 10 * 1024 * 1024
 SLOW_S = 30.0
@@ -28,14 +33,18 @@ LOOKS_MAX = 72_000
 FAULT: web.RequestKey[Fault] = web.RequestKey("fault", Fault)
 CALL: web.RequestKey[str] = web.RequestKey("call", str)
 
+log = structlog.get_logger()
+
 
 class Simulator:
     """One vendor's server. A subclass lists its `routes()` and writes their handlers.
 
-    A handler that sells asks `self.fault(request, sku)` which fault of the sale strikes it.
+    A handler that sells is named PLACE in `routes()`; `key_name` is what this vendor calls the key
+    in its body. It asks `self.fault(request, sku)` which fault of the sale strikes it.
     """
 
     slow_s = SLOW_S
+    key_name = "key"
 
     def __init__(self, book: Book) -> None:
         self.book = book
@@ -48,6 +57,22 @@ class Simulator:
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
         """(method, path) to the call's name and its handler."""
         raise NotImplementedError
+
+    def asked(self, body: bytes) -> Any:
+        """What a request's body says, opened where it is sealed; None for nonsense."""
+        return parse(body)
+
+    def hear(self, key: str | None) -> None:
+        """Somebody wants to buy under this key; None: it names none. Whatever comes of it.
+
+        The log outlives the book, which dies with its process: who bought can be asked afterwards.
+        """
+        log.info(SALE_ASKED, key=key)
+
+    def _key_of(self, body: bytes) -> str | None:
+        asked = self.asked(body)
+        key = asked.get(self.key_name) if isinstance(asked, dict) else None
+        return key if isinstance(key, str) else None
 
     def throttled(self) -> web.Response:
         """What this vendor says when it is asked too often."""
@@ -109,6 +134,8 @@ class Simulator:
         async def run(request: web.Request) -> web.StreamResponse:
             self.book.calls[call] += 1
             request[CALL] = call
+            if call == PLACE:
+                self.hear(self._key_of(await request.read()))
             asked = request.headers.get(HEADER)
             if asked and asked not in list(Fault):
                 return web.json_response({HEADER: list(Fault)}, status=400)

@@ -46,6 +46,7 @@ class ValueDesignSimulator(PullSimulator):
     """Orders are read under our own id and request id. `activated`: of each order so many cards
     are shown by getactivatedevc at first, None for all."""
 
+    key_name = "order_id"
     activated: int | None = None
 
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
@@ -83,7 +84,7 @@ class ValueDesignSimulator(PullSimulator):
     async def evc(self, request: web.Request) -> web.Response:
         if not self.token_holds(request):
             return _said("1102")
-        asked = self.opened(await request.read())
+        asked = self.asked(await request.read())
         if asked is None:
             return _said("8025")
         bad = self._bad(asked)

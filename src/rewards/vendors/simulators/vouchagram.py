@@ -46,6 +46,7 @@ VEXED = {
 class VouchagramSimulator(PullSimulator):
     """`code_name`: which of its two fields holds the code when only one is filled; None: both."""
 
+    key_name = "ExternalOrderId"
     code_name: str | None = None
 
     def routes(self) -> Mapping[tuple[str, str], tuple[str, Handler]]:
@@ -78,7 +79,7 @@ class VouchagramSimulator(PullSimulator):
     async def stock(self, request: web.Request) -> web.Response:
         if not self.token_holds(request):
             return _no("ER083")
-        asked = self.opened(await request.read())
+        asked = self.asked(await request.read())
         if asked is None:
             return _no("ER082")
         product = self.book.products.get(str(asked["BrandProductCode"]))
@@ -90,7 +91,7 @@ class VouchagramSimulator(PullSimulator):
     async def pull(self, request: web.Request) -> web.Response:
         if not self.token_holds(request):
             return _no("ER083")
-        asked = self.opened(await request.read())
+        asked = self.asked(await request.read())
         if asked is None:
             return _no("ER082")
         bad = _bad(asked)
@@ -116,7 +117,7 @@ class VouchagramSimulator(PullSimulator):
     async def status(self, request: web.Request) -> web.Response:
         if not self.token_holds(request):
             return _no("ER083")
-        asked = self.opened(await request.read())
+        asked = self.asked(await request.read())
         if asked is None:
             return _no("ER082")
         sale = self.book.sales.get(str(asked.get("sv_ex_order_id")))
