@@ -1,9 +1,10 @@
 """Watches every simulated vendor of a test session: who was to sell what nobody wanted (T36).
 
 Seen is every request that buys, as it comes in: also one that is refused for whatever reason, or
-that fails before the vendor's book hears of it. A sale was asked for when its key stands in a purchase that the trail ascribes to a person of the
-staff, or to us for a product that is flagged ALLOW_AUTO_VENDOR_FULFILL; or when the test itself is
-the one who asks, and says so with the fixture `buys_by_hand`. Simulators that a child process serves (`rewards sandbox`, `rewards vendors
+that fails before the vendor's book hears of it. A sale was asked for when its key stands in a
+purchase that the trail ascribes to a person of the staff, or to us for a product that is flagged
+ALLOW_AUTO_VENDOR_FULFILL; or when the test itself is the one who asks, and says so with the fixture
+`buys_by_hand`. Simulators that a child process serves (`rewards sandbox`, `rewards vendors
 simulate`) say in its log what they were asked to sell, which is read here; who asked says the
 database that the child worked on, by the fixture `dsn` or `sandbox_home`.
 """

@@ -162,7 +162,7 @@ async def test_it_starts_sells_stops_and_starts_again_with_its_data(sandbox_home
 
 @pytest.mark.usefixtures("buys_by_hand")
 async def test_what_its_vendors_are_asked_to_sell_is_watched(sandbox_home: Path) -> None:
-    """T36: what staff bought is asked for; what somebody else gets or is refused there is not."""
+    """T36: what staff bought is asked for; what somebody else tries there is not."""
     process, card = await started(sandbox_home, processes.free_port())
     _, waiting = await order(card, product_id=1, denomination=25.00, quantity=1)
     vendor = card["vendors"]["sandbox"]["simulator_url"]
@@ -173,9 +173,12 @@ async def test_what_its_vendors_are_asked_to_sell_is_watched(sandbox_home: Path)
         path = f"/admin/api/v1/orders/{waiting['id']}"
         async with session.post(f"{path}/vendor-fulfilment", json=REASON) as answer:
             assert answer.status == 200
-        for key, quantity, status in (("sold", 1, 201), ("refused", 10**9, 422)):
+        for key, quantity, status, struck in (
+            *(("sold", 1, 201, {}), ("refused", 10**9, 422, {})),
+            ("failed", 1, 503, {"X-Simulate": "ERROR_BEFORE"}),
+        ):
             body = planted | {"key": key, "quantity": quantity}
-            async with session.post(f"{vendor}/orders", json=body) as answer:
+            async with session.post(f"{vendor}/orders", json=body, headers=struck) as answer:
                 assert answer.status == status
         async with asyncio.timeout(READY_TIMEOUT_S):
             while waiting["status"] != "DELIVERED":
@@ -184,8 +187,8 @@ async def test_what_its_vendors_are_asked_to_sell_is_watched(sandbox_home: Path)
                     waiting = await answer.json()
     watch = Watch([process])
     await watch.look(card["database_url"])
-    assert watch.seen == 3
-    assert {each.key for each in watch.open} == {"sold", "refused"}
+    assert len(watch.heard) == 4
+    assert {each.key for each in watch.open} == {"sold", "refused", "failed"}
     assert process.test in watch.complaint()
     await process.kill()
 

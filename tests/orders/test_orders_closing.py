@@ -168,23 +168,31 @@ async def test_cancelling_some_waiting_items_leaves_the_rest_waiting(shop: Shop)
     assert await shop.item_states(n) == ["DELIVERED", "CANCELLED", "CANCELLED", "DELIVERED"]
 
 
-async def test_a_refund_that_cannot_be_booked_is_owed_and_paid_later(shop: Shop) -> None:
-    client = await shop.client(minor=100_000)
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [(WalletStatus.FROZEN, "WALLET_FROZEN"), (WalletStatus.CLOSED, "WALLET_CLOSED")],
+)
+async def test_a_refund_that_cannot_be_booked_is_owed_and_paid_later(
+    shop: Shop, status: WalletStatus, refusal: str
+) -> None:
+    # Nothing is left in the wallet: so it may be closed.
+    client = await shop.client(minor=5_100)
     product = await shop.product()
     placed = await shop.place_one(shop.ask(client, product, 2))
-    await shop.set_wallet_status(client, WalletStatus.FROZEN)
+    await shop.set_wallet_status(client, status)
     cancelled = await shop.cancel(placed.order.id)
     assert state(cancelled) == "CANCELLED·NOT_REFUNDED"
     assert isinstance(cancelled, Order)
     assert (cancelled.refunded_minor, cancelled.refund_owed_minor) == (0, 5_100)
     before = await shop.everything()
     assert await shop.tasks.refunds_owed() == 1
+    assert code(await shop.pay_owed(placed.order.id)) == refusal
     assert await shop.everything() == before
     await shop.set_wallet_status(client, WalletStatus.ACTIVE)
     await shop.tasks.refunds_owed()
     paid = await shop.order(placed.order.id)
     assert state(paid) == "CANCELLED·REFUNDED"
-    assert await shop.balance(client) == 100_000
+    assert await shop.balance(client) == 5_100
     before = await shop.everything()
     await shop.tasks.refunds_owed()
     assert await shop.everything() == before

@@ -5,7 +5,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.orders import model
-from rewards.orders.model import NEXT, STATES, SubStatus, Tier, item_id, item_position, tier
+from rewards.orders.model import (
+    NEXT,
+    STATES,
+    RechargeStatus,
+    SubStatus,
+    Tier,
+    item_id,
+    item_position,
+    tier,
+)
+
+# As the seeds name them; clients know them by these names.
+SUB_STATUSES = {
+    *("INITIAL", "PROCESSING", "PARTIAL", "COMPLETED", "INVENTORY_FULFILLED", "RECONCILED"),
+    *("VENDOR_ORDER_PENDING", "VENDOR_ORDER_CREATED", "VENDOR_ORDER_FAILED"),
+    *("VENDOR_VOUCHER_FETCHED", "PENDING_REPROCESS", "REPROCESS_EXPIRED"),
+    *("GV_LINK_PENDING", "GV_LINK_CLAIMED", "GV_LINK_UNCLAIMED"),
+    *("BULK_LIMIT_EXCEEDED", "REFUNDED", "NOT_REFUNDED"),
+}
+RECHARGE_STATUSES = {"PENDING", "DELIVERED", "RECHARGED", "FAILED", "CANCELLED"}
+
+
+def test_statuses_are_those_of_the_seeds() -> None:
+    """The rows of docs/lifecycle.md are walked to each of them, test_orders_recharges to these."""
+    assert len(SUB_STATUSES) == 18
+    assert {str(status) for status in SubStatus} == SUB_STATUSES
+    assert {str(status) for status in RechargeStatus} == RECHARGE_STATUSES
 
 
 def test_every_sub_status_of_the_seeds_is_reachable_from_placing() -> None:

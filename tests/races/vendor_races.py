@@ -44,8 +44,7 @@ RECHARGES = 2
 LEASE_S = 3_600.0
 UNITS_IN_ALL = "SELECT state, count(*) FROM units WHERE product_id = $1 GROUP BY state ORDER BY 1"
 SOLD_BY = (
-    "INSERT INTO vendor_products (product_id, vendor_id, sku, priority)"
-    " VALUES ($1, $2, 'AMZ', 100)"
+    "INSERT INTO vendor_products (product_id, vendor_id, sku, priority) VALUES ($1, $2, 'AMZ', 100)"
 )
 REFUSED = Refused(Reason.OUT_OF_STOCK, "none left")
 NOT_NOW = Refused(Reason.VENDOR_DOWN, "try later")

@@ -15,6 +15,7 @@ LIFE = timedelta(days=365)
 NEVER = timedelta(days=3650)
 CODE_BYTES = 10
 
+
 class Vexed(Exception):
     """The sale is refused; `fault` says why."""
 

@@ -65,6 +65,7 @@ class PineLabsSimulator(Simulator):
     """
 
     key_name = "refno"
+
     def __init__(
         self,
         book: Book,
