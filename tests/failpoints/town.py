@@ -18,7 +18,7 @@ from rewards.catalog.model import Product
 from rewards.core.actor import SYSTEM
 from rewards.core.errors import Refusal, Unavailable
 from rewards.entry import equipment
-from rewards.entry.api import build_app
+from rewards.entry.api import build_routes, layered, provided, state_of
 from rewards.entry.equipment import Context
 from rewards.entry.mailing import mailing
 from rewards.entry.purchasing import Purchasing, purchasing
@@ -35,6 +35,7 @@ from tests.failpoints.points import STALL_S, Died, Fuse, Slot, inside
 from tests.market import MovedClock
 from tests.notices.postoffice import PostOffice, post_office
 from tests.pricing.publisher import Publisher, publishing
+from tests.shell import Shell
 from tests.shop import Shop
 from tests.staff.signed_in import bearer, sign_in
 from tests.webhooks.receiver import Receiver, receiving
@@ -102,6 +103,7 @@ class Process:
     bought: Purchasing
     notices: NoticeTasks
     worker: Worker
+    shell: Shell
 
     @cached_property
     def shop(self) -> Shop:
@@ -109,8 +111,11 @@ class Process:
 
     @cached_property
     def http(self) -> httpx.AsyncClient:
-        """Its application, which takes long to build and not every story needs."""
-        transport = httpx.ASGITransport(build_app(self.parts), client=("192.0.2.7", 4711))
+        """Its application; pages are the first process's for ever, and no story asks for any."""
+        parts = self.parts
+        given, state = provided(parts), state_of(parts)
+        routes = self.shell.over(lambda: build_routes(parts), given, state)
+        transport = httpx.ASGITransport(layered(routes, parts), client=("192.0.2.7", 4711))
         return httpx.AsyncClient(transport=transport, base_url="http://town")
 
 
@@ -130,6 +135,7 @@ class Town:
     other: Process = field(init=False)
     people: dict[str, int] = field(default_factory=dict)
     vendor_id: int = 0
+    _mine_shell: Shell = field(default_factory=Shell)
     _mine_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _slot: Slot = field(default_factory=Slot)
     # Staff who add products draw the numbers between.
@@ -148,7 +154,9 @@ class Town:
         for _ in range(REFRESHES_MAX):
             self._mine_stack, self._slot = AsyncExitStack(), Slot()
             with suppress(Unavailable), inside(self._slot):
-                self.mine = await self._mine_stack.enter_async_context(self._process())
+                self.mine = await self._mine_stack.enter_async_context(
+                    self._process(self._mine_shell)
+                )
                 return
         raise AssertionError("it never starts")
 
@@ -162,7 +170,7 @@ class Town:
             await self._mine_stack.aclose()
 
     @asynccontextmanager
-    async def _process(self) -> AsyncIterator[Process]:
+    async def _process(self, shell: Shell) -> AsyncIterator[Process]:
         async with open_parts(self.dsn, self.settings, self.clock) as parts:
             # It writes by itself at any time; a story says when.
             await parts.requests.close()
@@ -171,7 +179,7 @@ class Town:
                 *(self.clock, self.settings),
             )
             told = mailing(parts.db, parts.vault, self.clock, self.settings, parts.links)
-            yield Process(parts, bought, told, self._worker(parts, bought, told))
+            yield Process(parts, bought, told, self._worker(parts, bought, told), shell)
 
     def _worker(self, parts: Parts, bought: Purchasing, told: NoticeTasks) -> Worker:
         worker = Worker(self.dsn, self.settings)
@@ -351,7 +359,7 @@ async def open_town(dsn: str, home: Path) -> AsyncIterator[Town]:
         )
         clock = MovedClock()
         town = Town(dsn, settings, simulator, publisher, receiver, office, clock, stack)
-        town.other = await stack.enter_async_context(town._process())
+        town.other = await stack.enter_async_context(town._process(Shell()))
         async with town.other.parts.db.transaction() as tx:
             await catalog.seed_reference(tx)
             account = await vendors.create(

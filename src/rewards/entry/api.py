@@ -86,7 +86,12 @@ PROVIDED = (
 
 def build_app(parts: Parts) -> ASGIApp:
     """The application over wired parts."""
-    return RequestIds(ReadsRest(TellsMethods(build_routes(parts))), parts.requests.note)
+    return layered(build_routes(parts), parts)
+
+
+def layered(routes: Litestar, parts: Parts) -> ASGIApp:
+    """What stands around the routes of a process."""
+    return RequestIds(ReadsRest(TellsMethods(routes)), parts.requests.note)
 
 
 class TellsMethods:
@@ -163,27 +168,37 @@ def build_routes(parts: Parts) -> Litestar:
             *_rooms(parts),
             *reference.ROUTES,
         ],
-        dependencies={
-            "gate": _always(parts.staff_gate),
-            "kept": _always(KEPT),
-            **{name: _always(getattr(parts, name)) for name in PROVIDED},
-        },
-        state=State(
-            {
-                "gate": parts.gate,
-                "staff_gate": parts.staff_gate,
-                "orders": parts.orders,
-                "limiter": parts.limiter,
-                # A browser keeps such a cookie where the page came by TLS alone.
-                "secure_cookies": parts.settings is not None
-                and parts.settings.public_url.startswith("https:"),
-            }
-        ),
+        dependencies=provided(parts),
+        state=state_of(parts),
         plugins=[DecimalsAreNumbers()],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=reference.config(),
         logging_config=None,
+    )
+
+
+def provided(parts: Parts) -> dict[str, Provide]:
+    """What handlers may ask for."""
+    return {
+        "gate": _always(parts.staff_gate),
+        "kept": _always(KEPT),
+        **{name: _always(getattr(parts, name)) for name in PROVIDED},
+    }
+
+
+def state_of(parts: Parts) -> State:
+    """What stands before handlers may look at."""
+    return State(
+        {
+            "gate": parts.gate,
+            "staff_gate": parts.staff_gate,
+            "orders": parts.orders,
+            "limiter": parts.limiter,
+            # A browser keeps such a cookie where the page came by TLS alone.
+            "secure_cookies": parts.settings is not None
+            and parts.settings.public_url.startswith("https:"),
+        }
     )
 
 
