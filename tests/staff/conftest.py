@@ -7,6 +7,7 @@ import pytest
 
 from rewards.infra.db import Database
 from rewards.infra.passwords import Passwords
+from tests.shell import Shell
 from tests.staff.house import House, MovedClock, furnish, opened
 
 
@@ -17,10 +18,17 @@ def passwords() -> Iterator[Passwords]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def shell() -> Shell:
+    return Shell()
+
+
 @pytest.fixture
-async def house(db: Database, tmp_path: Path, passwords: Passwords) -> AsyncIterator[House]:
+async def house(
+    db: Database, tmp_path: Path, passwords: Passwords, shell: Shell
+) -> AsyncIterator[House]:
     client, wallet = await furnish(db)
-    async with opened(db, tmp_path, passwords, MovedClock(), client, wallet) as made:
+    async with opened(db, tmp_path, passwords, MovedClock(), client, wallet, shell) as made:
         yield made
 
 

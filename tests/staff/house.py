@@ -54,6 +54,7 @@ from rewards.vendors.wire import open_session
 from rewards.wallets import service as wallets
 from rewards.wallets.model import NewWallet
 from rewards.webhooks.acts import Webhooks
+from tests.shell import Shell
 from tests.staff.signed_in import bearer, sign_in
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -184,6 +185,7 @@ async def opened(
     clock: MovedClock,
     client: int,
     wallet: int,
+    shell: Shell | None = None,
     **chosen: Any,
 ) -> AsyncIterator[House]:
     """What entry/api.py wires, as far as staff are concerned; two of them are two processes."""
@@ -233,21 +235,9 @@ async def opened(
         "sessions": Sessions(db, tokens, passwords, limiter, clock),
         "readiness": Readiness(db, feed, {}, worker_silent_s=settings.alert_worker_silent_s),
     }
-    app = Litestar(
-        [
-            staff_http.ROUTER,
-            reports_http.ROUTER,
-            alerts_http.ROUTER,
-            http_health.ROUTER,
-            clients_http.ROUTER,
-            vendors_http.ROUTER,
-        ],
-        dependencies=_provided(provided),
-        exception_handlers=EXCEPTION_HANDLERS,
-        request_max_body_size=BODY_BYTES_MAX,
-        state=State({"staff_gate": gate, "gate": Gate(directory, proxies, clock)}),
-        logging_config=None,
-    )
+    state = State({"staff_gate": gate, "gate": Gate(directory, proxies, clock)})
+    given = _provided(provided)
+    app = (shell or Shell()).over(lambda: _routes(given), given, state)
     transport = httpx.ASGITransport(RequestIds(app), client=("192.0.2.7", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://house") as http:
         yield House(
@@ -269,6 +259,23 @@ async def opened(
     await feed.stop()
     await session.close()
     await limiter.close()
+
+
+def _routes(given: Mapping[str, Provide]) -> Litestar:
+    return Litestar(
+        [
+            staff_http.ROUTER,
+            reports_http.ROUTER,
+            alerts_http.ROUTER,
+            http_health.ROUTER,
+            clients_http.ROUTER,
+            vendors_http.ROUTER,
+        ],
+        dependencies=given,
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+    )
 
 
 def _provided(values: Mapping[str, object]) -> dict[str, Provide]:
