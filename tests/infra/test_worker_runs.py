@@ -176,6 +176,31 @@ async def test_a_handler_is_cancelled_after_its_time(
     assert letter.reason == "rewards.infra.runner.JobTimedOut"
 
 
+async def test_calls_beside_each_other_do_not_wait_for_a_slow_one(
+    db: Database, dsn: str, settings: Settings
+) -> None:
+    """But no more than so many at a time."""
+    slow, under_way, most = asyncio.Event(), set[int](), 0
+    done: list[int] = []
+
+    async def handler(payloads: Payloads) -> None:
+        nonlocal most
+        [payload] = payloads
+        under_way.add(payload["n"])
+        most = max(most, len(under_way))
+        await (slow.wait() if payload["n"] < 2 else asyncio.sleep(0.01))
+        under_way.discard(payload["n"])
+        done.append(payload["n"])
+
+    async with running(build(dsn, settings, handler, batch_max=1, calls_max=3)):
+        await enqueue(db, *(JobAsk("test.a", {"n": n}) for n in range(12)))
+        await until(lambda: sorted(done) == list(range(2, 12)))
+        assert (under_way, most) == ({0, 1}, 3)
+        slow.set()
+        await until(lambda: len(done) == 12)
+    assert await left(db) == 0
+
+
 async def test_a_failed_job_gives_way_to_its_queued_twin(
     db: Database, dsn: str, settings: Settings
 ) -> None:

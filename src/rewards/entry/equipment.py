@@ -98,8 +98,8 @@ NOTICE_SEND_EVERY_S = 20
 SESSIONS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=changes.RETENTION_HOURS_MIN * 2)
 LONG_S = 900.0
+SYNCS_MAX, PURCHASES_MAX = 8, 32
 RETENTION = jobs.declare("infra.retention")
-RETENTION_EVERY_S = 3_600
 JOB_LOG_KEPT = timedelta(days=7)
 FORGET_ROUND_MAX = 100
 
@@ -133,7 +133,7 @@ def retention(worker: Worker, context: Context) -> None:
             await idempotency.forget(tx, now - idempotency.KEPT_FOR)
 
     worker.register(RETENTION, forget)
-    worker.schedule(RETENTION, RETENTION_EVERY_S)
+    worker.schedule(RETENTION, FORGET_EVERY_S)
 
 
 def _alone(task: Callable[[], Awaitable[object]]) -> Handler:
@@ -268,7 +268,7 @@ def rates(catalog: Catalog) -> Equip:
 
 
 def vendors(accounts: Accounts) -> Equip:
-    """Balances every ten minutes, catalogues every day and when asked, old exchanges forgotten."""
+    """Balances every ten minutes, catalogues every day and when asked, each by itself."""
 
     def equip(worker: Worker, context: Context) -> None:
         tasks = VendorTasks(context.db, accounts, context.clock)
@@ -276,7 +276,7 @@ def vendors(accounts: Accounts) -> Equip:
         async def sync(payloads: Sequence[Mapping[str, Any]]) -> None:
             await tasks.sync([int(payload["vendor_id"]) for payload in payloads])
 
-        worker.register(SYNC_JOB, sync, timeout_s=LONG_S)
+        worker.register(SYNC_JOB, sync, batch_max=1, calls_max=SYNCS_MAX, timeout_s=LONG_S)
         worker.register(VENDOR_BALANCES, _alone(tasks.read_balances), timeout_s=LONG_S)
         worker.schedule(VENDOR_BALANCES, BALANCES_EVERY_S)
         worker.register(VENDOR_CATALOGUES, _alone(tasks.ask_for_syncs))
@@ -288,7 +288,7 @@ def vendors(accounts: Accounts) -> Equip:
 
 
 def purchases(bought: Purchasing) -> Equip:
-    """Takes purchases one call further; asks vendors for what is flagged, or was agreed to."""
+    """Takes purchases one call further, each by itself; buys what is flagged, or was agreed to."""
 
     def equip(worker: Worker, context: Context) -> None:
         async def buy(payloads: Sequence[Mapping[str, Any]]) -> None:
@@ -298,7 +298,7 @@ def purchases(bought: Purchasing) -> Equip:
             order_ids = {int(payload["order_id"]) for payload in payloads}
             await bought.fulfilment.approve_flagged(sorted(order_ids))
 
-        worker.register(BUY_JOB, buy, timeout_s=LONG_S)
+        worker.register(BUY_JOB, buy, batch_max=1, calls_max=PURCHASES_MAX, timeout_s=LONG_S)
         worker.register(FLAGGED_JOB, buy_flagged)
         carry_out = partial(fulfilments.carry_out, context.db, context.clock, bought.fulfilment)
         worker.register(approvals.JOBS[ApprovalKind.VENDOR_FULFILMENT], _agreed(carry_out))

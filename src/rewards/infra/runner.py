@@ -53,6 +53,7 @@ class Role:
     name: str
     handler: Handler
     batch_max: int
+    calls_max: int
     timeout_s: float
     attempt_max: int
     running_max: int
@@ -84,7 +85,7 @@ class Runner(executors.AbstractEntrypointExecutor):
             self._work,
             name=self.role.name,
             batch_max=self.role.batch_max,
-            in_flight_max=1,
+            in_flight_max=self.role.calls_max,
             queue_max=HELD_MAX,
         )
 

@@ -68,20 +68,24 @@ class Worker:
         handler: Handler,
         *,
         batch_max: int = 32,
+        calls_max: int = 1,
         timeout_s: float = 60.0,
         attempt_max: int = 10,
         running_max: int = 0,
     ) -> None:
         """Let `handler` do the jobs of this name, at most `batch_max` of them in one call.
 
-        One call runs at a time in each worker; it is cancelled after `timeout_s`. `running_max`
-        bounds the jobs under way over all workers (0: no bound). A call that raises is repeated job
-        by job, each later again, with doubling pauses; after `attempt_max` failures a job is a dead
-        letter (`jobs.dead`). Handlers may run twice, or at two places at once.
+        At most `calls_max` calls run at a time in each worker; each is cancelled after `timeout_s`.
+        `running_max` bounds the jobs under way over all workers (0: no bound). A call that raises
+        is repeated job by job, each later again, with doubling pauses; after `attempt_max` failures
+        a job is a dead letter (`jobs.dead`). Handlers may run twice, or at two places at once.
         """
         assert name not in self._roles, f"{name} has two handlers"
         assert 1 <= batch_max <= HELD_MAX
-        self._roles[name] = Role(name, handler, batch_max, timeout_s, attempt_max, running_max)
+        assert calls_max > 0
+        self._roles[name] = Role(
+            name, handler, batch_max, calls_max, timeout_s, attempt_max, running_max
+        )
 
     def schedule(self, name: str, every_s: int, *, offset_s: int = 0) -> None:
         """Queue a job of this name every `every_s` seconds, counted from 1970 plus `offset_s`.
