@@ -64,7 +64,7 @@ async def go(page: Page, place: str) -> None:
     if await menu.is_visible():
         await menu.click()
     await page.get_by_label("Main").get_by_role("link", name=place, exact=True).click()
-    await page.get_by_role("heading", name=place, exact=True).wait_for()
+    await page.get_by_role("heading", level=1, name=place, exact=True).wait_for()
 
 
 async def send(page: Page, opens: str, button: str, **fields: str) -> None:

@@ -13,7 +13,7 @@ from rewards.staff.model import Role
 from rewards.wallets.model import WalletStatus
 from tests.console.busy import Busy, fill
 from tests.console.desk import Desk
-from tests.console.driving import SIZES, driving, looks_right, says, send, sign_in
+from tests.console.driving import SIZES, driving, go, looks_right, says, send, sign_in
 from tests.console.writing import write_reports
 
 pytestmark = pytest.mark.browser
@@ -22,14 +22,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 async def busy(desk: Desk) -> Busy:
     return await fill(desk)
-
-
-async def go_to(page: Page, place: str, size: str) -> None:
-    """By the navigation, which a phone keeps in a menu."""
-    if size == "phone":
-        await page.get_by_role("button", name="Menu").click()
-    await page.get_by_role("link", name=place, exact=True).first.click()
-    await page.get_by_role("heading", level=1, name=place).wait_for()
 
 
 async def taken(page: Page, link: str, *, role: Any = "link") -> tuple[str, bytes]:
@@ -50,7 +42,7 @@ async def test_a_report_is_asked_for_watched_and_taken_along(
 ) -> None:
     async with driving(browser, busy.desk.url, viewport=viewport) as page:
         await sign_in(page, busy.desk.name(Role.FINANCE))
-        await go_to(page, "Reports", size)
+        await go(page, "Reports")
         await page.get_by_text("No report yet").wait_for()
         await looks_right(page)
         await page.get_by_role("link", name="Transactions", exact=True).click()
@@ -116,7 +108,7 @@ async def test_a_day_is_followed_to_its_lines_and_closed_with_a_statement(
     desk = busy.desk
     async with driving(browser, desk.url, viewport=viewport) as page:
         await sign_in(page, busy.desk.name(Role.FINANCE))
-        await go_to(page, "Money", size)
+        await go(page, "Money")
         await page.locator("#list table a", has_text="127.50").click()
         await page.get_by_role("heading", level=1, name="Ledger").wait_for()
         assert await page.locator("#list tbody tr").count() == 2
@@ -144,10 +136,13 @@ async def test_a_day_is_followed_to_its_lines_and_closed_with_a_statement(
     assert documents.tampering(content, key) == []
 
 
-async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: Browser) -> None:
+@SIZES
+async def test_much_money_is_agreed_to_by_a_second_person(
+    busy: Busy, browser: Browser, size: str, viewport: Any
+) -> None:
     desk, before = busy.desk, await balance_of(busy)
     wallet = busy.path("/console/money/wallets/{wallet_id}")
-    async with driving(browser, desk.url) as page:
+    async with driving(browser, desk.url, viewport=viewport) as page:
         await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto(wallet)
         # The form brings a reference of its own; the bank's is better.
@@ -162,7 +157,7 @@ async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: B
         await send(page, "Top up", "Book", Amount_in_USD="60000", Reference="wire-1")
         await says(page, "Nothing is booked")
     assert await balance_of(busy) == before
-    async with driving(browser, desk.url) as page:
+    async with driving(browser, desk.url, viewport=viewport) as page:
         await sign_in(page, busy.desk.name(Role.ADMIN))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="the bank shows it")
@@ -180,11 +175,14 @@ async def test_much_money_is_agreed_to_by_a_second_person(busy: Busy, browser: B
         await looks_right(page)
 
 
-async def test_a_refund_that_is_owed_is_unblocked_and_paid(busy: Busy, browser: Browser) -> None:
+@SIZES
+async def test_a_refund_that_is_owed_is_unblocked_and_paid(
+    busy: Busy, browser: Browser, size: str, viewport: Any
+) -> None:
     desk = busy.desk
     await desk.shop.set_wallet_status(busy.client_id, WalletStatus.FROZEN)
     await desk.shop.cancel(busy.waiting.id)
-    async with driving(browser, desk.url) as page:
+    async with driving(browser, desk.url, viewport=viewport) as page:
         await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto("/console/money")
         await page.get_by_role("link", name="Refunds owed").click()
@@ -204,9 +202,12 @@ async def test_a_refund_that_is_owed_is_unblocked_and_paid(busy: Busy, browser: 
     assert (await desk.shop.order(busy.waiting.id)).refund_owed_minor == 0
 
 
-async def test_wallets_that_run_low_are_found_and_corrected(busy: Busy, browser: Browser) -> None:
+@SIZES
+async def test_wallets_that_run_low_are_found_and_corrected(
+    busy: Busy, browser: Browser, size: str, viewport: Any
+) -> None:
     before = await balance_of(busy)
-    async with driving(browser, busy.desk.url) as page:
+    async with driving(browser, busy.desk.url, viewport=viewport) as page:
         await sign_in(page, busy.desk.name(Role.FINANCE))
         await page.goto(busy.path("/console/money/wallets/{wallet_id}"))
         await send(page, "Change", "Save", Tell_the_client_below="20000", Why="they asked")

@@ -113,12 +113,13 @@ async def test_a_product_is_added_priced_stocked_and_sold(
     assert await shop.broken() == {}
 
 
+@SIZES
 async def test_a_vendor_is_opened_checked_mapped_and_bought_from(
-    supply: Supply, browser: Browser
+    supply: Supply, browser: Browser, size: str, viewport: Any
 ) -> None:
     product = await supply.shop.product()
     order = await supply.waiting(product)
-    async with driving(browser, supply.desk.url) as page:
+    async with driving(browser, supply.desk.url, viewport=viewport) as page:
         await sign_in(page, supply.desk.name(Role.ADMIN))
         await page.goto("/console/vendors")
         await page.get_by_role("link", name="New vendor").first.click()
@@ -179,12 +180,13 @@ async def test_an_unknown_outcome_is_settled_by_what_the_vendor_says(
     assert str((await supply.shop.order(order.id)).state) == "PENDING·VENDOR_ORDER_FAILED"
 
 
+@SIZES
 async def test_stock_above_the_limit_is_ordered_agreed_to_and_comes(
-    supply: Supply, browser: Browser
+    supply: Supply, browser: Browser, size: str, viewport: Any
 ) -> None:
     await supply.shop.product()
     await supply.open_account()
-    async with driving(browser, supply.desk.url) as page:
+    async with driving(browser, supply.desk.url, viewport=viewport) as page:
         await sign_in(page, supply.desk.name(Role.OPERATIONS))
         await page.goto("/console/inventory/orders")
         await page.get_by_role("link", name="Order stock").click()
@@ -195,7 +197,7 @@ async def test_stock_above_the_limit_is_ordered_agreed_to_and_comes(
         await page.get_by_role("button", name="Order", exact=True).click()
         await says(page, "somebody else must agree")
         path = page.url
-    async with driving(browser, supply.desk.url) as page:
+    async with driving(browser, supply.desk.url, viewport=viewport) as page:
         await sign_in(page, supply.desk.name(Role.FINANCE))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="seen")
@@ -245,8 +247,9 @@ async def test_an_import_shows_how_far_it_is_and_which_rows_it_refused(
         await looks_right(page)
 
 
+@SIZES
 async def test_a_batch_is_blocked_unblocked_and_recalled_from_every_holder(
-    supply: Supply, browser: Browser
+    supply: Supply, browser: Browser, size: str, viewport: Any
 ) -> None:
     shop = supply.shop
     product = await shop.product()
@@ -255,7 +258,7 @@ async def test_a_batch_is_blocked_unblocked_and_recalled_from_every_holder(
     order = (await shop.place_one(shop.ask(client, product, 1))).order
     async with shop.parts.db.connection() as connection:
         batch = await connection.fetchval("SELECT batch_id FROM units WHERE id = $1", units[0])
-    async with driving(browser, supply.desk.url) as page:
+    async with driving(browser, supply.desk.url, viewport=viewport) as page:
         await sign_in(page, supply.desk.name(Role.OPERATIONS))
         await page.goto(f"/console/inventory/batches/{batch}")
         await send(page, "Block", "Block", Why="the brand looks into it")
@@ -268,7 +271,7 @@ async def test_a_batch_is_blocked_unblocked_and_recalled_from_every_holder(
         await page.get_by_role("link", name="Every unit and its holder").click()
         await page.locator(f"a.row-link[href$='/orders/{order.id}']").wait_for()
         await looks_right(page)
-    async with driving(browser, supply.desk.url) as page:
+    async with driving(browser, supply.desk.url, viewport=viewport) as page:
         await sign_in(page, supply.desk.name(Role.FINANCE))
         await page.goto("/console/approvals")
         await send(page, "Approve", "Approve", Note="seen")

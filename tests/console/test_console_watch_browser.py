@@ -143,9 +143,12 @@ async def test_an_act_is_found_in_the_trail_and_the_trail_taken_away(
     assert len(await trail(desk, "audit.exported")) == 2
 
 
-async def test_a_search_is_narrowed_kept_used_and_forgotten(desk: Desk, browser: Browser) -> None:
+@SIZES
+async def test_a_search_is_narrowed_kept_used_and_forgotten(
+    desk: Desk, browser: Browser, size: str, viewport: Any
+) -> None:
     orders = await furnish(desk)
-    async with driving(browser, desk.url) as page:
+    async with driving(browser, desk.url, viewport=viewport) as page:
         await sign_in(page, desk.name(Role.SUPPORT))
         await page.goto("/console/orders")
         assert await page.locator("#list tbody tr").count() == 4
