@@ -111,6 +111,10 @@ async def test_a_revoked_unit_never_comes_back(shelf: Shelf) -> None:
     await shelf.pump()
     assert await shelf.depth() == (1, 0, 0)
     assert await shelf.office.shop.broken() == {}
+    # What was written off and is in stock all the same is found.
+    async with shelf.office.shop.parts.db.transaction() as tx:
+        await tx.execute("UPDATE units SET state = 'ALLOCATED' WHERE id = $1", first)
+    assert list(await shelf.office.shop.broken()) == ["i11_written_off_unit_is_revoked"]
 
 
 async def test_a_unit_that_an_order_has_is_left_to_its_order(shelf: Shelf) -> None:
