@@ -1,7 +1,6 @@
 """Whether there is such a name, reference or thing nobody learns from what is not theirs (T62)."""
 
 import time
-from statistics import median
 from typing import Any
 
 import pytest
@@ -11,13 +10,14 @@ from tests.security import callers
 from tests.security.asking import alike, ask, needed
 from tests.security.operations import Operation
 from tests.security.test_foreign import NOWHERE, by_path
+from tests.security.timing import Verdict, judge, of_block
 from tests.security.world import World
 
 WRONG = "not the right password"
 ORDER = {"product_id": 15, "denomination": 10, "quantity": 1}
-# Enough for medians to say something; at least so many, and by how much of one they may differ.
-SAMPLES, DIFFER_MAX = 600, 0.05
-ROUNDS_MAX = 6
+# By how much they may differ; after how many blocks of calls one looks, and when nobody knows.
+DIFFER_MAX = 0.05
+BLOCKS_A_LOOK, BLOCKS_MAX = 300, 6_000
 
 
 async def tried(world: World, path: str, username: str, password: str) -> Answer:
@@ -94,27 +94,28 @@ def foreign_reads(world: World) -> list[Operation]:
 
 @pytest.mark.long
 async def test_a_foreign_id_is_refused_as_late_as_an_unknown_one(world: World) -> None:
-    """Medians of calls that take turns: whatever the machine does meanwhile, it does to both."""
+    """Of each read as many blocks as it takes to be sure; `timing.py` says how that is told."""
     hidden = f"/products/{world.ids['product_id']}/visibility/{world.stranger_id}"
     await world.admin("PUT", hidden, {"visible": False})
     for one in foreign_reads(world):
-        told = []
-        while len(told) < ROUNDS_MAX and (not told or abs(told[-1]) >= DIFFER_MAX):
-            told.append(await _differ(world, one))
-        # What tells tells every time, and the same way; a busy machine does not.
-        assert min(map(abs, told)) < DIFFER_MAX or min(told) < 0 < max(told), (one, told)
+        blocks: list[float] = []
+        told = judge(blocks, DIFFER_MAX)
+        while told.verdict is Verdict.UNSURE and len(blocks) < BLOCKS_MAX:
+            blocks += [await _block(world, one) for _ in range(BLOCKS_A_LOOK)]
+            told = judge(blocks, DIFFER_MAX)
+        print(f"{one}: {told.share:+.1%} ({told.least:+.1%} to {told.most:+.1%}), {len(blocks)}")
+        # Where the truth lies so near to the limit that nobody is sure, the median decides.
+        assert told.verdict is not Verdict.DIFFERENT, (one, told)
+        assert abs(told.share) < DIFFER_MAX, (one, told)
 
 
-async def _differ(world: World, one: Operation) -> float:
-    """By which share of the longer a foreign id takes longer than an unknown one, in medians."""
+async def _block(world: World, one: Operation) -> float:
+    """How much longer a foreign id takes than an unknown one, of four calls."""
     took_s: dict[str, list[float]] = {"foreign": [], "unknown": []}
-    for n in range(SAMPLES):
-        kinds = [("foreign", world.ids), ("unknown", NOWHERE)]
-        for kind, ids in sorted(kinds, key=lambda each: each[0], reverse=n % 2 == 1):
-            began_s = time.perf_counter()
-            answer = await ask(world, one, world.stranger, ids, query=needed(one))
-            took_s[kind].append(time.perf_counter() - began_s)
-            assert answer.status == 404, (one, answer.text)
-    foreign_s, unknown_s = median(took_s["foreign"]), median(took_s["unknown"])
-    print(f"{one}: foreign {foreign_s * 1e3:.3f} ms, unknown {unknown_s * 1e3:.3f} ms")
-    return (foreign_s - unknown_s) / max(foreign_s, unknown_s)
+    for kind in ("foreign", "unknown", "unknown", "foreign"):
+        ids = world.ids if kind == "foreign" else NOWHERE
+        began_s = time.perf_counter()
+        answer = await ask(world, one, world.stranger, ids, query=needed(one))
+        took_s[kind].append(time.perf_counter() - began_s)
+        assert answer.status == 404, (one, answer.text)
+    return of_block(took_s["foreign"], took_s["unknown"])
