@@ -67,14 +67,17 @@ async def test_a_code_behind_a_link_is_shown_to_whoever_may_see_it(desk: Desk) -
     assert f"{path}/reveal" not in (await admin.get(path)).text
 
 
-async def test_a_code_of_an_item_that_is_not_shown_is_asked_for_by_its_number(desk: Desk) -> None:
+async def test_a_code_of_an_item_beyond_the_first_page_is_shown(desk: Desk) -> None:
     order = await ordered(desk, ITEMS_SHOWN + 1)
     path = f"/console/orders/{order.id}"
     admin = await desk.at(Role.ADMIN)
     page = await admin.get(path)
-    assert page.text.count(f'action="{path}/reveal"') == ITEMS_SHOWN + 1
+    assert page.text.count(f'action="{path}/reveal"') == ITEMS_SHOWN
     position = str(ITEMS_SHOWN + 1)
-    page = await admin.send(path, f"{path}/reveal", position=position, reason="it does not work")
+    there = f"{path}?item={position}"
+    page = await admin.get(there)
+    assert page.text.count(f'action="{path}/reveal"') == 1
+    page = await admin.send(there, f"{path}/reveal", position=position, reason="it does not work")
     assert f"Item {position} of order {order.id}" in page.said
     assert desk.shop.codes[ITEMS_SHOWN] in page.said
 
