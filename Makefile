@@ -41,7 +41,7 @@ test-long: install ## The tests with the full figures (about an hour)
 	$(BIN)/pytest -m long --timeout 3600 $(SIDE_BY_SIDE) $(ARGS)
 
 test-pg15: install ## The tests on a throw-away cluster of Debian's PostgreSQL 15
-	$(BIN)/python -m tests.other_postgres "$(PG15)" -m "not long" $(ARGS)
+	$(BIN)/python -m tests.other_postgres "$(PG15)" -m "not long" $(SIDE_BY_SIDE) $(ARGS)
 
 bench: install ## Measure, and print ratios
 	$(BIN)/python -m benchmarks $(ARGS)

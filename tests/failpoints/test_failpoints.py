@@ -39,10 +39,10 @@ STORIES = (
 EVERY = [Strike("", side, kind) for kind in Kind for side in Side]
 # What is left when nothing at all runs any more: at every point, always.
 DEATHS = [strike for strike in EVERY if strike.kind is Kind.DIE]
+# Neighbours are of different kinds: any so many of them in a row are all there are.
 OTHERS = [Strike("", side, kind) for side in Side for kind in Kind if kind is not Kind.DIE]
+OTHER_KINDS = len(Kind) - 1
 POINTS_MIN = 40
-# Points in our own database; every other one is a call to somebody else.
-OURS = ("commit ", "queue ")
 # How many stories have come to a point so far.
 _visits: Counter[str] = Counter()
 _turn = count()
@@ -70,21 +70,19 @@ async def town(
 
 
 def chosen(seen: list[str]) -> list[Strike]:
-    """At each point deaths and one of the other strikes, and the next of these in each later story.
+    """All kinds at each point, and another one of them in each later story that passes it.
 
-    A call to somebody else suffers every kind at once, a commit once enough stories pass it; the
-    long run spares none.
+    A death strikes on both sides, any other on one of them; the long run spares neither.
     """
     planned = []
     for point in dict.fromkeys(seen):
         visits = _visits[point]
         _visits[point] += 1
-        deaths = [] if visits else DEATHS
-        kinds = 1 if visits or point.startswith(OURS) else len(Kind) - 1
-        # Neighbours are of different kinds, and each point begins elsewhere.
+        # Each point begins elsewhere.
         first = crc32(point.encode()) + visits
-        others = [OTHERS[(first + n) % len(OTHERS)] for n in range(kinds)]
-        planned += [Strike(point, each.side, each.kind) for each in (*deaths, *others)]
+        others = [OTHERS[(first + n) % len(OTHERS)] for n in range(1 if visits else OTHER_KINDS)]
+        struck = others if visits else [*DEATHS, *others]
+        planned += [Strike(point, each.side, each.kind) for each in struck]
     return planned
 
 

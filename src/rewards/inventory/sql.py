@@ -97,7 +97,7 @@ SELECT (
         SELECT FROM shelf AS s
         WHERE s.loaded AND {OF_SHELF}
             AND (s.expires_at, s.unit_id) > ($5::timestamptz, {LAST_UNIT})
-        LIMIT ask.most
+        ORDER BY s.expires_at LIMIT ask.most
     ) AS pool
 )
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])

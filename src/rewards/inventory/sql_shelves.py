@@ -85,9 +85,11 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
 ORDER BY ask.turn
 """
 _POOL = f"FROM {LOADED} AND {OF_SHELF} AND s.expires_at > $5::timestamptz"
+# In the order of the index: or a planner may look at all of a shelf and then count no further.
+_UP_TO = "ORDER BY s.expires_at LIMIT ask.most"
 COUNT_UNITS = f"""
-SELECT (SELECT count(*) FROM (SELECT {_POOL} LIMIT ask.most) AS s),
-    (SELECT count(*) FROM (SELECT FROM {WAITING} AND {OF_SHELF} LIMIT ask.most) AS s),
+SELECT (SELECT count(*) FROM (SELECT {_POOL} {_UP_TO}) AS s),
+    (SELECT count(*) FROM (SELECT FROM {WAITING} AND {OF_SHELF} {_UP_TO}) AS s),
     (SELECT count(*) FROM (SELECT FROM {BLOCKED} AND {OF_SHELF} LIMIT ask.most) AS s),
     (SELECT s.expires_at {_POOL} ORDER BY s.expires_at LIMIT 1)
 {_ASKED}
@@ -108,7 +110,8 @@ async def count_units(
 COUNT_FOR_SALE = f"""
 SELECT (
     SELECT count(*) FROM (
-        (SELECT 1 {_POOL}) UNION ALL (SELECT 1 FROM {WAITING} AND {OF_SHELF}) LIMIT ask.most
+        (SELECT 1 {_POOL} {_UP_TO})
+        UNION ALL (SELECT 1 FROM {WAITING} AND {OF_SHELF} {_UP_TO}) LIMIT ask.most
     ) AS s
 )
 {_ASKED}
