@@ -264,12 +264,8 @@ async def get_transactions(
     tx: Tx, transfer_ids: Sequence[int], *, client_id: int | None = None
 ) -> list[Transaction | Refusal]:
     """Ledger lines by id, in order. With `client_id` another's is as unknown (D13)."""
-    found = {line.id: line for line in await sql.read_transactions(tx, transfer_ids)}
-    lines = [found.get(transfer_id) for transfer_id in transfer_ids]
-    return [
-        line if line and client_id in (None, line.client_id) else TransactionNotFound()
-        for line in lines
-    ]
+    found = {line.id: line for line in await sql.read_transactions(tx, transfer_ids, client_id)}
+    return [found.get(transfer_id) or TransactionNotFound() for transfer_id in transfer_ids]
 
 
 async def of_order(tx: Tx, order_id: int, limit: int) -> list[Transaction]:

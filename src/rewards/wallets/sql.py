@@ -300,10 +300,11 @@ FROM (
 JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
 ORDER BY t.id DESC
 """
+# Another client's line is left before its entry is looked up: as soon as one that is not there.
 READ_TRANSACTIONS = f"""{LINE}
 FROM ledger_transfers AS t
 JOIN ledger_entries AS e ON e.transfer_id = t.id AND e.account_id = t.wallet_id
-WHERE t.id = ANY($1::bigint[])
+WHERE t.id = ANY($1::bigint[]) AND ($2::bigint IS NULL OR t.client_id = $2)
 """
 COUNT_TRANSACTIONS = "SELECT count(*) FROM ledger_transfers AS t WHERE {where}"
 # A wallet's version counts its entries (invariant I3), so that a whole statement need not be.
@@ -344,5 +345,8 @@ async def count_transactions(tx: Tx, wanted: TransactionFilter) -> int:
     return int(await tx.fetchval(COUNT_TRANSACTIONS.format(where=where), *values))
 
 
-async def read_transactions(tx: Tx, transfer_ids: Sequence[int]) -> list[Transaction]:
-    return [line_of(row) for row in await tx.fetch(READ_TRANSACTIONS, transfer_ids)]
+async def read_transactions(
+    tx: Tx, transfer_ids: Sequence[int], client_id: int | None
+) -> list[Transaction]:
+    rows = await tx.fetch(READ_TRANSACTIONS, transfer_ids, client_id)
+    return [line_of(row) for row in rows]
